@@ -1,0 +1,311 @@
+//! The settings of SPEC §5, read once and typed.
+
+use std::fs;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use secrecy::ExposeSecret as _;
+use service::origin::PublicUrl;
+use service::random::Random;
+use service::run::LogFormat;
+use service::seal::MasterSecret;
+use service::settings::{Setting, Settings, SettingsError};
+use tokens::Algorithm;
+
+use crate::domain::client::{AppKind, Registration};
+use crate::domain::password::DEFAULT_MIN_CHARS;
+
+/// The prefix of every environment variable.
+pub const PREFIX: &str = "AA_";
+/// The settings file that is read when it is there.
+pub const FILE: &str = "aa.toml";
+
+/// Every setting there is.
+pub const SETTINGS: &[Setting] = &[
+    Setting::new("listen", "127.0.0.1:8080", "Address and port to listen on"),
+    Setting::new("public_url", "http://localhost:8080", "URL that browsers use: the issuer"),
+    Setting::optional("database_url", "sqlite://… or postgres://… (else DATABASE_URL)"),
+    Setting::new("data_dir", "./data", "Folder for what is not in the database"),
+    Setting::secret("secret", "The server's secret; several lines are newest first"),
+    Setting::optional("secret_file", "File with the server's secret, at least 32 bytes a line"),
+    Setting::new("at_ttl", "5m", "Life of an application token"),
+    Setting::new("dt_ttl", "30s", "Life of a delegation token"),
+    Setting::optional("refresh_grace", "How long a predecessor is answered with its successor"),
+    Setting::new("family_idle_ttl", "30d", "Life of a session that is not used"),
+    Setting::new("family_ttl", "90d", "Life of a session"),
+    Setting::new("identity_idle_ttl", "14d", "Life of a sign-in that is not used"),
+    Setting::new("identity_ttl", "90d", "Life of a sign-in"),
+    Setting::new("at_alg", "EdDSA", "EdDSA, ES256, RS256 or HS256"),
+    Setting::new("registration", "closed", "Who may make an account: open, invite or closed"),
+    Setting::new("password_min_chars", "8", "Fewest characters of a password, 8 to 64"),
+    Setting::optional("trusted_proxies", "Networks whose X-Forwarded-For counts, by commas"),
+    Setting::secret("smtp_url", "Where to send mail"),
+    Setting::new("log", "info", "Which log lines to write, as a filter"),
+    Setting::new("log_format", "text", "text or json"),
+    Setting::optional("metrics_listen", "Address for /metrics alone"),
+    Setting::optional("hash_permits", "Passwords hashed at once; default: cores"),
+    Setting::new("insecure_http", "false", "Accept an http public URL that is not this machine"),
+];
+
+/// Grace for apps that anybody can pretend to be.
+const GRACE_PUBLIC: Duration = Duration::from_secs(10);
+/// Grace for apps that authenticate themselves: a thief would need that secret too.
+const GRACE_AUTHENTICATED: Duration = Duration::from_mins(10);
+
+/// Who may make an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegistrationMode {
+    /// Anybody.
+    Open,
+    /// Whoever has an invitation.
+    Invite,
+    /// Nobody; the first administrator's link and invitations of the operator still work.
+    Closed,
+}
+
+impl FromStr for RegistrationMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "open" => Ok(Self::Open),
+            "invite" => Ok(Self::Invite),
+            "closed" => Ok(Self::Closed),
+            other => Err(format!("`{other}` is not one of open, invite, closed")),
+        }
+    }
+}
+
+/// The lifetimes of the deployment; apps may have their own.
+#[derive(Debug, Clone, Copy)]
+pub struct Ttls {
+    at: Duration,
+    dt: Duration,
+    refresh_grace: Option<Duration>,
+    family_idle: Duration,
+    family: Duration,
+    /// Of a sign-in that is not used.
+    pub identity_idle: Duration,
+    /// Of a sign-in.
+    pub identity: Duration,
+}
+
+impl Ttls {
+    /// Of an app's application tokens.
+    pub fn at(&self, app: &Registration) -> Duration {
+        app.lifetimes.at_ttl.unwrap_or(self.at)
+    }
+
+    /// Of an app's delegation tokens.
+    pub fn dt(&self, app: &Registration) -> Duration {
+        app.lifetimes.dt_ttl.unwrap_or(self.dt)
+    }
+
+    /// How long an app's predecessor token is answered with its successor (SPEC §2 rule 4).
+    pub fn refresh_grace(&self, app: &Registration) -> Duration {
+        let by_kind = if app.kind == AppKind::Public { GRACE_PUBLIC } else { GRACE_AUTHENTICATED };
+        app.lifetimes.refresh_grace.or(self.refresh_grace).unwrap_or(by_kind)
+    }
+
+    /// Of an app's families that are not used.
+    pub fn family_idle(&self, app: &Registration) -> Duration {
+        app.lifetimes.family_idle_ttl.unwrap_or(self.family_idle)
+    }
+
+    /// Of an app's families.
+    pub fn family(&self, app: &Registration) -> Duration {
+        app.lifetimes.family_ttl.unwrap_or(self.family)
+    }
+}
+
+/// The authority's settings.
+#[derive(Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// What browsers use: the issuer.
+    pub public_url: PublicUrl,
+    /// SQLite or PostgreSQL.
+    pub database_url: String,
+    /// For what is not in the database.
+    pub data_dir: PathBuf,
+    /// Newest first.
+    pub secrets: Vec<MasterSecret>,
+    /// Lifetimes.
+    pub ttls: Ttls,
+    /// Of application tokens, unless the app has its own.
+    pub at_alg: Algorithm,
+    /// Who may make an account.
+    pub registration: RegistrationMode,
+    /// Fewest characters of a password.
+    pub password_min_chars: usize,
+    /// Whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Log filter.
+    pub log: String,
+    /// Log format.
+    pub log_format: LogFormat,
+    /// For `/metrics` alone.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Passwords hashed at once.
+    pub hash_permits: usize,
+}
+
+impl Config {
+    /// Types what was given. Makes the data folder and, on SQLite, the server's secret if there is none.
+    ///
+    /// # Errors
+    /// [`SettingsError`] with what is wrong and how to mend it.
+    pub fn read(
+        settings: &Settings,
+        fallback_database_url: Option<String>,
+        random: &dyn Random,
+    ) -> Result<Self, SettingsError> {
+        let public_url: PublicUrl = settings.get("public_url")?;
+        if !public_url.is_https()
+            && !public_url.is_loopback()
+            && !settings.get::<bool>("insecure_http")?
+        {
+            return Err(SettingsError::new(format!(
+                "AA_PUBLIC_URL: {public_url} is http, so passwords and cookies would travel in the clear. \
+                 Use https (a proxy may end TLS), or --insecure-http if you know what you do"
+            )));
+        }
+        if settings.is_set("smtp_url") {
+            return Err(SettingsError::new("AA_SMTP_URL: this version does not send mail yet"));
+        }
+        let data_dir: PathBuf = settings.get("data_dir")?;
+        let database_url = settings
+            .optional("database_url")?
+            .or(fallback_database_url)
+            .unwrap_or_else(|| format!("sqlite://{}", data_dir.join("aa.db").display()));
+        let proxies: Option<String> = settings.optional("trusted_proxies")?;
+        let trusted_proxies = proxies
+            .iter()
+            .flat_map(|list| list.split(','))
+            .map(str::trim)
+            .filter(|network| !network.is_empty())
+            .map(|network| {
+                network
+                    .parse::<IpNet>()
+                    .or_else(|_| network.parse::<std::net::IpAddr>().map(IpNet::from))
+                    .map_err(|_| {
+                        SettingsError::new(format!("AA_TRUSTED_PROXIES: `{network}` is no network"))
+                    })
+            })
+            .collect::<Result<_, _>>()?;
+        let password_min_chars: usize = settings.get("password_min_chars")?;
+        if !(DEFAULT_MIN_CHARS..=64).contains(&password_min_chars) {
+            return Err(SettingsError::new("AA_PASSWORD_MIN_CHARS must be from 8 to 64"));
+        }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self {
+            listen: settings.get("listen")?,
+            secrets: read_secrets(settings, &database_url, &data_dir, random)?,
+            public_url,
+            database_url,
+            data_dir,
+            ttls: read_ttls(settings)?,
+            at_alg: settings.get("at_alg")?,
+            registration: settings.get("registration")?,
+            password_min_chars,
+            trusted_proxies,
+            log: settings.get("log")?,
+            log_format: settings.get("log_format")?,
+            metrics_listen: settings.optional("metrics_listen")?,
+            hash_permits: settings.optional("hash_permits")?.unwrap_or(cores).max(1),
+        })
+    }
+}
+
+fn read_ttls(settings: &Settings) -> Result<Ttls, SettingsError> {
+    let positive = |name: &str| -> Result<Duration, SettingsError> {
+        let duration = settings.duration(name)?.unwrap_or_default();
+        if duration < Duration::from_secs(1) {
+            let name = name.to_uppercase();
+            return Err(SettingsError::new(format!("AA_{name} must be at least one second")));
+        }
+        Ok(duration)
+    };
+    Ok(Ttls {
+        at: positive("at_ttl")?,
+        dt: positive("dt_ttl")?,
+        refresh_grace: settings.duration("refresh_grace")?,
+        family_idle: positive("family_idle_ttl")?,
+        family: positive("family_ttl")?,
+        identity_idle: positive("identity_idle_ttl")?,
+        identity: positive("identity_ttl")?,
+    })
+}
+
+fn read_secrets(
+    settings: &Settings,
+    database_url: &str,
+    data_dir: &Path,
+    random: &dyn Random,
+) -> Result<Vec<MasterSecret>, SettingsError> {
+    let cannot = |error: std::io::Error, path: &Path| {
+        SettingsError::new(format!("{}: {error}", path.display()))
+    };
+    let given = settings.secret("secret", "secret_file")?;
+    let text = match given {
+        Some(text) => text,
+        None if database_url.starts_with("sqlite:") => {
+            let path = data_dir.join("secret");
+            match fs::read_to_string(&path) {
+                Ok(text) => text.into(),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                    make_secret(&path, random).map_err(|error| cannot(error, &path))?.into()
+                }
+                Err(error) => return Err(cannot(error, &path)),
+            }
+        }
+        None => {
+            return Err(SettingsError::new(
+                "AA_SECRET_FILE must be set: replicas on PostgreSQL share one secret. Make one with\n    \
+                 (umask 077; head -c 32 /dev/urandom | base64 > aa-secret)",
+            ));
+        }
+    };
+    let lines: Vec<&str> =
+        text.expose_secret().lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let secrets: Option<Vec<MasterSecret>> =
+        lines.iter().map(|line| MasterSecret::new(line.as_bytes().to_vec())).collect();
+    match secrets {
+        Some(secrets) if !secrets.is_empty() => Ok(secrets),
+        _ => Err(SettingsError::new(
+            "the server's secret (AA_SECRET_FILE) needs at least 32 bytes in each line. Make one with\n    \
+             (umask 077; head -c 32 /dev/urandom | base64 > aa-secret)",
+        )),
+    }
+}
+
+/// Writes a new secret for its owner's eyes alone. Whoever comes first wins, and everyone reads that one.
+fn make_secret(path: &Path, random: &dyn Random) -> std::io::Result<String> {
+    if let Some(folder) = path.parent() {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(folder)?;
+    }
+    // Written whole under another name first: a crash leaves no half secret, and a link never overwrites.
+    let draft = path.with_extension(random.uuid().to_string());
+    let mut options = fs::OpenOptions::new();
+    options.create_new(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&draft)?;
+    writeln!(file, "{}", random.token())?;
+    file.sync_all()?;
+    let linked = fs::hard_link(&draft, path);
+    fs::remove_file(&draft)?;
+    match linked {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => fs::read_to_string(path),
+    }
+}

@@ -1,0 +1,401 @@
+//! A registered app: what it declared, and what follows from it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use service::origin::is_loopback;
+use tokens::{Algorithm, Scope};
+use url::Url;
+
+/// What an app without `scopes` may ask for.
+pub const DEFAULT_SCOPES: &str = "openid profile email offline_access";
+/// The scopes that need no registration of an API: they speak of the person.
+pub const OPENID: &str = "openid";
+/// The scope that asks for a refresh token (OpenID Connect Core §11).
+pub const OFFLINE_ACCESS: &str = "offline_access";
+
+/// Whether an app can keep a secret, and whether people use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum AppKind {
+    /// A backend: it authenticates itself.
+    Confidential,
+    /// A browser or native app: it cannot.
+    Public,
+    /// A backend without people: client credentials alone.
+    Service,
+}
+
+/// How the launcher hands a sign-in over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum DelegationMode {
+    /// To the app's launch URL, which starts the code flow at once.
+    #[default]
+    Code,
+    /// To the app's callback, with a delegation token.
+    Direct,
+}
+
+/// What is declared about an app, by `app add`, or `app apply` with a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registration {
+    /// Its id, which is in every request it makes.
+    pub client_id: String,
+    /// Its name, as people see it.
+    pub name: String,
+    /// Whether it can keep a secret.
+    #[serde(default = "confidential")]
+    pub kind: AppKind,
+    /// Where answers may be sent: compared as exact strings.
+    #[serde(default)]
+    pub redirect_uris: Vec<String>,
+    /// Where people may be sent after signing out.
+    #[serde(default)]
+    pub post_logout_uris: Vec<String>,
+    /// Where the launcher opens it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub launch_url: Option<String>,
+    /// The audiences its application tokens may be for; its own id if there is none.
+    #[serde(default)]
+    pub audiences: Vec<String>,
+    /// The scopes it may ask for; [`DEFAULT_SCOPES`] if there is none.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+    /// How the launcher hands a sign-in over.
+    #[serde(default)]
+    pub delegation: DelegationMode,
+    /// Whether it gets a refresh token without asking for `offline_access`.
+    #[serde(default)]
+    pub always_refresh: bool,
+    /// Whether its families outlive the sign-in they came from.
+    #[serde(default)]
+    pub outlives_sign_out: bool,
+    /// Whether one user may have several families of it in one browser.
+    #[serde(default)]
+    pub several_families: bool,
+    /// Claims about the person that its application tokens carry: `roles`, `email`, `name`.
+    #[serde(default)]
+    pub claims: Vec<String>,
+    /// Algorithm of its application tokens, if not the deployment's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_alg: Option<Algorithm>,
+    /// Algorithm of its ID tokens; RS256 if not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_token_alg: Option<Algorithm>,
+    /// Whether it gets an ID token at every refresh.
+    #[serde(default)]
+    pub id_token_on_refresh: bool,
+    /// Lifetimes, if not the deployment's.
+    #[serde(default, skip_serializing_if = "Lifetimes::is_empty")]
+    pub lifetimes: Lifetimes,
+}
+
+fn confidential() -> AppKind {
+    AppKind::Confidential
+}
+
+/// Lifetimes that an app may set for itself, as humantime texts.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lifetimes {
+    /// Of application tokens.
+    #[serde(default, with = "human", skip_serializing_if = "Option::is_none")]
+    pub at_ttl: Option<Duration>,
+    /// Of delegation tokens.
+    #[serde(default, with = "human", skip_serializing_if = "Option::is_none")]
+    pub dt_ttl: Option<Duration>,
+    /// How long a predecessor is answered with its successor.
+    #[serde(default, with = "human", skip_serializing_if = "Option::is_none")]
+    pub refresh_grace: Option<Duration>,
+    /// Of families that are not used.
+    #[serde(default, with = "human", skip_serializing_if = "Option::is_none")]
+    pub family_idle_ttl: Option<Duration>,
+    /// Of families at all.
+    #[serde(default, with = "human", skip_serializing_if = "Option::is_none")]
+    pub family_ttl: Option<Duration>,
+}
+
+impl Lifetimes {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+mod human {
+    use std::time::Duration;
+
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::ref_option, reason = "serde's signature")]
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(duration) => serializer.collect_str(&humantime::format_duration(*duration)),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Duration>, D::Error> {
+        Option::<String>::deserialize(deserializer)?
+            .map(|text| humantime::parse_duration(&text).map_err(D::Error::custom))
+            .transpose()
+    }
+}
+
+impl Registration {
+    /// An app of this id, with nothing declared.
+    pub fn named(client_id: &str, name: &str, kind: AppKind) -> Self {
+        Self {
+            client_id: client_id.to_owned(),
+            name: name.to_owned(),
+            kind,
+            redirect_uris: Vec::new(),
+            post_logout_uris: Vec::new(),
+            launch_url: None,
+            audiences: Vec::new(),
+            scopes: Vec::new(),
+            delegation: DelegationMode::Code,
+            always_refresh: false,
+            outlives_sign_out: false,
+            several_families: false,
+            claims: Vec::new(),
+            at_alg: None,
+            id_token_alg: None,
+            id_token_on_refresh: false,
+            lifetimes: Lifetimes::default(),
+        }
+    }
+
+    /// Checks that it makes sense.
+    ///
+    /// # Errors
+    /// A text that names the member and says what to change.
+    pub fn check(&self) -> Result<(), String> {
+        let id_char = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if !(1..=64).contains(&self.client_id.len()) || !self.client_id.chars().all(id_char) {
+            return Err("client_id: 1 to 64 letters, digits and -_. are allowed".to_owned());
+        }
+        let name = self.name.trim();
+        if name.is_empty() || name.chars().count() > 100 || name.contains(char::is_control) {
+            return Err("name: 1 to 100 characters are needed".to_owned());
+        }
+        for uri in &self.redirect_uris {
+            check_redirect_uri(uri).map_err(|why| format!("redirect_uris: `{uri}` {why}"))?;
+        }
+        for uri in self.post_logout_uris.iter().chain(&self.launch_url) {
+            let url = Url::parse(uri).map_err(|error| format!("`{uri}`: {error}"))?;
+            if !matches!(url.scheme(), "http" | "https") {
+                return Err(format!("`{uri}` is neither http nor https"));
+            }
+        }
+        for scope in &self.scopes {
+            let parsed: Result<Scope, ()> = scope.parse();
+            if scope.is_empty() || scope.contains(' ') || parsed.is_err() || scope.len() > 128 {
+                return Err(format!("scopes: `{scope}` is no scope name"));
+            }
+        }
+        for audience in &self.audiences {
+            if audience.is_empty() || audience.len() > 256 || audience.contains(char::is_control) {
+                return Err(format!("audiences: `{audience}` is no audience"));
+            }
+        }
+        for claim in &self.claims {
+            if !["roles", "email", "name"].contains(&claim.as_str()) {
+                return Err(format!("claims: `{claim}` is not one of roles, email, name"));
+            }
+        }
+        if self.id_token_alg == Some(Algorithm::HS256) {
+            return Err("id_token_alg: RS256, ES256 and EdDSA are possible".to_owned());
+        }
+        match self.kind {
+            AppKind::Service if !self.redirect_uris.is_empty() || self.launch_url.is_some() => {
+                Err("a service has neither redirect_uris nor a launch_url".to_owned())
+            }
+            AppKind::Service => Ok(()),
+            _ if self.redirect_uris.is_empty() => {
+                Err("redirect_uris: an app that people use needs at least one".to_owned())
+            }
+            AppKind::Public if self.delegation == DelegationMode::Direct => {
+                Err("delegation: direct is for confidential apps alone".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The scopes it may ask for.
+    pub fn allowed_scopes(&self) -> Scope {
+        if self.scopes.is_empty() {
+            return DEFAULT_SCOPES.parse().unwrap_or_default();
+        }
+        self.scopes.join(" ").parse().unwrap_or_default()
+    }
+
+    /// The audiences its tokens may be for: never none.
+    pub fn allowed_audiences(&self) -> Vec<&str> {
+        if self.audiences.is_empty() {
+            vec![&self.client_id]
+        } else {
+            self.audiences.iter().map(String::as_str).collect()
+        }
+    }
+
+    /// Whether this is one of its redirect URIs: the exact string, but for the port of a loopback address in
+    /// a public app (RFC 8252 §7.3).
+    pub fn allows_redirect(&self, uri: &str) -> bool {
+        self.redirect_uris.iter().any(|known| {
+            known == uri || (self.kind == AppKind::Public && same_but_loopback_port(known, uri))
+        })
+    }
+
+    /// Whether the launcher can open it.
+    pub fn is_launchable(&self) -> bool {
+        match self.delegation {
+            DelegationMode::Code => self.launch_url.is_some(),
+            DelegationMode::Direct => self.kind == AppKind::Confidential,
+        }
+    }
+
+    /// Every origin that opening it may lead through, for a page's `form-action`.
+    pub fn origins(&self) -> Vec<String> {
+        let mut origins: Vec<String> = self
+            .redirect_uris
+            .iter()
+            .chain(&self.launch_url)
+            .filter_map(|uri| Url::parse(uri).ok())
+            .map(|url| url.origin().ascii_serialization())
+            .filter(|origin| origin != "null")
+            .collect();
+        origins.sort();
+        origins.dedup();
+        origins
+    }
+}
+
+fn check_redirect_uri(uri: &str) -> Result<(), &'static str> {
+    let url = Url::parse(uri).map_err(|_| "is no absolute URL")?;
+    if url.fragment().is_some() || uri.contains('#') {
+        return Err("has a fragment");
+    }
+    if uri.contains('*') {
+        return Err("has a wildcard, which would not match anything: URIs are compared exactly");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("has credentials");
+    }
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if is_loopback(&url) => Ok(()),
+        "http" => Err("is http and not this machine: use https"),
+        "javascript" | "data" | "vbscript" | "file" | "blob" | "about" => {
+            Err("has a scheme that runs or shows content")
+        }
+        // A native app's own scheme (RFC 8252 §7.1).
+        scheme if scheme.contains('.') => Ok(()),
+        _ => Err("has a scheme that is neither https nor a native app's, such as com.example.app"),
+    }
+}
+
+fn same_but_loopback_port(known: &str, given: &str) -> bool {
+    let (Ok(mut known), Ok(url)) = (Url::parse(known), Url::parse(given)) else { return false };
+    let literal = matches!(url.host_str(), Some("127.0.0.1" | "[::1]"));
+    // The URL as text must be what was parsed: nothing may hide in a second spelling.
+    literal
+        && url.scheme() == "http"
+        && url.as_str() == given
+        && known.set_port(url.port()).is_ok()
+        && known == url
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app(kind: AppKind, redirect: &str) -> Registration {
+        let mut app = Registration::named("app", "App", kind);
+        app.redirect_uris = vec![redirect.to_owned()];
+        app
+    }
+
+    #[test]
+    fn redirects_match_exactly() {
+        let app = app(AppKind::Confidential, "https://app.example/cb");
+        assert!(app.allows_redirect("https://app.example/cb"));
+        for other in [
+            "https://app.example/cb/",
+            "https://app.example/cb?x=1",
+            "https://APP.example/cb",
+            "https://app.example:443/cb",
+            "https://app.example/x/../cb",
+            "https://app.example.evil/cb",
+            "https://app.example@evil/cb",
+            "http://app.example/cb",
+            "",
+        ] {
+            assert!(!app.allows_redirect(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_loopback_native_app_may_vary_its_port_and_nothing_else() {
+        let native = app(AppKind::Public, "http://127.0.0.1/cb");
+        assert!(native.allows_redirect("http://127.0.0.1:51234/cb"));
+        for other in [
+            "http://localhost:51234/cb",
+            "http://127.0.0.1:51234/other",
+            "http://127.0.0.1:51234/cb?x",
+            "https://127.0.0.1:51234/cb",
+            "http://127.0.0.1:51234@evil/cb",
+            "http://127.1:51234/cb",
+            "http://127.0.0.1.evil:51234/cb",
+        ] {
+            assert!(!native.allows_redirect(other), "{other}");
+        }
+        let backend = app(AppKind::Confidential, "http://127.0.0.1/cb");
+        assert!(!backend.allows_redirect("http://127.0.0.1:51234/cb"));
+    }
+
+    #[test]
+    fn registrations_that_make_no_sense_say_what_to_change() {
+        for uri in [
+            "http://app.example/cb",
+            "https://app.example/cb#x",
+            "https://*.example/cb",
+            "javascript:alert(1)",
+            "/cb",
+            "myapp:/cb",
+            "https://u:p@app.example/cb",
+        ] {
+            assert!(
+                app(AppKind::Public, uri).check().unwrap_err().contains("redirect_uris"),
+                "{uri}"
+            );
+        }
+        assert!(app(AppKind::Public, "com.example.app:/cb").check().is_ok());
+        assert!(app(AppKind::Service, "https://app.example/cb").check().is_err());
+        assert!(Registration::named("app", "App", AppKind::Public).check().is_err());
+        assert!(Registration::named("a b", "App", AppKind::Service).check().is_err());
+        let mut direct = app(AppKind::Public, "https://app.example/cb");
+        direct.delegation = DelegationMode::Direct;
+        assert!(direct.check().is_err());
+    }
+
+    #[test]
+    fn what_is_not_declared_has_a_default() {
+        let app: Registration =
+            toml::from_str("client_id = 'a'\nname = 'A'\n[lifetimes]\nat_ttl = '2m'").unwrap();
+        assert_eq!(app.kind, AppKind::Confidential);
+        assert_eq!(app.allowed_audiences(), ["a"]);
+        assert_eq!(app.allowed_scopes().to_string(), DEFAULT_SCOPES);
+        assert_eq!(app.lifetimes.at_ttl, Some(Duration::from_mins(2)));
+        assert!(toml::from_str::<Registration>("client_id = 'a'\nname = 'A'\nscops = []").is_err());
+        let json = serde_json::to_string(&app).unwrap();
+        assert_eq!(serde_json::from_str::<Registration>(&json).unwrap(), app);
+    }
+}

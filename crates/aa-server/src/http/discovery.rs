@@ -1,0 +1,91 @@
+//! Documents for programs: metadata, keys, health.
+
+use actix_web::http::header;
+use actix_web::{HttpResponse, web};
+use serde_json::{Value, json};
+use service::run;
+
+use crate::app::App;
+use crate::domain::client::DEFAULT_SCOPES;
+
+/// `GET /.well-known/openid-configuration` (OpenID Connect Discovery §4).
+pub async fn openid_configuration(app: web::Data<App>) -> HttpResponse {
+    let mut metadata = metadata(&app);
+    let more = json!({
+        "userinfo_endpoint": app.config.public_url.join("/oauth/userinfo"),
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["RS256", "ES256", "EdDSA"],
+        "claim_types_supported": ["normal"],
+        "claims_supported": ["sub", "iss", "aud", "azp", "exp", "iat", "auth_time", "amr", "nonce", "at_hash",
+            "sid", "name", "preferred_username", "email", "email_verified"],
+        "claims_parameter_supported": false,
+        "request_parameter_supported": false,
+        "request_uri_parameter_supported": false,
+        "require_request_uri_registration": false,
+    });
+    if let (Value::Object(metadata), Value::Object(more)) = (&mut metadata, more) {
+        metadata.extend(more);
+    }
+    public(&metadata)
+}
+
+/// `GET /.well-known/oauth-authorization-server` (RFC 8414).
+pub async fn authorization_server(app: web::Data<App>) -> HttpResponse {
+    public(&metadata(&app))
+}
+
+fn metadata(app: &App) -> Value {
+    let url = |path| app.config.public_url.join(path);
+    let methods = json!(["client_secret_basic", "client_secret_post", "none"]);
+    json!({
+        "issuer": app.config.public_url.as_str(),
+        "authorization_endpoint": url("/oauth/authorize"),
+        "token_endpoint": url("/oauth/token"),
+        "revocation_endpoint": url("/oauth/revoke"),
+        "introspection_endpoint": url("/oauth/introspect"),
+        "jwks_uri": url("/.well-known/jwks.json"),
+        "scopes_supported": DEFAULT_SCOPES.split(' ').collect::<Vec<_>>(),
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query", "form_post"],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "token_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint_auth_methods_supported": methods,
+        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "code_challenge_methods_supported": ["S256"],
+        "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        "authorization_response_iss_parameter_supported": true,
+    })
+}
+
+/// `GET /.well-known/jwks.json` (RFC 7517 §5). A new key is here ten minutes before it signs.
+pub async fn jwks(app: web::Data<App>) -> HttpResponse {
+    public(&app.signer.jwks())
+}
+
+fn public(document: &Value) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "public, max-age=60"))
+        .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+        .insert_header(("Cross-Origin-Resource-Policy", "cross-origin"))
+        .json(document)
+}
+
+/// `GET /readyz`: database and keys are usable, and nobody has said stop.
+pub async fn readyz(app: web::Data<App>) -> HttpResponse {
+    let mut missing = Vec::new();
+    if app.stop.is_stopping() {
+        missing.push("stopping");
+    }
+    if !app.signer.is_ready() {
+        missing.push("keys");
+    }
+    if app.store.db().ping().await.is_err() {
+        missing.push("database");
+    }
+    run::readyz(&missing)
+}
+
+/// `GET /version`.
+pub async fn version() -> HttpResponse {
+    run::version("aa-server", env!("CARGO_PKG_VERSION"))
+}

@@ -1,0 +1,109 @@
+//! OAuth 2.0 and OpenID Connect: one file per endpoint.
+
+pub mod authorize;
+pub mod token;
+pub mod tokens;
+pub mod userinfo;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, web};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::SecretString;
+use serde::Serialize;
+use url::form_urlencoded;
+
+use super::error::Error;
+use super::extract::body_params;
+use super::params::{BadParams, Params};
+use crate::app::App;
+use crate::domain::client::Registration;
+use crate::ops::authenticate_app::{Credentials, authenticate_app};
+
+/// A form-encoded body of an app, whose errors are JSON.
+async fn app_params(request: &HttpRequest, payload: web::Payload) -> Result<Params, Error> {
+    let params = body_params(request, payload).await.map_err(Error::for_programs)?;
+    if let Some(name) = params.repeated() {
+        return Err(Error::oauth(
+            "invalid_request",
+            format!("the parameter `{}` is there more than once", printable(name)),
+        ));
+    }
+    Ok(params)
+}
+
+/// The app that calls, authenticated (RFC 6749 §2.3). It may use one way, not two.
+async fn calling_app(
+    app: &App,
+    request: &HttpRequest,
+    params: &Params,
+) -> Result<Registration, Error> {
+    let by_header = basic_credentials(request)?;
+    let in_body = params.get("client_id").map_err(bad)?;
+    let secret = params.get("client_secret").map_err(bad)?;
+    let credentials = match (&by_header, in_body, secret) {
+        (Some(_), _, Some(_)) => {
+            return Err(Error::oauth("invalid_request", "authenticate in one way, not in two"));
+        }
+        (Some((client_id, _)), Some(other), None) if client_id != other => {
+            return Err(Error::oauth("invalid_request", "there are two different client_ids"));
+        }
+        (Some((client_id, secret)), _, None) => {
+            Credentials::Secret { client_id: client_id.clone(), secret: secret.clone() }
+        }
+        (None, Some(client_id), Some(secret)) => {
+            Credentials::Secret { client_id: client_id.to_owned(), secret: secret.into() }
+        }
+        (None, Some(client_id), None) => Credentials::None { client_id: client_id.to_owned() },
+        (None, None, _) => return Err(Error::InvalidClient { by_header: false }),
+    };
+    authenticate_app(app, &credentials).await.map_err(|failed| match Error::from(failed) {
+        Error::InvalidClient { .. } => Error::InvalidClient { by_header: by_header.is_some() },
+        other => other,
+    })
+}
+
+/// `client_secret_basic`: id and secret are form-encoded before they are joined (RFC 6749 §2.3.1).
+fn basic_credentials(request: &HttpRequest) -> Result<Option<(String, SecretString)>, Error> {
+    let mut headers = request.headers().get_all(header::AUTHORIZATION);
+    let Some(value) = headers.next() else { return Ok(None) };
+    let invalid = || Error::InvalidClient { by_header: true };
+    if headers.next().is_some() {
+        return Err(Error::oauth("invalid_request", "there are two Authorization headers"));
+    }
+    let (scheme, encoded) =
+        value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(invalid)?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Err(invalid());
+    }
+    let decoded = STANDARD.decode(encoded.trim()).map_err(|_| invalid())?;
+    let decoded = String::from_utf8(decoded).map_err(|_| invalid())?;
+    let (id, secret) = decoded.split_once(':').ok_or_else(invalid)?;
+    let id = form_decode(id).ok_or_else(invalid)?;
+    let secret = form_decode(secret).ok_or_else(invalid)?;
+    Ok(Some((id, secret.into())))
+}
+
+fn form_decode(text: &str) -> Option<String> {
+    // As the value of a parameter without a name: `=` is all that form decoding would stop at.
+    let escaped = format!("={}", text.replace('&', "%26"));
+    let decoded = form_urlencoded::parse(escaped.as_bytes()).next()?.1.into_owned();
+    (!decoded.contains(['\0', '\u{fffd}'])).then_some(decoded)
+}
+
+fn bad(bad: BadParams) -> Error {
+    Error::oauth("invalid_request", bad.to_string())
+}
+
+/// The characters that an `error_description` may have (RFC 6749 §5.2).
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| matches!(c, ' '..='~') && !"\"\\".contains(*c)).take(64).collect()
+}
+
+/// A successful answer that nobody may keep.
+fn json(body: &impl Serialize) -> HttpResponse {
+    HttpResponse::build(StatusCode::OK)
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .insert_header((header::PRAGMA, "no-cache"))
+        .json(body)
+}

@@ -1,0 +1,175 @@
+//! Pages for people. They work without JavaScript, and there is none in them.
+
+pub mod account;
+pub mod launcher;
+pub mod login;
+pub mod register;
+pub mod sessions;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
+use service::time::Timestamp;
+use url::Url;
+
+use super::assets;
+use super::error::Error;
+use super::extract::{Csrf, Person, person};
+use crate::app::App;
+
+/// What the frame of every page needs.
+#[derive(Debug)]
+pub struct Frame {
+    /// In the browser's title bar.
+    pub title: &'static str,
+    /// Who is signed in, if anybody.
+    pub user: Option<String>,
+    /// For the forms of the page.
+    pub csrf: String,
+    /// The path of the stylesheet.
+    pub stylesheet: String,
+    /// The path of the icon.
+    pub icon: String,
+}
+
+impl Frame {
+    /// The frame of a page without forms.
+    pub fn bare(title: &'static str) -> Self {
+        Self {
+            title,
+            user: None,
+            csrf: String::new(),
+            stylesheet: assets::stylesheet(),
+            icon: assets::icon(),
+        }
+    }
+
+    /// The frame of a page with forms.
+    pub fn new(title: &'static str, csrf: &Csrf, person: Option<&Person>) -> Self {
+        Self {
+            user: person.map(|person| person.user.display_name().to_owned()),
+            csrf: csrf.field.clone(),
+            ..Self::bare(title)
+        }
+    }
+}
+
+/// A page.
+pub fn html(status: StatusCode, template: &impl Template) -> HttpResponse {
+    match template.render() {
+        Ok(body) => HttpResponse::build(status)
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .content_type("text/html; charset=utf-8")
+            .body(body),
+        Err(error) => {
+            tracing::error!(%error, "a page could not be rendered");
+            HttpResponse::InternalServerError().finish()
+        }
+    }
+}
+
+/// A page with forms: its CSRF cookie goes along when the browser has none.
+fn html_with(app: &App, csrf: &Csrf, status: StatusCode, template: &impl Template) -> HttpResponse {
+    let mut response = html(status, template);
+    if let Some((name, value)) = csrf.set_cookie(app)
+        && let Ok(value) = header::HeaderValue::from_str(&value)
+    {
+        response.headers_mut().append(name, value);
+    }
+    response
+}
+
+#[derive(Template)]
+#[template(path = "message.html")]
+struct Message<'a> {
+    frame: Frame,
+    title: &'static str,
+    message: &'a str,
+}
+
+/// A page that says one thing, and leads on.
+pub fn message(status: StatusCode, title: &'static str, message: &str) -> HttpResponse {
+    html(status, &Message { frame: Frame::bare(title), title, message })
+}
+
+/// 303: go there with a GET. A forward so that a URL with a token is kept by nobody.
+pub fn redirect(to: &str) -> HttpResponse {
+    HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, to))
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .finish()
+}
+
+/// `GET /`.
+pub async fn root(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, Error> {
+    let to = if person(&app, &request).await?.is_some() { "/apps" } else { "/login" };
+    Ok(redirect(to))
+}
+
+/// Where to go after signing in: a path of ours, or the launcher.
+///
+/// *Checks* that it is short, starts with one slash, has no backslash, space or control character, and that
+/// a browser that resolves it stays at this origin.
+pub fn local_path(app: &App, text: Option<&str>) -> String {
+    let base = Url::parse(app.config.public_url.as_str());
+    let stays = |path: &&str| {
+        let odd = |c: char| c == '\\' || c.is_control() || c.is_whitespace();
+        path.starts_with('/')
+            && !path.starts_with("//")
+            && path.len() <= 6 * 1024
+            && !path.contains(odd)
+            && base.as_ref().is_ok_and(|base| {
+                base.join(path).is_ok_and(|joined| joined.origin() == base.origin())
+            })
+    };
+    text.filter(stays).unwrap_or("/apps").to_owned()
+}
+
+/// How long ago, in words.
+pub fn ago(then: Timestamp, now: Timestamp) -> String {
+    let seconds = now.since(then).as_secs();
+    let (count, unit) = match seconds {
+        0..60 => return "just now".to_owned(),
+        60..3_600 => (seconds / 60, "minute"),
+        3_600..86_400 => (seconds / 3_600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    format!("{count} {unit}{} ago", if count == 1 { "" } else { "s" })
+}
+
+/// A moment as a page shows it: machine-readable, exact, and in words.
+#[derive(Debug)]
+pub struct When {
+    /// RFC 3339.
+    pub exact: String,
+    /// "2 minutes ago".
+    pub words: String,
+}
+
+impl When {
+    /// This moment, as seen from `now`.
+    pub fn new(then: Timestamp, now: Timestamp) -> Self {
+        Self { exact: then.to_string(), words: ago(then, now) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_in_words() {
+        let at = |secs: i64| Timestamp::from_millis(secs * 1000);
+        for (seconds, words) in [
+            (5, "just now"),
+            (60, "1 minute ago"),
+            (7_199, "1 hour ago"),
+            (90_000, "1 day ago"),
+            (172_800, "2 days ago"),
+        ] {
+            assert_eq!(ago(at(0), at(seconds)), words);
+        }
+        assert_eq!(ago(at(10), at(0)), "just now", "clocks may differ");
+    }
+}

@@ -1,0 +1,177 @@
+use database::{all, execute, optional};
+use service::time::Timestamp;
+
+use super::{Error, Event, Result, Store};
+use crate::domain::client::Registration;
+use crate::domain::token::SecretHash;
+
+/// A registered app.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// What was declared about it.
+    pub registration: Registration,
+    /// Whether it gets tokens.
+    pub enabled: bool,
+}
+
+#[derive(sqlx::FromRow)]
+struct AppRow {
+    client_id: String,
+    enabled: bool,
+    registration: String,
+}
+
+impl AppRow {
+    fn read(self) -> Result<App> {
+        let registration = serde_json::from_str(&self.registration).map_err(|_| {
+            Error::Inconsistent { table: "apps", column: "registration", row: self.client_id }
+        })?;
+        Ok(App { registration, enabled: self.enabled })
+    }
+}
+
+impl Store {
+    /// The app with this id.
+    pub async fn app(&self, client_id: &str) -> Result<Option<App>> {
+        optional!(
+            self.db.read(),
+            AppRow,
+            "SELECT client_id, enabled, registration FROM apps WHERE client_id = $1",
+            client_id
+        )?
+        .map(AppRow::read)
+        .transpose()
+    }
+
+    /// All apps, by id.
+    pub async fn apps(&self) -> Result<Vec<App>> {
+        all!(
+            self.db.read(),
+            AppRow,
+            "SELECT client_id, enabled, registration FROM apps ORDER BY client_id"
+        )?
+        .into_iter()
+        .map(AppRow::read)
+        .collect()
+    }
+
+    /// Makes an app, with the secret it authenticates by if it has one.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when there is one of this id.
+    pub async fn add_app(
+        &self,
+        app: &Registration,
+        secret: Option<&SecretHash>,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        execute!(
+            tx.on(),
+            "INSERT INTO apps (client_id, enabled, outlives_sign_out, registration, created_at, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $5)",
+            app.client_id.as_str(),
+            true,
+            app.outlives_sign_out,
+            to_json(app),
+            now.millis()
+        )?;
+        if let Some(secret) = secret {
+            execute!(
+                tx.on(),
+                "INSERT INTO app_secrets (secret_hash, client_id, created_at) VALUES ($1, $2, $3)",
+                secret.as_bytes(),
+                app.client_id.as_str(),
+                now.millis()
+            )?;
+        }
+        event.write(&mut tx, now).await?;
+        tx.commit().await
+    }
+
+    /// Replaces what is declared about an app.
+    pub async fn update_app(&self, app: &Registration, event: Event, now: Timestamp) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        execute!(
+            tx.on(),
+            "UPDATE apps SET outlives_sign_out = $1, registration = $2, updated_at = $3
+             WHERE client_id = $4",
+            app.outlives_sign_out,
+            to_json(app),
+            now.millis(),
+            app.client_id.as_str()
+        )?;
+        event.write(&mut tx, now).await?;
+        tx.commit().await
+    }
+
+    /// Turns an app on or off. `None` when there is none.
+    pub async fn set_app_enabled(
+        &self,
+        client_id: &str,
+        enabled: bool,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Option<()>> {
+        let mut tx = self.db.begin().await?;
+        let found = execute!(
+            tx.on(),
+            "UPDATE apps SET enabled = $1, updated_at = $2 WHERE client_id = $3",
+            enabled,
+            now.millis(),
+            client_id
+        )?;
+        if found == 0 {
+            return Ok(None);
+        }
+        event.write(&mut tx, now).await?;
+        tx.commit().await?;
+        Ok(Some(()))
+    }
+
+    /// Gives an app a new secret; the ones before work until `overlap_ends`.
+    pub async fn rotate_app_secret(
+        &self,
+        client_id: &str,
+        secret: &SecretHash,
+        overlap_ends: Timestamp,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        execute!(
+            tx.on(),
+            "UPDATE app_secrets SET expires_at = $1
+             WHERE client_id = $2 AND (expires_at IS NULL OR expires_at > $1)",
+            overlap_ends.millis(),
+            client_id
+        )?;
+        execute!(
+            tx.on(),
+            "INSERT INTO app_secrets (secret_hash, client_id, created_at) VALUES ($1, $2, $3)",
+            secret.as_bytes(),
+            client_id,
+            now.millis()
+        )?;
+        event.write(&mut tx, now).await?;
+        tx.commit().await
+    }
+
+    /// The hashes of an app's secrets that count now.
+    pub async fn app_secrets(&self, client_id: &str, now: Timestamp) -> Result<Vec<SecretHash>> {
+        let rows = all!(
+            self.db.read(),
+            (Vec<u8>,),
+            "SELECT secret_hash FROM app_secrets
+             WHERE client_id = $1 AND (expires_at IS NULL OR expires_at > $2)",
+            client_id,
+            now.millis()
+        )?;
+        Ok(rows.into_iter().map(|(hash,)| SecretHash::from_stored(hash)).collect())
+    }
+}
+
+fn to_json(app: &Registration) -> String {
+    serde_json::to_string(app).expect("a registration is JSON")
+}

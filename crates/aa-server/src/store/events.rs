@@ -1,0 +1,136 @@
+use database::{Tx, all, execute};
+use serde_json::{Value, json};
+use service::time::Timestamp;
+use uuid::Uuid;
+
+use super::{Result, Store};
+
+/// Something that happened to an identity, family, app or key: who, what, where from, when. Never a secret.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// Its id, which sorts by time.
+    pub id: Uuid,
+    /// What happened, such as `family.ended`.
+    pub kind: &'static str,
+    /// Who did it: `user:<id>`, `app:<client_id>`, `operator`, `authority` or `stranger`.
+    pub actor: String,
+    /// Which user it concerns.
+    pub user_id: Option<Uuid>,
+    /// Which app it concerns.
+    pub client_id: Option<String>,
+    /// Which family it concerns.
+    pub family_id: Option<Uuid>,
+    /// Where from.
+    pub ip: String,
+    /// By what.
+    pub user_agent: String,
+    /// In which request.
+    pub request_id: String,
+    /// More about it.
+    pub detail: Value,
+}
+
+/// An event as it was recorded.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct EventRow {
+    /// Unix milliseconds.
+    pub at: i64,
+    /// What happened.
+    pub kind: String,
+    /// Who did it.
+    pub actor: String,
+    /// Which user it concerns.
+    pub user_id: Option<Uuid>,
+    /// Which app it concerns.
+    pub client_id: Option<String>,
+    /// Which family it concerns.
+    pub family_id: Option<Uuid>,
+    /// Where from.
+    pub ip: String,
+    /// By what.
+    pub user_agent: String,
+    /// In which request.
+    pub request_id: String,
+    /// More about it, as JSON.
+    pub detail: String,
+}
+
+impl EventRow {
+    /// As JSON, for programs.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "at": Timestamp::from_millis(self.at).to_string(),
+            "kind": self.kind,
+            "actor": self.actor,
+            "user_id": self.user_id,
+            "client_id": self.client_id,
+            "family_id": self.family_id,
+            "ip": self.ip,
+            "user_agent": self.user_agent,
+            "request_id": self.request_id,
+            "detail": serde_json::from_str::<Value>(&self.detail).unwrap_or(Value::Null),
+        })
+    }
+}
+
+/// Which events to list.
+#[derive(Debug, Clone, Default)]
+pub struct EventFilter {
+    /// Of this user alone.
+    pub user: Option<Uuid>,
+    /// At most so many, newest first.
+    pub limit: u32,
+}
+
+impl Event {
+    pub(super) async fn write(&self, tx: &mut Tx, now: Timestamp) -> Result<()> {
+        execute!(
+            tx.on(),
+            "INSERT INTO events (id, at, kind, actor, user_id, client_id, family_id, ip, user_agent,
+                                 request_id, detail)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+            self.id,
+            now.millis(),
+            self.kind,
+            self.actor.as_str(),
+            self.user_id,
+            self.client_id.as_deref(),
+            self.family_id,
+            self.ip.as_str(),
+            self.user_agent.as_str(),
+            self.request_id.as_str(),
+            self.detail.to_string()
+        )
+        .map(drop)
+    }
+}
+
+impl Store {
+    /// Records an event that nothing else is stored with.
+    pub async fn add_event(&self, event: &Event, now: Timestamp) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        event.write(&mut tx, now).await?;
+        tx.commit().await
+    }
+
+    /// Events, newest first.
+    pub async fn events(&self, filter: &EventFilter) -> Result<Vec<EventRow>> {
+        match filter.user {
+            Some(user) => all!(
+                self.db.read(),
+                EventRow,
+                "SELECT at, kind, actor, user_id, client_id, family_id, ip, user_agent, request_id, detail
+                 FROM events WHERE user_id = $1 ORDER BY at DESC, id DESC LIMIT $2",
+                user,
+                i64::from(filter.limit)
+            ),
+            None => all!(
+                self.db.read(),
+                EventRow,
+                "SELECT at, kind, actor, user_id, client_id, family_id, ip, user_agent, request_id, detail
+                 FROM events ORDER BY at DESC, id DESC LIMIT $1",
+                i64::from(filter.limit)
+            ),
+        }
+    }
+}

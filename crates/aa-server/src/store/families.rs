@@ -1,0 +1,483 @@
+use database::{Tx, all, execute, optional};
+use service::time::Timestamp;
+use uuid::Uuid;
+
+use super::{Error, Event, Result, Store};
+use crate::domain::family::Standing;
+use crate::domain::token::SecretHash;
+
+/// Why something ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndReason {
+    /// The person signed out.
+    SignedOut,
+    /// The person signed in again in the same browser.
+    SignedInAgain,
+    /// The person ended it on the sessions page.
+    RevokedByUser,
+    /// The app gave its token back.
+    RevokedByApp,
+    /// An operator ended it.
+    RevokedByOperator,
+    /// One of its tokens was used twice.
+    Reuse,
+    /// The app was opened again in the same browser.
+    Superseded,
+    /// The password was changed or reset.
+    PasswordChanged,
+    /// The user was disabled.
+    UserDisabled,
+}
+
+impl EndReason {
+    const ALL: [Self; 9] = [
+        Self::SignedOut,
+        Self::SignedInAgain,
+        Self::RevokedByUser,
+        Self::RevokedByApp,
+        Self::RevokedByOperator,
+        Self::Reuse,
+        Self::Superseded,
+        Self::PasswordChanged,
+        Self::UserDisabled,
+    ];
+
+    /// As it is stored and shown to programs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SignedOut => "signed_out",
+            Self::SignedInAgain => "signed_in_again",
+            Self::RevokedByUser => "revoked_by_user",
+            Self::RevokedByApp => "revoked_by_app",
+            Self::RevokedByOperator => "revoked_by_operator",
+            Self::Reuse => "reuse",
+            Self::Superseded => "superseded",
+            Self::PasswordChanged => "password_changed",
+            Self::UserDisabled => "user_disabled",
+        }
+    }
+
+    /// From how it is stored.
+    pub fn from_stored(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
+    }
+}
+
+/// A family to be made, with its delegation token out.
+#[derive(Debug)]
+pub struct NewFamily<'a> {
+    /// Its id: the family token.
+    pub id: Uuid,
+    /// Of the secret its tokens carry.
+    pub secret_hash: SecretHash,
+    /// The sign-in it comes from.
+    pub identity_id: Uuid,
+    /// For which app.
+    pub client_id: &'a str,
+    /// What it allows.
+    pub scope: &'a str,
+    /// For whom its application tokens are.
+    pub audience: &'a str,
+    /// Where the delegation token is sent.
+    pub redirect_uri: &'a str,
+    /// Base64url SHA-256 of the PKCE verifier; none in a direct delegation.
+    pub code_challenge: Option<&'a str>,
+    /// The app's nonce, for the ID token.
+    pub nonce: Option<&'a str>,
+    /// Until when the delegation token works.
+    pub code_expires_at: Timestamp,
+    /// The absolute end.
+    pub expires_at: Timestamp,
+    /// Where it was asked for.
+    pub ip: &'a str,
+    /// What the browser says it is.
+    pub user_agent: &'a str,
+}
+
+/// A family, and whether what it hangs on still stands.
+#[derive(Debug, Clone)]
+pub struct Family {
+    /// Its id: the family token.
+    pub id: Uuid,
+    /// Of the secret its tokens carry.
+    pub secret_hash: SecretHash,
+    /// Whose it is.
+    pub user_id: Uuid,
+    /// The app it is for.
+    pub client_id: String,
+    /// The browser it is in.
+    pub device_id: Uuid,
+    /// What it allows.
+    pub scope: String,
+    /// For whom its application tokens are.
+    pub audience: String,
+    /// When the person signed in, in Unix milliseconds.
+    pub auth_time: i64,
+    /// Authentication methods, separated by spaces.
+    pub amr: String,
+    /// Where the delegation token was sent.
+    pub redirect_uri: String,
+    /// Base64url SHA-256 of the PKCE verifier; none in a direct delegation.
+    pub code_challenge: Option<String>,
+    /// The app's nonce.
+    pub nonce: Option<String>,
+    /// Where its newest token came from.
+    pub moved_ip: String,
+    /// And what that said it is.
+    pub moved_user_agent: String,
+    /// What the rules look at.
+    pub standing: Standing,
+}
+
+#[derive(sqlx::FromRow)]
+struct FamilyRow {
+    id: Uuid,
+    secret_hash: Vec<u8>,
+    generation: i64,
+    user_id: Uuid,
+    client_id: String,
+    device_id: Uuid,
+    scope: String,
+    audience: String,
+    auth_time: i64,
+    amr: String,
+    redirect_uri: String,
+    code_challenge: Option<String>,
+    nonce: Option<String>,
+    code_expires_at: i64,
+    expires_at: i64,
+    moved_at: i64,
+    moved_ip: String,
+    moved_user_agent: String,
+    idle_expires_at: i64,
+    live: bool,
+}
+
+impl FamilyRow {
+    fn read(self) -> Result<Family> {
+        let generation = u32::try_from(self.generation).map_err(|_| Error::Inconsistent {
+            table: "families",
+            column: "generation",
+            row: self.id.to_string(),
+        })?;
+        Ok(Family {
+            id: self.id,
+            secret_hash: SecretHash::from_stored(self.secret_hash),
+            user_id: self.user_id,
+            client_id: self.client_id,
+            device_id: self.device_id,
+            scope: self.scope,
+            audience: self.audience,
+            auth_time: self.auth_time,
+            amr: self.amr,
+            redirect_uri: self.redirect_uri,
+            code_challenge: self.code_challenge,
+            nonce: self.nonce,
+            moved_ip: self.moved_ip,
+            moved_user_agent: self.moved_user_agent,
+            standing: Standing {
+                generation,
+                moved_at: Timestamp::from_millis(self.moved_at),
+                code_expires_at: Timestamp::from_millis(self.code_expires_at),
+                idle_expires_at: Timestamp::from_millis(self.idle_expires_at),
+                expires_at: Timestamp::from_millis(self.expires_at),
+                ended: !self.live,
+            },
+        })
+    }
+}
+
+/// A redemption, as the compare-and-set needs it.
+#[derive(Debug, Clone, Copy)]
+pub struct Redeemed<'a> {
+    /// The family as it was read.
+    pub family: &'a Family,
+    /// Until when the next move has to come.
+    pub idle_expires_at: Timestamp,
+    /// Where from.
+    pub ip: &'a str,
+    /// By what.
+    pub user_agent: &'a str,
+    /// Whether the app may have several families in one browser.
+    pub keep_others: bool,
+}
+
+/// One line of the sessions page, before it is put into words.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct SessionRow {
+    /// The family.
+    pub id: Uuid,
+    /// The app.
+    pub client_id: String,
+    /// The browser.
+    pub device_id: Uuid,
+    /// The browser's name, if the user gave one.
+    pub device_name: String,
+    /// What the browser says it is.
+    pub device_user_agent: String,
+    /// Where the browser was last seen.
+    pub device_ip: String,
+    /// When the browser was first seen, in Unix milliseconds.
+    pub device_first_seen_at: i64,
+    /// When the browser was last seen, in Unix milliseconds.
+    pub device_last_seen_at: i64,
+    /// When the app was opened, in Unix milliseconds.
+    pub created_at: i64,
+    /// When it last moved, in Unix milliseconds.
+    pub moved_at: i64,
+    /// Where it last moved.
+    pub moved_ip: String,
+    /// The absolute end.
+    pub expires_at: i64,
+    /// The end for lack of use.
+    pub idle_expires_at: i64,
+    /// When the family itself was ended.
+    pub ended_at: Option<i64>,
+    /// Why.
+    pub end_reason: Option<String>,
+    /// More about it, as JSON.
+    pub end_detail: Option<String>,
+    /// When the user's epoch was ended.
+    pub epoch_ended_at: Option<i64>,
+    /// Why.
+    pub epoch_reason: Option<String>,
+    /// When the sign-in was ended, if that ends this app.
+    pub identity_ended_at: Option<i64>,
+    /// Why.
+    pub identity_reason: Option<String>,
+}
+
+impl Store {
+    /// Makes a family from a live sign-in. `None` when the sign-in has ended meanwhile.
+    pub async fn delegate(&self, family: &NewFamily<'_>, now: Timestamp) -> Result<Option<()>> {
+        let mut tx = self.db.begin().await?;
+        // Locks the sign-in: an end of it either comes first, and is seen here, or waits and sees the family.
+        let locked = execute!(
+            tx.on(),
+            "UPDATE identities SET seen_at = $1 WHERE id = $2 AND ended_at IS NULL",
+            now.millis(),
+            family.identity_id
+        )?;
+        if locked == 0 {
+            return Ok(None);
+        }
+        let made = execute!(
+            tx.on(),
+            "INSERT INTO families (id, secret_hash, generation, user_id, user_epoch, client_id, device_id,
+                 identity_id, scope, audience, auth_time, amr, redirect_uri, code_challenge, nonce,
+                 code_expires_at, created_at, expires_at, moved_at, moved_ip, moved_user_agent,
+                 idle_expires_at)
+             SELECT $1, $2, 0, i.user_id, i.user_epoch, $3, i.device_id,
+                 i.id, $4, $5, i.auth_time, i.amr, $6, $7, $8,
+                 $9, $10, $11, $10, $12, $13, $11
+             FROM identities i JOIN users u ON u.id = i.user_id JOIN apps a ON a.client_id = $3
+             WHERE i.id = $14 AND u.enabled AND u.epoch = i.user_epoch AND a.enabled",
+            family.id,
+            family.secret_hash.as_bytes(),
+            family.client_id,
+            family.scope,
+            family.audience,
+            family.redirect_uri,
+            family.code_challenge,
+            family.nonce,
+            family.code_expires_at.millis(),
+            now.millis(),
+            family.expires_at.millis(),
+            family.ip,
+            family.user_agent,
+            family.identity_id
+        )?;
+        tx.commit().await?;
+        Ok((made > 0).then_some(()))
+    }
+
+    /// The family with this id. Its standing tells whether it, its user, its app and its sign-in are live; a
+    /// delegation token needs a live sign-in even where the app outlives one.
+    pub async fn family(&self, id: Uuid) -> Result<Option<Family>> {
+        optional!(
+            self.db.read(),
+            FamilyRow,
+            "SELECT f.id, f.secret_hash, f.generation, f.user_id, f.client_id, f.device_id, f.scope,
+                 f.audience, f.auth_time, f.amr, f.redirect_uri, f.code_challenge, f.nonce,
+                 f.code_expires_at, f.expires_at, f.moved_at, f.moved_ip, f.moved_user_agent,
+                 f.idle_expires_at,
+                 f.ended_at IS NULL AND u.enabled AND u.epoch = f.user_epoch AND a.enabled
+                     AND (i.ended_at IS NULL OR (a.outlives_sign_out AND f.generation > 0)) AS live
+             FROM families f
+             JOIN users u ON u.id = f.user_id
+             JOIN apps a ON a.client_id = f.client_id
+             JOIN identities i ON i.id = f.identity_id
+             WHERE f.id = $1",
+            id
+        )?
+        .map(FamilyRow::read)
+        .transpose()
+    }
+
+    /// Moves a family on from `generation` to the next, if that is where it stands and all it hangs on is
+    /// live: the compare-and-set that decides every race. `None` when it is not; nothing is changed then.
+    pub async fn move_family(
+        &self,
+        token: (Uuid, u32, &SecretHash),
+        client_id: &str,
+        idle_expires_at: Timestamp,
+        (ip, user_agent): (&str, &str),
+        now: Timestamp,
+    ) -> Result<Option<Family>> {
+        let (id, generation, secret_hash) = token;
+        optional!(
+            self.db.write(),
+            FamilyRow,
+            "UPDATE families SET generation = generation + 1, moved_at = $1, moved_ip = $2,
+                 moved_user_agent = $3,
+                 idle_expires_at = CASE WHEN expires_at < $4 THEN expires_at ELSE $4 END
+             WHERE id = $5 AND generation = $6 AND generation > 0 AND secret_hash = $7 AND client_id = $8
+               AND ended_at IS NULL AND expires_at > $1 AND idle_expires_at > $1
+               AND EXISTS (SELECT 1 FROM users u
+                           WHERE u.id = families.user_id AND u.enabled
+                             AND u.epoch = families.user_epoch)
+               AND EXISTS (SELECT 1 FROM apps a JOIN identities i ON i.id = families.identity_id
+                           WHERE a.client_id = families.client_id AND a.enabled
+                             AND (i.ended_at IS NULL OR a.outlives_sign_out))
+             RETURNING id, secret_hash, generation, user_id, client_id, device_id, scope, audience,
+                 auth_time, amr, redirect_uri, code_challenge, nonce, code_expires_at, expires_at,
+                 moved_at, moved_ip, moved_user_agent, idle_expires_at, ended_at IS NULL AS live",
+            now.millis(),
+            ip,
+            user_agent,
+            idle_expires_at.millis(),
+            id,
+            i64::from(generation),
+            secret_hash.as_bytes(),
+            client_id
+        )?
+        .map(FamilyRow::read)
+        .transpose()
+    }
+
+    /// Redeems a delegation token: moves the family from 0 to 1, and ends the older redeemed family of the
+    /// same user, app and browser. `None` when it does not stand at 0 any more, or something has ended.
+    pub async fn redeem_family(
+        &self,
+        redeemed: &Redeemed<'_>,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Option<Family>> {
+        let family = redeemed.family;
+        let mut tx = self.db.begin().await?;
+        // Redemptions of one browser come one after the other, so that two of them cannot both stay.
+        execute!(
+            tx.on(),
+            "UPDATE user_devices SET last_seen_at = $1 WHERE user_id = $2 AND device_id = $3",
+            now.millis(),
+            family.user_id,
+            family.device_id
+        )?;
+        let moved = optional!(
+            tx.on(),
+            FamilyRow,
+            "UPDATE families SET generation = 1, moved_at = $1, moved_ip = $2, moved_user_agent = $3,
+                 idle_expires_at = CASE WHEN expires_at < $4 THEN expires_at ELSE $4 END
+             WHERE id = $5 AND generation = 0 AND secret_hash = $6
+               AND ended_at IS NULL AND code_expires_at > $1 AND expires_at > $1
+               AND EXISTS (SELECT 1 FROM users u
+                           WHERE u.id = families.user_id AND u.enabled
+                             AND u.epoch = families.user_epoch)
+               AND EXISTS (SELECT 1 FROM apps a
+                           WHERE a.client_id = families.client_id AND a.enabled)
+               AND EXISTS (SELECT 1 FROM identities i
+                           WHERE i.id = families.identity_id AND i.ended_at IS NULL)
+             RETURNING id, secret_hash, generation, user_id, client_id, device_id, scope, audience,
+                 auth_time, amr, redirect_uri, code_challenge, nonce, code_expires_at, expires_at,
+                 moved_at, moved_ip, moved_user_agent, idle_expires_at, ended_at IS NULL AS live",
+            now.millis(),
+            redeemed.ip,
+            redeemed.user_agent,
+            redeemed.idle_expires_at.millis(),
+            family.id,
+            family.secret_hash.as_bytes()
+        )?;
+        let Some(moved) = moved else { return Ok(None) };
+        if !redeemed.keep_others {
+            execute!(
+                tx.on(),
+                "UPDATE families SET ended_at = $1, end_reason = $2
+                 WHERE user_id = $3 AND device_id = $4 AND client_id = $5 AND id <> $6
+                   AND generation > 0 AND ended_at IS NULL",
+                now.millis(),
+                EndReason::Superseded.as_str(),
+                family.user_id,
+                family.device_id,
+                family.client_id.as_str(),
+                family.id
+            )?;
+        }
+        event.write(&mut tx, now).await?;
+        tx.commit().await?;
+        moved.read().map(Some)
+    }
+
+    /// Ends a family. Whether it was live until now; the event is written only then.
+    pub async fn end_family(
+        &self,
+        id: Uuid,
+        reason: EndReason,
+        detail: Option<&serde_json::Value>,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let mut tx = self.db.begin().await?;
+        let ended = end(&mut tx, id, reason, detail, now).await?;
+        if ended {
+            event.write(&mut tx, now).await?;
+        }
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    /// What the sessions page shows: redeemed families that are live or ended after `since`.
+    pub async fn sessions(&self, user: Uuid, since: Timestamp) -> Result<Vec<SessionRow>> {
+        all!(
+            self.db.read(),
+            SessionRow,
+            "SELECT f.id, f.client_id, f.device_id, d.name AS device_name,
+                 d.user_agent AS device_user_agent, d.ip AS device_ip,
+                 d.first_seen_at AS device_first_seen_at, d.last_seen_at AS device_last_seen_at,
+                 f.created_at, f.moved_at, f.moved_ip, f.expires_at, f.idle_expires_at,
+                 f.ended_at, f.end_reason, f.end_detail,
+                 e.ended_at AS epoch_ended_at, e.reason AS epoch_reason,
+                 CASE WHEN a.outlives_sign_out THEN NULL ELSE i.ended_at END AS identity_ended_at,
+                 i.end_reason AS identity_reason
+             FROM families f
+             JOIN user_devices d ON d.user_id = f.user_id AND d.device_id = f.device_id
+             JOIN identities i ON i.id = f.identity_id
+             JOIN apps a ON a.client_id = f.client_id
+             LEFT JOIN user_ends e ON e.user_id = f.user_id AND e.epoch = f.user_epoch
+             WHERE f.user_id = $1 AND f.generation > 0
+               AND (f.ended_at IS NULL OR f.ended_at > $2)
+               AND f.expires_at > $2
+             ORDER BY f.moved_at DESC",
+            user,
+            since.millis()
+        )
+    }
+}
+
+async fn end(
+    tx: &mut Tx,
+    id: Uuid,
+    reason: EndReason,
+    detail: Option<&serde_json::Value>,
+    now: Timestamp,
+) -> Result<bool> {
+    let ended = execute!(
+        tx.on(),
+        "UPDATE families SET ended_at = $1, end_reason = $2, end_detail = $3
+         WHERE id = $4 AND ended_at IS NULL",
+        now.millis(),
+        reason.as_str(),
+        detail.map(ToString::to_string),
+        id
+    )?;
+    Ok(ended > 0)
+}

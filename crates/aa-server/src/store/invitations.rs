@@ -1,0 +1,91 @@
+use database::{execute, optional};
+use service::time::Timestamp;
+
+use super::{Event, NewUser, Result, Store, users};
+use crate::domain::token::SecretHash;
+
+/// A one-time link to make an account.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Invitation {
+    /// Empty when whoever has the link may choose an address.
+    pub email: String,
+    /// Whether the account administers the authority.
+    pub admin: bool,
+}
+
+impl Store {
+    /// Keeps an invitation.
+    pub async fn add_invitation(
+        &self,
+        token_hash: &SecretHash,
+        invitation: &Invitation,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<()> {
+        execute!(
+            self.db.write(),
+            "INSERT INTO invitations (token_hash, email, admin, created_at, expires_at)
+             VALUES ($1, $2, $3, $4, $5)",
+            token_hash.as_bytes(),
+            invitation.email.as_str(),
+            invitation.admin,
+            now.millis(),
+            expires_at.millis()
+        )
+        .map(drop)
+    }
+
+    /// Withdraws every unused invitation to become an administrator.
+    pub async fn withdraw_admin_invitations(&self, now: Timestamp) -> Result<()> {
+        execute!(
+            self.db.write(),
+            "UPDATE invitations SET used_at = $1 WHERE admin AND used_at IS NULL",
+            now.millis()
+        )
+        .map(drop)
+    }
+
+    /// The invitation with this token, if it is unused and in time.
+    pub async fn invitation(
+        &self,
+        token_hash: &SecretHash,
+        now: Timestamp,
+    ) -> Result<Option<Invitation>> {
+        optional!(
+            self.db.read(),
+            Invitation,
+            "SELECT email, admin FROM invitations
+             WHERE token_hash = $1 AND used_at IS NULL AND expires_at > $2",
+            token_hash.as_bytes(),
+            now.millis()
+        )
+    }
+
+    /// Makes a user by an invitation, which is used up. `None` when it was used or expired meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`](database::Error::Conflict) when somebody has the address; the invitation stays good.
+    pub async fn accept_invitation(
+        &self,
+        token_hash: &SecretHash,
+        user: &NewUser<'_>,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Option<()>> {
+        let mut tx = self.db.begin().await?;
+        let used = execute!(
+            tx.on(),
+            "UPDATE invitations SET used_at = $1
+             WHERE token_hash = $2 AND used_at IS NULL AND expires_at > $1",
+            now.millis(),
+            token_hash.as_bytes()
+        )?;
+        if used == 0 {
+            return Ok(None);
+        }
+        users::add(&mut tx, user, now).await?;
+        event.write(&mut tx, now).await?;
+        tx.commit().await?;
+        Ok(Some(()))
+    }
+}

@@ -1,0 +1,123 @@
+use database::{all, execute, optional};
+use service::time::Timestamp;
+
+use super::{Event, Result, Store};
+
+/// A signing key, its private part sealed.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct KeyRow {
+    /// Its id.
+    pub kid: String,
+    /// Its algorithm's name.
+    pub algorithm: String,
+    /// For HS256 its audience; else empty.
+    pub audience: String,
+    /// Its number among its like.
+    pub slot: i64,
+    /// Sealed.
+    pub private_key: Vec<u8>,
+    /// Unix milliseconds.
+    pub created_at: i64,
+    /// Unix milliseconds.
+    pub signs_from: i64,
+    /// Unix milliseconds.
+    pub retires_at: Option<i64>,
+}
+
+/// A key to be kept.
+#[derive(Debug)]
+pub struct NewKey<'a> {
+    /// Its id.
+    pub kid: &'a str,
+    /// Its algorithm's name.
+    pub algorithm: &'a str,
+    /// For HS256 its audience; else empty.
+    pub audience: &'a str,
+    /// Its number among its like.
+    pub slot: i64,
+    /// Sealed.
+    pub private_key: &'a [u8],
+    /// When it starts to sign.
+    pub signs_from: Timestamp,
+}
+
+impl Store {
+    /// All keys that still count, newest first.
+    pub async fn keys(&self, now: Timestamp) -> Result<Vec<KeyRow>> {
+        all!(
+            self.db.read(),
+            KeyRow,
+            "SELECT kid, algorithm, audience, slot, private_key, created_at, signs_from, retires_at
+             FROM signing_keys WHERE retires_at IS NULL OR retires_at > $1 ORDER BY slot DESC, kid",
+            now.millis()
+        )
+    }
+
+    /// Keeps a key, unless another replica was first with one of the same algorithm, audience and slot.
+    /// The keys before it retire at `retire_others_at`, if given.
+    pub async fn add_key(
+        &self,
+        key: &NewKey<'_>,
+        retire_others_at: Option<Timestamp>,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let mut tx = self.db.begin().await?;
+        let added = execute!(
+            tx.on(),
+            "INSERT INTO signing_keys (kid, algorithm, audience, slot, private_key, created_at, signs_from)
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+            key.kid,
+            key.algorithm,
+            key.audience,
+            key.slot,
+            key.private_key,
+            now.millis(),
+            key.signs_from.millis()
+        )? > 0;
+        if added {
+            if let Some(retires_at) = retire_others_at {
+                execute!(
+                    tx.on(),
+                    "UPDATE signing_keys SET retires_at = $1
+                     WHERE algorithm = $2 AND audience = $3 AND slot < $4 AND retires_at IS NULL",
+                    retires_at.millis(),
+                    key.algorithm,
+                    key.audience,
+                    key.slot
+                )?;
+            }
+            event.write(&mut tx, now).await?;
+        }
+        tx.commit().await?;
+        Ok(added)
+    }
+
+    /// Whether the database knows any of these fingerprints of secrets, or none at all.
+    pub async fn accepts_secrets(&self, fingerprints: &[Vec<u8>]) -> Result<bool> {
+        let known =
+            all!(self.db.read(), (Vec<u8>,), "SELECT fingerprint FROM secret_fingerprints")?;
+        Ok(known.is_empty() || known.iter().any(|(known,)| fingerprints.contains(known)))
+    }
+
+    /// Notes that a secret is in use here.
+    pub async fn remember_secret(&self, fingerprint: &[u8], now: Timestamp) -> Result<()> {
+        let known = optional!(
+            self.db.read(),
+            (i64,),
+            "SELECT created_at FROM secret_fingerprints WHERE fingerprint = $1",
+            fingerprint
+        )?;
+        if known.is_some() {
+            return Ok(());
+        }
+        execute!(
+            self.db.write(),
+            "INSERT INTO secret_fingerprints (fingerprint, created_at) VALUES ($1, $2)
+             ON CONFLICT DO NOTHING",
+            fingerprint,
+            now.millis()
+        )
+        .map(drop)
+    }
+}

@@ -1,0 +1,61 @@
+use std::time::Duration;
+
+use database::execute;
+use service::time::Timestamp;
+
+use super::{Result, Store};
+
+/// Rows a single statement removes: writers wait for no longer than that takes.
+const BATCH: i64 = 500;
+/// How long ended sessions stay to be read about.
+pub const REMEMBERED: Duration = Duration::from_hours(30 * 24);
+
+impl Store {
+    /// Removes what nothing can refer to any more, in batches. How many rows went.
+    ///
+    /// A family stays until its absolute end, so that the reuse of any of its tokens is recognised, and 30 days
+    /// more to be read about. One that was never redeemed goes a day after its delegation token expired.
+    pub async fn remove_old(&self, now: Timestamp) -> Result<u64> {
+        let remembered = (now - REMEMBERED).millis();
+        let a_day_ago = (now - Duration::from_hours(24)).millis();
+        let mut removed = 0;
+        loop {
+            let batch = execute!(
+                self.db.write(),
+                "DELETE FROM families WHERE id IN (
+                     SELECT id FROM families
+                     WHERE expires_at < $1 OR (generation = 0 AND code_expires_at < $2)
+                     LIMIT $3)",
+                remembered,
+                a_day_ago,
+                BATCH
+            )?;
+            removed += batch;
+            if batch == 0 {
+                break;
+            }
+        }
+        loop {
+            let batch = execute!(
+                self.db.write(),
+                "DELETE FROM identities WHERE id IN (
+                     SELECT i.id FROM identities i
+                     WHERE i.expires_at < $1
+                       AND NOT EXISTS (SELECT 1 FROM families f WHERE f.identity_id = i.id
+                                         AND f.user_id = i.user_id AND f.device_id = i.device_id)
+                     LIMIT $2)",
+                remembered,
+                BATCH
+            )?;
+            removed += batch;
+            if batch == 0 {
+                break;
+            }
+        }
+        removed +=
+            execute!(self.db.write(), "DELETE FROM invitations WHERE expires_at < $1", remembered)?;
+        removed +=
+            execute!(self.db.write(), "DELETE FROM app_secrets WHERE expires_at < $1", a_day_ago)?;
+        Ok(removed)
+    }
+}

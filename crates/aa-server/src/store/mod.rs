@@ -1,0 +1,46 @@
+//! All SQL. Methods say what they do and answer in the words of the domain; "not found" is an `Option`.
+//!
+//! Statements stand in the methods that use them, as one text for both databases. A test finds every one of
+//! them in this folder and prepares it on both.
+
+mod apps;
+mod events;
+mod families;
+mod identities;
+mod invitations;
+mod keys;
+mod maintenance;
+mod users;
+
+use database::Db;
+use sqlx::migrate::Migrator;
+
+pub use apps::App;
+pub use database::{Error, Result};
+pub use events::{Event, EventFilter, EventRow};
+pub use families::{EndReason, Family, NewFamily, Redeemed, SessionRow};
+pub use identities::{Identity, NewIdentity};
+pub use invitations::Invitation;
+pub use keys::{KeyRow, NewKey};
+pub use users::{NewUser, User};
+
+/// Every migration, in order.
+pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
+
+/// The authority's database.
+#[derive(Debug, Clone)]
+pub struct Store {
+    db: Db,
+}
+
+impl Store {
+    /// A store in this database, whose schema must be current.
+    pub fn new(db: Db) -> Self {
+        Self { db }
+    }
+
+    /// The database itself.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+}

@@ -1,0 +1,246 @@
+use database::{Tx, all, execute, optional};
+use service::time::Timestamp;
+use uuid::Uuid;
+
+use super::{EndReason, Event, Result, Store};
+
+/// A person who may sign in.
+#[derive(Clone, sqlx::FromRow)]
+pub struct User {
+    /// Their id: the `sub` of tokens.
+    pub id: Uuid,
+    /// Their address, as given.
+    pub email: String,
+    /// What they want to be called.
+    pub name: String,
+    /// Argon2id in PHC form.
+    pub password_hash: String,
+    /// Whether they may sign in.
+    pub enabled: bool,
+    roles: String,
+    /// What was made under an earlier one has ended.
+    pub epoch: i64,
+    /// Unix milliseconds.
+    pub created_at: i64,
+}
+
+impl User {
+    /// Role names.
+    pub fn roles(&self) -> Vec<String> {
+        self.roles.split_whitespace().map(str::to_owned).collect()
+    }
+
+    /// What to call them: the name, else the address.
+    pub fn display_name(&self) -> &str {
+        if self.name.is_empty() { &self.email } else { &self.name }
+    }
+}
+
+impl std::fmt::Debug for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("User").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// A user to be made.
+#[derive(Debug)]
+pub struct NewUser<'a> {
+    /// Their id.
+    pub id: Uuid,
+    /// Their address, as given.
+    pub email: &'a str,
+    /// Their address, as it is compared.
+    pub email_key: &'a str,
+    /// What they want to be called.
+    pub name: &'a str,
+    /// Argon2id in PHC form.
+    pub password_hash: &'a str,
+    /// Whether they administer the authority.
+    pub admin: bool,
+}
+
+impl Store {
+    /// Makes a user, if nobody has the address.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`](database::Error::Conflict) when somebody has it.
+    pub async fn add_user(&self, user: &NewUser<'_>, event: Event, now: Timestamp) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        add(&mut tx, user, now).await?;
+        event.write(&mut tx, now).await?;
+        tx.commit().await
+    }
+
+    /// The user with this id.
+    pub async fn user(&self, id: Uuid) -> Result<Option<User>> {
+        optional!(
+            self.db.read(),
+            User,
+            "SELECT id, email, name, password_hash, enabled, roles, epoch, created_at
+             FROM users WHERE id = $1",
+            id
+        )
+    }
+
+    /// The user with this address, as it is compared.
+    pub async fn user_by_email(&self, email_key: &str) -> Result<Option<User>> {
+        optional!(
+            self.db.read(),
+            User,
+            "SELECT id, email, name, password_hash, enabled, roles, epoch, created_at
+             FROM users WHERE email_key = $1",
+            email_key
+        )
+    }
+
+    /// All users, by address.
+    pub async fn users(&self) -> Result<Vec<User>> {
+        all!(
+            self.db.read(),
+            User,
+            "SELECT id, email, name, password_hash, enabled, roles, epoch, created_at
+             FROM users ORDER BY email_key"
+        )
+    }
+
+    /// Whether anybody administers the authority.
+    pub async fn has_administrator(&self) -> Result<bool> {
+        let found = optional!(
+            self.db.read(),
+            (i64,),
+            "SELECT CAST(1 AS BIGINT) FROM users WHERE roles = 'admin' AND enabled LIMIT 1"
+        )?;
+        Ok(found.is_some())
+    }
+
+    /// Lets a user sign in again.
+    pub async fn enable_user(&self, id: Uuid, event: Event, now: Timestamp) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        execute!(tx.on(), "UPDATE users SET enabled = $1 WHERE id = $2", true, id)?;
+        event.write(&mut tx, now).await?;
+        tx.commit().await
+    }
+
+    /// Disables a user and ends everything of theirs: one number, whatever their sessions' number.
+    pub async fn disable_user(&self, id: Uuid, event: Event, now: Timestamp) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        execute!(tx.on(), "UPDATE users SET enabled = $1 WHERE id = $2", false, id)?;
+        end_epoch(&mut tx, id, EndReason::UserDisabled, None, now).await?;
+        event.write(&mut tx, now).await?;
+        tx.commit().await
+    }
+
+    /// Replaces a user's password hash and ends everything of theirs, but for what is on the device `keep`.
+    pub async fn set_password(
+        &self,
+        id: Uuid,
+        password_hash: &str,
+        keep: Option<Uuid>,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        execute!(
+            tx.on(),
+            "UPDATE users SET password_hash = $1, password_changed_at = $2 WHERE id = $3",
+            password_hash,
+            now.millis(),
+            id
+        )?;
+        end_epoch(&mut tx, id, EndReason::PasswordChanged, keep, now).await?;
+        event.write(&mut tx, now).await?;
+        tx.commit().await
+    }
+
+    /// Replaces a user's password hash by one of the same password with other parameters.
+    pub async fn rehash_password(&self, id: Uuid, old: &str, new: &str) -> Result<()> {
+        execute!(
+            self.db.write(),
+            "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3",
+            new,
+            id,
+            old
+        )
+        .map(drop)
+    }
+
+    /// Ends everything of a user's, but for what is on the device `keep`.
+    pub async fn end_sessions_of_user(
+        &self,
+        id: Uuid,
+        reason: EndReason,
+        keep: Option<Uuid>,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        end_epoch(&mut tx, id, reason, keep, now).await?;
+        event.write(&mut tx, now).await?;
+        tx.commit().await
+    }
+}
+
+pub(super) async fn add(tx: &mut Tx, user: &NewUser<'_>, now: Timestamp) -> Result<()> {
+    execute!(
+        tx.on(),
+        "INSERT INTO users (id, email, email_key, name, password_hash, enabled, roles, epoch,
+                            created_at, password_changed_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $8)",
+        user.id,
+        user.email,
+        user.email_key,
+        user.name,
+        user.password_hash,
+        true,
+        if user.admin { "admin" } else { "" },
+        now.millis()
+    )
+    .map(drop)
+}
+
+/// Moves a user to the next epoch. What is live on the device `keep` goes along: those few rows are all that
+/// is touched, so an end costs the same for one session and for a million.
+async fn end_epoch(
+    tx: &mut Tx,
+    user: Uuid,
+    reason: EndReason,
+    keep: Option<Uuid>,
+    now: Timestamp,
+) -> Result<()> {
+    let ended = optional!(
+        tx.on(),
+        (i64,),
+        "UPDATE users SET epoch = epoch + 1 WHERE id = $1 RETURNING epoch - 1",
+        user
+    )?;
+    let Some((epoch,)) = ended else { return Ok(()) };
+    execute!(
+        tx.on(),
+        "INSERT INTO user_ends (user_id, epoch, ended_at, reason) VALUES ($1, $2, $3, $4)",
+        user,
+        epoch,
+        now.millis(),
+        reason.as_str()
+    )?;
+    if let Some(device) = keep {
+        execute!(
+            tx.on(),
+            "UPDATE identities SET user_epoch = $1
+             WHERE user_id = $2 AND device_id = $3 AND user_epoch = $4 AND ended_at IS NULL",
+            epoch + 1,
+            user,
+            device,
+            epoch
+        )?;
+        execute!(
+            tx.on(),
+            "UPDATE families SET user_epoch = $1
+             WHERE user_id = $2 AND device_id = $3 AND user_epoch = $4 AND ended_at IS NULL",
+            epoch + 1,
+            user,
+            device,
+            epoch
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+/// What a query answers with.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a database did not do what it was asked for. "Not found" is no error, but an `Option`.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// It cannot answer now; nothing has been changed that a retry would not find. A fault, not a refusal.
+    #[error("the database cannot answer: {0}")]
+    Unavailable(#[source] sqlx::Error),
+    /// A row with the same unique value is there already.
+    #[error("it exists already: {0}")]
+    Conflict(#[source] sqlx::Error),
+    /// The URL or the file cannot be used.
+    #[error("the database cannot be used: {0}")]
+    Unusable(String),
+    /// The schema could not be brought up to date.
+    #[error("the database could not be migrated: {0}")]
+    Migration(#[source] sqlx::migrate::MigrateError),
+    /// A stored value is not what it must be.
+    #[error("inconsistent data in {table}.{column} of row {row}")]
+    Inconsistent {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// The key of the row.
+        row: String,
+    },
+    /// A query and the schema do not fit together: a defect of this program.
+    #[error("a query failed: {0}")]
+    Defect(#[source] sqlx::Error),
+}
+
+impl Error {
+    /// Whether trying again later may help.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(database) if database.is_unique_violation() => {
+                Self::Conflict(error)
+            }
+            sqlx::Error::Database(database) => {
+                if database.code().is_some_and(|code| is_passing(&code)) {
+                    Self::Unavailable(error)
+                } else {
+                    Self::Defect(error)
+                }
+            }
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
+            _ => Self::Defect(error),
+        }
+    }
+}
+
+/// Codes of a database that is busy, full, starting, stopping, read-only or undoing a deadlock:
+/// PostgreSQL's SQLSTATE (appendix A of its manual) and SQLite's result codes (the low byte is the class).
+fn is_passing(code: &str) -> bool {
+    const POSTGRES_CLASSES: [&str; 6] = ["08", "25", "40", "53", "57", "58"];
+    const SQLITE_CLASSES: [i64; 7] = [5, 6, 8, 9, 10, 13, 14];
+    if code.len() == 5 {
+        return code == "55P03" || POSTGRES_CLASSES.iter().any(|class| code.starts_with(class));
+    }
+    code.parse::<i64>().is_ok_and(|code| SQLITE_CLASSES.contains(&(code & 0xff)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passing_faults_are_told_from_defects() {
+        for code in ["57P01", "40001", "40P01", "53300", "08006", "55P03", "5", "261", "13", "778"]
+        {
+            assert!(is_passing(code), "{code}");
+        }
+        for code in ["42P01", "23505", "22003", "1", "19", "2067", "x"] {
+            assert!(!is_passing(code), "{code}");
+        }
+    }
+}

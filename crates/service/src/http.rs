@@ -1,0 +1,216 @@
+//! What every response has, and what no request may exceed.
+
+use std::fmt::Write as _;
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
+use serde_json::json;
+use tracing::{Instrument as _, info, info_span};
+
+use crate::random::{Random, SystemRandom};
+use crate::time::{Clock as _, SystemClock};
+
+/// The most bytes that all header fields of one request may have together.
+const MAX_HEADER_BYTES: usize = 16 * 1024;
+/// The most bytes that a request target may have.
+const MAX_TARGET_BYTES: usize = 8 * 1024;
+
+/// What the responses of one program say about themselves.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Content-Security-Policy for responses that set none; `{nonce}` stands for a fresh nonce.
+    pub csp: String,
+    /// Whether the program is reached by https, so that browsers shall insist on it.
+    pub https: bool,
+}
+
+/// The id of one request: what came in `X-Request-Id` if it is well-formed, else a new one.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+/// The nonce of one response, for the `nonce` attributes of its own scripts and styles.
+#[derive(Debug, Clone)]
+pub struct CspNonce(pub String);
+
+impl RequestId {
+    /// The id of a request that came through [`harden`].
+    pub fn of(request: &HttpRequest) -> String {
+        request.extensions().get::<Self>().map_or_else(String::new, |id| id.0.clone())
+    }
+
+    fn accept(headers: &HeaderMap) -> Self {
+        let given = headers.get("x-request-id").and_then(|value| value.to_str().ok());
+        let well_formed = |id: &&str| {
+            let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+            (1..=64).contains(&id.len()) && id.bytes().all(allowed)
+        };
+        let random: &dyn Random = &SystemRandom;
+        Self(
+            given
+                .filter(well_formed)
+                .map_or_else(|| random.uuid_at(SystemClock.now()).to_string(), str::to_owned),
+        )
+    }
+}
+
+impl CspNonce {
+    /// The nonce of the response to this request.
+    pub fn of(request: &HttpRequest) -> String {
+        request.extensions().get::<Self>().map_or_else(String::new, |nonce| nonce.0.clone())
+    }
+}
+
+/// Middleware for everything: limits, request id, security headers, access log (never the query: it may
+/// hold a delegation token), metrics.
+pub async fn harden(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let started = SystemClock.now();
+    let policy = request.app_data::<web::Data<Policy>>().cloned();
+    let id = RequestId::accept(request.headers());
+    let random: &dyn Random = &SystemRandom;
+    let nonce = random.token();
+    request.extensions_mut().insert(id.clone());
+    request.extensions_mut().insert(CspNonce(nonce.clone()));
+
+    let method = request.method().clone();
+    let path = request.path().to_owned();
+    let span = info_span!("request", id = %id.0, %method, path);
+    let mut response = match too_large(&request) {
+        Some(status) => request
+            .into_response(problem(status, "the request's head is too large"))
+            .map_into_right_body(),
+        None => match next.call(request).instrument(span.clone()).await {
+            Ok(response) => response.map_into_left_body(),
+            Err(error) => return Err(error),
+        },
+    };
+
+    let status = response.status().as_u16();
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id.0) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    if let Some(policy) = policy {
+        secure(headers, &policy, &nonce);
+    }
+
+    let elapsed = SystemClock.now().since(started);
+    let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
+    let labels = [("method", method.to_string()), ("route", route), ("status", status.to_string())];
+    metrics::counter!("http_requests_total", &labels).increment(1);
+    metrics::histogram!("http_request_duration_seconds", &labels[..2])
+        .record(elapsed.as_secs_f64());
+    span.in_scope(|| info!(status, ms = elapsed.as_millis(), "answered"));
+    Ok(response)
+}
+
+fn too_large(request: &ServiceRequest) -> Option<StatusCode> {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    let headers: usize =
+        request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if target > MAX_TARGET_BYTES {
+        Some(StatusCode::URI_TOO_LONG)
+    } else if headers > MAX_HEADER_BYTES {
+        Some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+    } else {
+        None
+    }
+}
+
+fn secure(headers: &mut HeaderMap, policy: &Policy, nonce: &str) {
+    let csp = policy.csp.replace("{nonce}", nonce);
+    let defaults = [
+        (header::CONTENT_SECURITY_POLICY, csp.as_str()),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (
+            HeaderName::from_static("permissions-policy"),
+            "camera=(), geolocation=(), microphone=(), browsing-topics=()",
+        ),
+    ];
+    for (name, value) in defaults {
+        if !headers.contains_key(&name)
+            && let Ok(value) = HeaderValue::from_str(value)
+        {
+            headers.insert(name, value);
+        }
+    }
+    if policy.https {
+        let value = HeaderValue::from_static("max-age=63072000; includeSubDomains");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
+    }
+}
+
+/// A JSON error outside OAuth: problem details (RFC 9457).
+pub fn problem(status: StatusCode, detail: &str) -> HttpResponse {
+    HttpResponse::build(status)
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .content_type("application/problem+json")
+        .body(
+            json!({
+                "type": "about:blank",
+                "title": status.canonical_reason(),
+                "status": status.as_u16(),
+                "detail": detail,
+            })
+            .to_string(),
+        )
+}
+
+/// `name=value` of every cookie with this name, in order. More than one is somebody else's doing.
+pub fn cookies<'r>(headers: &'r HeaderMap, name: &'r str) -> impl Iterator<Item = &'r str> {
+    headers
+        .get_all(header::COOKIE)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter_map(move |(found, value)| (found == name).then_some(value))
+}
+
+/// The value of the one cookie with this name; `None` if there is none **or several** (a sibling site may
+/// have planted one).
+pub fn single_cookie<'r>(headers: &'r HeaderMap, name: &'r str) -> Option<&'r str> {
+    let mut found = cookies(headers, name);
+    let value = found.next()?;
+    found.next().is_none().then_some(value)
+}
+
+/// A `Set-Cookie` value: HttpOnly, `Path=/`, and Secure when the program is reached by https.
+#[derive(Debug, Clone)]
+pub struct SetCookie<'a> {
+    /// The full name, prefix included.
+    pub name: &'a str,
+    /// The value.
+    pub value: &'a str,
+    /// `Strict`, `Lax` or `None`.
+    pub same_site: &'static str,
+    /// Seconds to live; `None` until the browser closes, 0 to remove it.
+    pub max_age: Option<u64>,
+    /// Whether it is sent over https alone.
+    pub secure: bool,
+}
+
+impl SetCookie<'_> {
+    /// As a header value.
+    pub fn header(&self) -> (HeaderName, String) {
+        let mut text =
+            format!("{}={}; Path=/; HttpOnly; SameSite={}", self.name, self.value, self.same_site);
+        if let Some(seconds) = self.max_age {
+            let _ = write!(text, "; Max-Age={seconds}");
+        }
+        if self.secure {
+            text.push_str("; Secure");
+        }
+        (header::SET_COOKIE, text)
+    }
+}

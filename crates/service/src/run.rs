@@ -1,0 +1,206 @@
+//! Logging, health, serving and stopping.
+
+use std::future::Future;
+use std::str::FromStr;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use serde_json::json;
+use tokio::sync::watch;
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+
+/// How long requests under way may take to finish after a stop was asked for.
+pub const SHUTDOWN_SECONDS: u64 = 25;
+/// How long `/readyz` says no before the socket closes, so that a proxy can look elsewhere.
+const DRAIN: Duration = Duration::from_millis(500);
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            other => Err(format!("`{other}` is neither text nor json")),
+        }
+    }
+}
+
+/// Starts logging to standard error. A second call in one process changes nothing.
+///
+/// # Errors
+/// A text that says what is wrong with the filter.
+pub fn start_logging(filter: &str, format: LogFormat) -> Result<(), String> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _ = match format {
+        LogFormat::Text => builder.with_target(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    Ok(())
+}
+
+/// Makes aws-lc the process's TLS provider. Every `main` calls it once; again is harmless.
+pub fn install_crypto() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+/// Starts counting. Recorders are per process, so programs that share one share the numbers.
+pub fn start_metrics() {
+    let _ = prometheus();
+}
+
+fn prometheus() -> &'static PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE.get_or_init(|| {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        let _ = metrics::set_global_recorder(recorder);
+        handle
+    })
+}
+
+/// `GET /metrics`, in Prometheus' text format.
+pub async fn metrics_endpoint() -> HttpResponse {
+    prometheus().run_upkeep();
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(prometheus().render())
+}
+
+/// `GET /livez`: the process is up.
+pub async fn livez() -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "status": "ok" }))
+}
+
+/// `GET /version`.
+pub fn version(name: &'static str, version: &'static str) -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "name": name, "version": version }))
+}
+
+/// The answer of `/readyz`: 200, or 503 with what is missing.
+pub fn readyz(missing: &[&str]) -> HttpResponse {
+    if missing.is_empty() {
+        return HttpResponse::Ok().json(json!({ "status": "ok" }));
+    }
+    HttpResponse::build(StatusCode::SERVICE_UNAVAILABLE)
+        .insert_header(("Retry-After", "1"))
+        .json(json!({ "status": "unavailable", "missing": missing }))
+}
+
+/// Says that it is time to stop. Clones are told alike.
+#[derive(Debug, Clone)]
+pub struct Stop(watch::Receiver<bool>);
+
+/// The other end of a [`Stop`].
+#[derive(Debug)]
+pub struct StopHandle(watch::Sender<bool>);
+
+impl StopHandle {
+    /// Tells everyone to stop.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+impl Stop {
+    /// A pair: whoever holds the handle says when.
+    pub fn pair() -> (StopHandle, Self) {
+        let (sender, receiver) = watch::channel(false);
+        (StopHandle(sender), Self(receiver))
+    }
+
+    /// Stops on SIGTERM or Ctrl-C.
+    pub fn on_signals() -> Self {
+        let (handle, stop) = Self::pair();
+        tokio::spawn(async move {
+            wait_for_signal().await;
+            info!("stopping: requests under way are finished first");
+            handle.stop();
+            // Kept until the process ends: a dropped handle would count as a stop all the same.
+            std::future::pending::<()>().await;
+        });
+        stop
+    }
+
+    /// Whether it has been said.
+    pub fn is_stopping(&self) -> bool {
+        *self.0.borrow()
+    }
+
+    /// Waits until it is said.
+    pub async fn wait(&self) {
+        let mut receiver = self.0.clone();
+        let _ = receiver.wait_for(|stopping| *stopping).await;
+    }
+}
+
+async fn wait_for_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+/// Runs a server until `stop`: readiness turns first, then the socket closes, then requests finish.
+///
+/// # Errors
+/// What the server ends with.
+pub async fn serve(server: Server, stop: Stop) -> std::io::Result<()> {
+    let handle: ServerHandle = server.handle();
+    let stopper = async move {
+        stop.wait().await;
+        tokio::time::sleep(DRAIN).await;
+        handle.stop(true).await;
+    };
+    let (ended, ()) = tokio::join!(server, stopper);
+    ended
+}
+
+/// Runs a future on the process's main runtime to its end, even if the caller is dropped meanwhile.
+///
+/// A client that hangs up cancels its handler; what changes tokens must not stop halfway for that.
+///
+/// # Panics
+/// When the future does.
+pub async fn detached<T: Send + 'static>(
+    runtime: &tokio::runtime::Handle,
+    future: impl Future<Output = T> + Send + 'static,
+) -> T {
+    match runtime.spawn(future).await {
+        Ok(value) => value,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
+
+/// Registers `/livez`, `/metrics` and `/version`.
+pub fn machine_routes(
+    name: &'static str,
+    version_text: &'static str,
+) -> impl FnOnce(&mut web::ServiceConfig) {
+    move |config| {
+        config
+            .route("/livez", web::get().to(livez))
+            .route("/metrics", web::get().to(metrics_endpoint))
+            .route(
+                "/version",
+                web::get().to(move || std::future::ready(version(name, version_text))),
+            );
+    }
+}

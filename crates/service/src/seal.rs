@@ -1,0 +1,125 @@
+//! Secrets at rest: keys derived from a program's secret, and sealing under them.
+
+use std::fmt;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::{hkdf, hmac};
+use zeroize::Zeroizing;
+
+/// A program's secret, from which a key for each purpose is derived (HKDF-SHA-256, RFC 5869).
+pub struct MasterSecret(Zeroizing<Vec<u8>>);
+
+impl MasterSecret {
+    /// The fewest bytes a secret may have.
+    pub const MIN_BYTES: usize = 32;
+
+    /// Takes a secret; `None` if it is shorter than 32 bytes.
+    pub fn new(secret: Vec<u8>) -> Option<Self> {
+        let secret = Zeroizing::new(secret);
+        (secret.len() >= Self::MIN_BYTES).then_some(Self(secret))
+    }
+
+    /// The 32-byte key for one purpose. Keys of different purposes tell nothing of each other.
+    pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
+        let mut key = Zeroizing::new([0; 32]);
+        hkdf::Salt::new(hkdf::HKDF_SHA256, b"authority/v1")
+            .extract(&self.0)
+            .expand(&[purpose.as_bytes()], hkdf::HKDF_SHA256)
+            .and_then(|okm| okm.fill(key.as_mut_slice()))
+            .expect("32 bytes are within what HKDF-SHA-256 gives");
+        key
+    }
+
+    /// An HMAC-SHA-256 key for one purpose.
+    pub fn mac_key(&self, purpose: &str) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, self.derive(purpose).as_slice())
+    }
+
+    /// A [`Seal`] for one purpose.
+    pub fn seal(&self, purpose: &str) -> Seal {
+        Seal::new(&self.derive(purpose))
+    }
+}
+
+impl fmt::Debug for MasterSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MasterSecret(…)")
+    }
+}
+
+/// Seals and opens small secrets: AES-256-GCM with a random nonce, bound to a context.
+pub struct Seal(RandomizedNonceKey);
+
+/// What was sealed cannot be opened with this key in this context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("sealed data cannot be opened: wrong secret, wrong place, or altered")]
+pub struct Unopenable;
+
+impl Seal {
+    /// A seal with a key of its own.
+    pub fn new(key: &[u8; 32]) -> Self {
+        Self(RandomizedNonceKey::new(&AES_256_GCM, key).expect("the key has the right length"))
+    }
+
+    /// Seals `plain`: nonce ‖ ciphertext ‖ tag. `context` has to be given again to open it.
+    pub fn close(&self, context: &[u8], plain: &[u8]) -> Vec<u8> {
+        let mut body = plain.to_vec();
+        let nonce = self
+            .0
+            .seal_in_place_append_tag(Aad::from(context), &mut body)
+            .expect("small data can always be sealed");
+        let mut sealed = nonce.as_ref().to_vec();
+        sealed.append(&mut body);
+        sealed
+    }
+
+    /// Opens what [`Seal::close`] made.
+    ///
+    /// # Errors
+    /// [`Unopenable`].
+    pub fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unopenable> {
+        let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or(Unopenable)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Unopenable)?;
+        let mut body = Zeroizing::new(body.to_vec());
+        let length = self
+            .0
+            .open_in_place(nonce, Aad::from(context), &mut body)
+            .map_err(|_| Unopenable)?
+            .len();
+        body.truncate(length);
+        Ok(body)
+    }
+}
+
+impl fmt::Debug for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seal(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_opens_only_whole_in_its_place_and_with_its_key() {
+        let secret = MasterSecret::new(vec![7; 32]).unwrap();
+        let seal = secret.seal("test");
+        let sealed = seal.close(b"row 1", b"private");
+        assert_eq!(seal.open(b"row 1", &sealed).unwrap().as_slice(), b"private");
+        assert_eq!(seal.open(b"row 2", &sealed), Err(Unopenable));
+        assert_eq!(secret.seal("other").open(b"row 1", &sealed), Err(Unopenable));
+        for index in 0..sealed.len() {
+            let mut altered = sealed.clone();
+            altered[index] ^= 1;
+            assert_eq!(seal.open(b"row 1", &altered), Err(Unopenable), "byte {index}");
+            assert_eq!(seal.open(b"row 1", &sealed[..index]), Err(Unopenable));
+        }
+        assert_ne!(sealed, seal.close(b"row 1", b"private"), "the nonce is fresh");
+    }
+
+    #[test]
+    fn a_short_secret_is_refused() {
+        assert!(MasterSecret::new(vec![1; 31]).is_none());
+    }
+}

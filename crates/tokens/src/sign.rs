@@ -1,0 +1,184 @@
+use std::fmt;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::encoding::AsDer as _;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
+    RsaKeyPair,
+};
+use aws_lc_rs::{hmac, rsa};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+use crate::Algorithm;
+
+/// A key that signs tokens, parsed once and used many times. Its `Debug` shows the id alone.
+pub struct SigningKey {
+    id: String,
+    pair: Pair,
+}
+
+enum Pair {
+    EdDsa(Ed25519KeyPair),
+    Es256(Box<EcdsaKeyPair>),
+    Rs256(Box<RsaKeyPair>),
+    Hs256(Box<hmac::Key>),
+}
+
+/// A key could not be made, read or used.
+#[derive(Debug, thiserror::Error)]
+#[error("the {0} key could not be {1}")]
+pub struct SignError(Algorithm, &'static str);
+
+impl SigningKey {
+    /// Makes the private part of a new key: PKCS#8, or 32 random bytes for HS256.
+    ///
+    /// RSA (2,048 bits) takes 70 to 400 ms: call it off the async threads.
+    ///
+    /// # Errors
+    /// [`SignError`] when the system has no randomness to give.
+    pub fn generate(algorithm: Algorithm) -> Result<Zeroizing<Vec<u8>>, SignError> {
+        let random = SystemRandom::new();
+        let failed = SignError(algorithm, "made");
+        let private = match algorithm {
+            Algorithm::EdDSA => Ed25519KeyPair::generate_pkcs8v1(&random)
+                .map(|document| document.as_ref().to_vec())
+                .map_err(|_| failed)?,
+            Algorithm::ES256 => {
+                EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random)
+                    .map(|document| document.as_ref().to_vec())
+                    .map_err(|_| failed)?
+            }
+            Algorithm::RS256 => {
+                let pair = rsa::KeyPair::generate(KeySize::Rsa2048)
+                    .map_err(|_| SignError(algorithm, "made"))?;
+                pair.as_der().map_err(|_| failed)?.as_ref().to_vec()
+            }
+            Algorithm::HS256 => {
+                let mut secret = vec![0; 32];
+                aws_lc_rs::rand::fill(&mut secret).map_err(|_| failed)?;
+                secret
+            }
+        };
+        Ok(Zeroizing::new(private))
+    }
+
+    /// Reads what [`SigningKey::generate`] made. The id is the RFC 7638 thumbprint of the public key (for
+    /// HS256, of the secret's hash).
+    ///
+    /// # Errors
+    /// [`SignError`] when `private` is no such key.
+    pub fn from_private(algorithm: Algorithm, private: &[u8]) -> Result<Self, SignError> {
+        let failed = |_| SignError(algorithm, "read");
+        let pair = match algorithm {
+            Algorithm::EdDSA => Pair::EdDsa(Ed25519KeyPair::from_pkcs8(private).map_err(failed)?),
+            Algorithm::ES256 => Pair::Es256(Box::new(
+                EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, private)
+                    .map_err(failed)?,
+            )),
+            Algorithm::RS256 => {
+                Pair::Rs256(Box::new(RsaKeyPair::from_pkcs8(private).map_err(failed)?))
+            }
+            Algorithm::HS256 if private.len() >= 32 => {
+                Pair::Hs256(Box::new(hmac::Key::new(hmac::HMAC_SHA256, private)))
+            }
+            Algorithm::HS256 => return Err(SignError(algorithm, "read")),
+        };
+        let thumbprint = match pair.public_members() {
+            Some(members) => digest(&SHA256, members.to_string().as_bytes()),
+            None => digest(&SHA256, digest(&SHA256, private).as_ref()),
+        };
+        Ok(Self { id: URL_SAFE_NO_PAD.encode(thumbprint), pair })
+    }
+
+    /// The key id, as it stands in `kid`.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The one algorithm of this key.
+    pub fn algorithm(&self) -> Algorithm {
+        match self.pair {
+            Pair::EdDsa(_) => Algorithm::EdDSA,
+            Pair::Es256(_) => Algorithm::ES256,
+            Pair::Rs256(_) => Algorithm::RS256,
+            Pair::Hs256(_) => Algorithm::HS256,
+        }
+    }
+
+    /// The public key as a JWK (RFC 7517 §4); `None` for HS256, which has no public part.
+    pub fn public_jwk(&self) -> Option<Value> {
+        let mut jwk = self.pair.public_members()?;
+        jwk["kid"] = json!(self.id);
+        jwk["alg"] = json!(self.algorithm().name());
+        jwk["use"] = json!("sig");
+        Some(jwk)
+    }
+
+    /// Signs `claims` as a compact JWS with `typ`, `alg` and `kid` in its header.
+    ///
+    /// # Errors
+    /// [`SignError`] when the claims are no JSON or the primitive fails.
+    pub fn sign(&self, media_type: &str, claims: &impl Serialize) -> Result<String, SignError> {
+        let failed = || SignError(self.algorithm(), "used");
+        let header = json!({ "typ": media_type, "alg": self.algorithm().name(), "kid": self.id });
+        let claims = serde_json::to_vec(claims).map_err(|_| failed())?;
+        let mut token = URL_SAFE_NO_PAD.encode(header.to_string());
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(claims, &mut token);
+        let signature = self.pair.sign(token.as_bytes()).ok_or_else(failed)?;
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut token);
+        Ok(token)
+    }
+}
+
+impl Pair {
+    /// The members that RFC 7638 §3.2 hashes, in the order it hashes them.
+    fn public_members(&self) -> Option<Value> {
+        let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        match self {
+            Self::EdDsa(pair) => Some(
+                json!({ "crv": "Ed25519", "kty": "OKP", "x": encode(pair.public_key().as_ref()) }),
+            ),
+            Self::Es256(pair) => {
+                // SEC 1 §2.3.3, uncompressed: 0x04 ‖ x ‖ y.
+                let point = pair.public_key().as_ref();
+                let (x, y) = (point.get(1..33)?, point.get(33..65)?);
+                Some(json!({ "crv": "P-256", "kty": "EC", "x": encode(x), "y": encode(y) }))
+            }
+            Self::Rs256(pair) => {
+                let public = pair.public_key();
+                let n = encode(public.modulus().big_endian_without_leading_zero());
+                let e = encode(public.exponent().big_endian_without_leading_zero());
+                Some(json!({ "e": e, "kty": "RSA", "n": n }))
+            }
+            Self::Hs256(_) => None,
+        }
+    }
+
+    fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        let random = SystemRandom::new();
+        match self {
+            Self::EdDsa(pair) => Some(pair.sign(message).as_ref().to_vec()),
+            Self::Es256(pair) => Some(pair.sign(&random, message).ok()?.as_ref().to_vec()),
+            Self::Rs256(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).ok()?;
+                Some(signature)
+            }
+            Self::Hs256(key) => Some(hmac::sign(key, message).as_ref().to_vec()),
+        }
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}

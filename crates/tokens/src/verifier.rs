@@ -1,0 +1,88 @@
+use std::time::Duration;
+
+use crate::jws::Compact;
+use crate::{Algorithm, Claims, KeySet, Reject};
+
+/// Decides whether an application token is good for one app. Pure: no clock, no network.
+#[derive(Debug, Clone)]
+pub struct Verifier {
+    issuer: String,
+    audience: String,
+    algorithms: Vec<Algorithm>,
+    leeway_secs: i64,
+}
+
+impl Verifier {
+    /// A verifier for tokens of `issuer` (compared exactly) made for `audience`.
+    ///
+    /// It allows EdDSA, ES256 and RS256, with a leeway of 30 seconds.
+    pub fn new(issuer: impl Into<String>, audience: impl Into<String>) -> Self {
+        Self {
+            issuer: issuer.into(),
+            audience: audience.into(),
+            algorithms: vec![Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256],
+            leeway_secs: 30,
+        }
+    }
+
+    /// Allows exactly these algorithms. HS256 has to be named here.
+    #[must_use]
+    pub fn algorithms(mut self, algorithms: &[Algorithm]) -> Self {
+        self.algorithms = algorithms.to_vec();
+        self
+    }
+
+    /// How far clocks may differ, for `exp` and `nbf`. At most five minutes count.
+    #[must_use]
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway_secs = i64::try_from(leeway.as_secs()).unwrap_or(i64::MAX).min(300);
+        self
+    }
+
+    /// The issuer whose tokens are accepted.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The audience that a token must name.
+    pub fn audience(&self) -> &str {
+        &self.audience
+    }
+
+    /// Decides whether `token` is good at `now` (Unix seconds).
+    ///
+    /// *Checks*, in this order: size; compact form without duplicate members; no `crit`; `typ` is `at+jwt`;
+    /// `alg` is allowed; `kid` names a key whose one algorithm is `alg`; the signature; every required claim
+    /// with its JSON type; `iss`; `aud`; `exp`; `nbf` (RFC 9068 §4, RFC 8725 §3).
+    /// *Does not check* scopes ([`crate::Scope::contains`]) or whether the session ended since.
+    ///
+    /// # Errors
+    /// The first [`Reject`] in that order.
+    pub fn verify(&self, token: &str, keys: &KeySet, now: i64) -> Result<Claims, Reject> {
+        let token = Compact::parse(token)?;
+        if !token.media_type().is_some_and(is_access_token_type) {
+            return Err(Reject::WrongType);
+        }
+        keys.check(&token, &self.algorithms)?;
+        let claims = Claims::read(&token.claims()?)?;
+        if claims.iss != self.issuer {
+            return Err(Reject::WrongIssuer);
+        }
+        if !claims.aud.contains(&self.audience) {
+            return Err(Reject::WrongAudience);
+        }
+        if now >= claims.exp.saturating_add(self.leeway_secs) {
+            return Err(Reject::Expired);
+        }
+        if claims.nbf.is_some_and(|nbf| nbf > now.saturating_add(self.leeway_secs)) {
+            return Err(Reject::NotYetValid);
+        }
+        Ok(claims)
+    }
+}
+
+/// Media types compare without case, with or without the `application/` prefix (RFC 7515 §4.1.9).
+fn is_access_token_type(media_type: &str) -> bool {
+    media_type.eq_ignore_ascii_case("at+jwt")
+        || media_type.eq_ignore_ascii_case("application/at+jwt")
+}
