@@ -1,7 +1,5 @@
 //! The settings of SPEC §5, read once and typed.
 
-use std::fs;
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -13,7 +11,7 @@ use service::origin::PublicUrl;
 use service::random::Random;
 use service::run::LogFormat;
 use service::seal::MasterSecret;
-use service::settings::{Setting, Settings, SettingsError};
+use service::settings::{Setting, Settings, SettingsError, read_or_make_private};
 use tokens::Algorithm;
 
 use crate::domain::client::{AppKind, Registration};
@@ -248,21 +246,14 @@ fn read_secrets(
     data_dir: &Path,
     random: &dyn Random,
 ) -> Result<Vec<MasterSecret>, SettingsError> {
-    let cannot = |error: std::io::Error, path: &Path| {
-        SettingsError::new(format!("{}: {error}", path.display()))
-    };
     let given = settings.secret("secret", "secret_file")?;
     let text = match given {
         Some(text) => text,
         None if database_url.starts_with("sqlite:") => {
             let path = data_dir.join("secret");
-            match fs::read_to_string(&path) {
-                Ok(text) => text.into(),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    make_secret(&path, random).map_err(|error| cannot(error, &path))?.into()
-                }
-                Err(error) => return Err(cannot(error, &path)),
-            }
+            read_or_make_private(&path, || random.token()).map_err(|error| {
+                SettingsError::new(format!("{}: {error}", path.display()))
+            })?
         }
         None => {
             return Err(SettingsError::new(
@@ -281,31 +272,5 @@ fn read_secrets(
             "the server's secret (AA_SECRET_FILE) needs at least 32 bytes in each line. Make one with\n    \
              (umask 077; head -c 32 /dev/urandom | base64 > aa-secret)",
         )),
-    }
-}
-
-/// Writes a new secret for its owner's eyes alone. Whoever comes first wins, and everyone reads that one.
-fn make_secret(path: &Path, random: &dyn Random) -> std::io::Result<String> {
-    if let Some(folder) = path.parent() {
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(folder)?;
-    }
-    // Written whole under another name first: a crash leaves no half secret, and a link never overwrites.
-    let draft = path.with_extension(random.uuid().to_string());
-    let mut options = fs::OpenOptions::new();
-    options.create_new(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(&draft)?;
-    writeln!(file, "{}", random.token())?;
-    file.sync_all()?;
-    let linked = fs::hard_link(&draft, path);
-    fs::remove_file(&draft)?;
-    match linked {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
-        _ => fs::read_to_string(path),
     }
 }

@@ -1,1 +1,183 @@
+//! The authority and all micro-apps in one process, on loopback, with an embedded database.
+//!
+//! [`MICRO_APPS`] is the whole list: an app comes or goes as one entry.
 
+mod micro_apps;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aa_server::config::Config;
+use aa_server::ops::people::{self, NewPerson};
+use aa_server::ops::{Caller, apps};
+use aa_server::{App, Application};
+use secrecy::SecretString;
+use service::random::{Random, SystemRandom};
+use service::run::Stop;
+use service::settings::{Settings, read_or_make_private};
+use tokio::task::JoinSet;
+
+pub use micro_apps::{MICRO_APPS, MicroApp};
+
+/// Why the demo cannot go on, in words.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Somebody to try it with.
+#[derive(Debug, Clone, Copy)]
+pub struct Person {
+    /// What they are called.
+    pub name: &'static str,
+    /// Their address.
+    pub email: &'static str,
+    /// Their password, which is no secret.
+    pub password: &'static str,
+    /// Whether they administer the authority.
+    pub admin: bool,
+}
+
+/// The demo's people.
+pub const PEOPLE: [Person; 3] = [
+    Person { name: "Ann", email: "ann@example.com", password: "tangerine-lamp", admin: false },
+    Person { name: "Ben", email: "ben@example.com", password: "violet-anchor", admin: false },
+    Person { name: "Ada", email: "admin@example.com", password: "copper-window", admin: true },
+];
+
+/// How the demo is to run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where everything is kept.
+    pub data_dir: PathBuf,
+    /// The authority's port; each micro-app has the next ones.
+    pub port_base: u16,
+    /// Life of application tokens: short, so that an ended session is soon felt.
+    pub at_ttl: Duration,
+}
+
+impl Options {
+    /// The port of the service with this place.
+    pub fn port(&self, place: u16) -> u16 {
+        self.port_base + place
+    }
+
+    /// The URL of the service with this place.
+    pub fn url(&self, place: u16) -> String {
+        format!("http://localhost:{}", self.port(place))
+    }
+
+    fn sqlite(&self, name: &str) -> String {
+        format!("sqlite://{}", self.data_dir.join(name).display())
+    }
+}
+
+/// Everything, running.
+pub struct Demo {
+    services: JoinSet<std::io::Result<()>>,
+    authority: Arc<App>,
+}
+
+impl Demo {
+    /// Starts everything, and waits until it is ready. A second start finds everything again.
+    ///
+    /// # Errors
+    /// What could not be started, in words.
+    pub async fn start(options: &Options, stop: &Stop) -> Result<Self, Failure> {
+        let mut services = JoinSet::new();
+        let app = App::open_for_real(authority_config(options)?, stop.clone()).await?;
+        add_people(&app).await?;
+        for micro_app in MICRO_APPS {
+            if let Some(registration) = (micro_app.registration)(options, micro_app) {
+                register(&app, options, &registration).await?;
+            }
+        }
+        let application = Application::build(app)?;
+        let authority = application.app();
+        services.spawn(application.run_until_stopped());
+        for micro_app in MICRO_APPS {
+            services.spawn((micro_app.start)(options, micro_app, stop).await?);
+        }
+        wait_until_ready(options).await?;
+        Ok(Self { services, authority })
+    }
+
+    /// The authority's shared state.
+    pub fn authority(&self) -> Arc<App> {
+        Arc::clone(&self.authority)
+    }
+
+    /// Serves until it is told to stop.
+    ///
+    /// # Errors
+    /// What a service ended with.
+    pub async fn run_until_stopped(mut self) -> Result<(), Failure> {
+        while let Some(ended) = self.services.join_next().await {
+            ended??;
+        }
+        Ok(())
+    }
+}
+
+fn authority_config(options: &Options) -> Result<Config, Failure> {
+    let mut settings = Settings::unset(aa_server::config::PREFIX, aa_server::config::SETTINGS);
+    settings.set("listen", format!("127.0.0.1:{}", options.port(0)));
+    settings.set("public_url", options.url(0));
+    settings.set("data_dir", options.data_dir.display().to_string());
+    settings.set("registration", "open");
+    Ok(Config::read(&settings, None, &SystemRandom)?)
+}
+
+async fn add_people(app: &App) -> Result<(), Failure> {
+    for person in PEOPLE {
+        if app.store.user_by_email(person.email).await?.is_none() {
+            let new = NewPerson {
+                email: person.email.to_owned(),
+                name: person.name.to_owned(),
+                password: person.password.into(),
+                admin: person.admin,
+            };
+            people::add(app, new, &Caller::operator()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The secret of a confidential app, made once.
+fn client_secret(options: &Options, client_id: &str) -> std::io::Result<SecretString> {
+    let random: &dyn Random = &SystemRandom;
+    let file = options.data_dir.join(format!("{client_id}-client-secret"));
+    let text = read_or_make_private(&file, || random.token())?;
+    Ok(secrecy::ExposeSecret::expose_secret(&text).trim().into())
+}
+
+async fn register(
+    app: &App,
+    options: &Options,
+    registration: &aa_server::domain::client::Registration,
+) -> Result<(), Failure> {
+    let operator = Caller::operator();
+    if app.store.app(&registration.client_id).await?.is_some() {
+        apps::apply(app, registration, &operator).await?;
+        return Ok(());
+    }
+    let secret = client_secret(options, &registration.client_id)?;
+    apps::add_with_secret(app, registration, Some(&secret), &operator).await?;
+    Ok(())
+}
+
+async fn wait_until_ready(options: &Options) -> Result<(), Failure> {
+    const TRIES: u32 = 200;
+    let http = reqwest::Client::new();
+    let places = std::iter::once(("authority", 0)).chain(MICRO_APPS.iter().map(|app| (app.id, app.place)));
+    for (name, place) in places {
+        let url = format!("{}/readyz", options.url(place));
+        let mut left = TRIES;
+        while !http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+            left -= 1;
+            if left == 0 {
+                return Err(format!("{name} is not ready: {url}").into());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    Ok(())
+}

@@ -105,6 +105,11 @@ pub fn flags(prefix: &str, table: &'static [Setting]) -> Vec<Arg> {
 }
 
 impl Settings {
+    /// Settings that nobody has given yet, to be [`set`](Settings::set) by a program.
+    pub fn unset(prefix: &str, table: &'static [Setting]) -> Self {
+        Self { prefix: prefix.to_owned(), table, values: BTreeMap::new() }
+    }
+
     /// Reads flags, then the environment, then the file (`--config`, `<PREFIX>CONFIG`, or `default_file` if
     /// it is there).
     ///
@@ -287,6 +292,45 @@ impl Settings {
 
     fn missing(&self, name: &str) -> SettingsError {
         SettingsError(format!("{}{} must be set", self.prefix, name.to_uppercase()))
+    }
+}
+
+/// Reads a private file, or makes it for its owner's eyes alone. Whoever comes first wins, and everyone reads
+/// that one; a crash leaves no half of it.
+///
+/// # Errors
+/// What the file system says.
+pub fn read_or_make_private(
+    path: &Path,
+    content: impl FnOnce() -> String,
+) -> std::io::Result<SecretString> {
+    use std::io::Write as _;
+    match std::fs::read_to_string(path) {
+        Ok(text) => return Ok(text.into()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    if let Some(folder) = path.parent() {
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(folder)?;
+    }
+    // Written whole under another name first; a link never overwrites.
+    let draft = path.with_extension(std::process::id().to_string());
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).truncate(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(&draft)?;
+    writeln!(file, "{}", *Zeroizing::new(content()))?;
+    file.sync_all()?;
+    let linked = std::fs::hard_link(&draft, path);
+    std::fs::remove_file(&draft)?;
+    match linked {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => std::fs::read_to_string(path).map(Into::into),
     }
 }
 

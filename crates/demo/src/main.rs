@@ -1,0 +1,61 @@
+//! The `demo` program: everything in one process, and where to click.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use demo::{Demo, Failure, MICRO_APPS, Options, PEOPLE};
+use service::run::{LogFormat, Stop, install_crypto, start_logging};
+use service::settings::{Setting, Settings, flags};
+
+const PREFIX: &str = "DEMO_";
+const SETTINGS: &[Setting] = &[
+    Setting::new("data_dir", "./data/demo", "Folder for everything it keeps"),
+    Setting::new("port_base", "8080", "The authority's port; each micro-app has one of the next"),
+    Setting::new("at_ttl", "15s", "Life of an application token"),
+    Setting::new("log", "warn", "Which log lines to write, as a filter"),
+];
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    install_crypto();
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<(), Failure> {
+    let matches = clap::Command::new("demo")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("The authority and all micro-apps in one process")
+        .args(flags(PREFIX, SETTINGS))
+        .get_matches();
+    let settings = Settings::load(PREFIX, SETTINGS, &matches, std::env::vars_os(), "demo.toml")?;
+    start_logging(&settings.get::<String>("log")?, LogFormat::Text)?;
+    let options = Options {
+        data_dir: settings.get::<PathBuf>("data_dir")?,
+        port_base: settings.get("port_base")?,
+        at_ttl: settings.duration("at_ttl")?.unwrap_or_default(),
+    };
+    let stop = Stop::on_signals();
+    let demo = Demo::start(&options, &stop).await?;
+    welcome(&options);
+    demo.run_until_stopped().await
+}
+
+fn welcome(options: &Options) {
+    println!("Everything is running. Its data is in {}\n", options.data_dir.display());
+    println!("  {:<32} Sign in, open your apps, look after your sessions", options.url(0));
+    for app in MICRO_APPS.iter().filter(|app| !app.about.is_empty()) {
+        println!("  {:<32} {}", options.url(app.place), app.about);
+    }
+    println!("\n  {:<20} password", "e-mail");
+    for person in PEOPLE {
+        let role = if person.admin { "  (administrator)" } else { "" };
+        println!("  {:<20} {}{role}", person.email, person.password);
+    }
+    println!("\nCtrl-C stops it.");
+}

@@ -1,0 +1,286 @@
+//! The routes. A token is checked before a handler runs; its scope stands in the handler's signature.
+
+use std::time::Duration;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
+use bytes::Bytes;
+use futures_util::stream;
+use serde::Deserialize;
+use serde_json::json;
+use service::http::problem;
+use service::run;
+use tokens::actix::{RequiredScope, Scoped};
+use tokens::{Denied, Guard, Reject};
+use tokio::sync::broadcast::error::RecvError;
+use tracing::error;
+use uuid::Uuid;
+
+use crate::Api;
+use crate::store::{Change, Changed, Note};
+
+/// The longest note, in characters.
+const MAX_TEXT: usize = 10_000;
+const MAX_BODY: usize = 64 * 1024;
+const PAGE: u16 = 100;
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+pub(crate) struct Read;
+pub(crate) struct Write;
+
+impl RequiredScope for Read {
+    const SCOPE: &'static str = "notes:read";
+}
+
+impl RequiredScope for Write {
+    const SCOPE: &'static str = "notes:write";
+}
+
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .service(
+            web::resource("/notes")
+                .route(web::get().to(list))
+                .route(web::post().to(add))
+                .default_service(web::to(wrong_method)),
+        )
+        .route("/notes/stream", web::get().to(changes))
+        .service(
+            web::resource("/notes/{id}")
+                .route(web::get().to(read))
+                .route(web::put().to(replace))
+                .route(web::delete().to(remove))
+                .default_service(web::to(wrong_method)),
+        )
+        .route("/readyz", web::get().to(readyz))
+        .default_service(web::to(nothing_here));
+}
+
+/// JSON bodies: `application/json` alone (415), at most 64 KiB (413), well-formed and without surprises (400).
+pub(crate) fn json_config() -> web::JsonConfig {
+    web::JsonConfig::default().limit(MAX_BODY).error_handler(|error, _| {
+        use actix_web::error::JsonPayloadError as Json;
+        let (status, detail) = match &error {
+            Json::ContentType => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body must be application/json".to_owned())
+            }
+            Json::Overflow { .. } | Json::OverflowKnownLength { .. } => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 64 KiB".to_owned())
+            }
+            other => (StatusCode::BAD_REQUEST, other.to_string()),
+        };
+        actix_web::error::InternalError::from_response(error, problem(status, &detail)).into()
+    })
+}
+
+/// Why a request is not answered as it hoped.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("there is no such note")]
+    Missing,
+    #[error("the note was changed meanwhile: read it again")]
+    Stale,
+    #[error("{0}")]
+    Invalid(&'static str),
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    #[error(transparent)]
+    Store(#[from] database::Error),
+}
+
+impl ResponseError for Error {
+    fn error_response(&self) -> HttpResponse {
+        match self {
+            Self::Missing => problem(StatusCode::NOT_FOUND, &self.to_string()),
+            Self::Stale => problem(StatusCode::PRECONDITION_FAILED, &self.to_string()),
+            Self::Invalid(why) => problem(StatusCode::BAD_REQUEST, why),
+            Self::Denied(denied) => denied.error_response(),
+            Self::Store(cause) => {
+                error!(%cause, "the database did not do what it was asked for");
+                if !cause.is_unavailable() {
+                    return problem(StatusCode::INTERNAL_SERVER_ERROR, "something is wrong here");
+                }
+                let mut response =
+                    problem(StatusCode::SERVICE_UNAVAILABLE, "the notes cannot be reached right now");
+                response.headers_mut().insert(header::RETRY_AFTER, 1.into());
+                response
+            }
+        }
+    }
+}
+
+type Answer = Result<HttpResponse, Error>;
+
+async fn readyz(api: web::Data<Api>, request: HttpRequest) -> HttpResponse {
+    let mut missing = Vec::new();
+    if api.stop.is_stopping() {
+        missing.push("stopping");
+    }
+    if !request.app_data::<Guard>().is_some_and(Guard::is_ready) {
+        missing.push("keys");
+    }
+    if api.notes.ping().await.is_err() {
+        missing.push("database");
+    }
+    run::readyz(&missing)
+}
+
+async fn nothing_here() -> HttpResponse {
+    problem(StatusCode::NOT_FOUND, "there is nothing here")
+}
+
+async fn wrong_method() -> HttpResponse {
+    problem(StatusCode::METHOD_NOT_ALLOWED, "this address does not answer that method")
+}
+
+/// Whose notes: a person's. A service has none.
+fn owner<S>(token: &Scoped<S>) -> Result<Uuid, Error> {
+    let user = token.sub.user();
+    user.ok_or(Error::Denied(Denied::InvalidToken(Reject::InvalidClaim("sub"))))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    text: String,
+}
+
+impl Text {
+    fn check(&self) -> Result<&str, Error> {
+        if self.text.trim().is_empty() {
+            return Err(Error::Invalid("a note needs some text"));
+        }
+        if self.text.chars().count() > MAX_TEXT {
+            return Err(Error::Invalid("a note has at most 10,000 characters"));
+        }
+        if self.text.contains('\0') {
+            return Err(Error::Invalid("a note cannot contain NUL"));
+        }
+        Ok(&self.text)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Page {
+    before: Option<Uuid>,
+    limit: Option<u16>,
+}
+
+async fn list(
+    api: web::Data<Api>,
+    token: Scoped<Read>,
+    request: HttpRequest,
+) -> Answer {
+    let page = web::Query::<Page>::from_query(request.query_string())
+        .map_err(|_| Error::Invalid("only `before` (a note's id) and `limit` are understood"))?;
+    let limit = page.limit.unwrap_or(PAGE).clamp(1, PAGE);
+    let notes = api.notes.list(owner(&token)?, page.before, i64::from(limit)).await?;
+    let next = if notes.len() == usize::from(limit) { notes.last().map(|note| note.id) } else { None };
+    Ok(HttpResponse::Ok().json(json!({ "notes": notes, "next": next })))
+}
+
+async fn add(api: web::Data<Api>, token: Scoped<Write>, body: web::Json<Text>) -> Answer {
+    let now = api.clock.now();
+    let id = api.random.uuid_at(now);
+    let note = api.notes.add(owner(&token)?, id, body.check()?, now).await?;
+    Ok(with_etag(HttpResponse::Created().insert_header((header::LOCATION, format!("/notes/{id}"))), &note))
+}
+
+async fn read(api: web::Data<Api>, token: Scoped<Read>, id: web::Path<String>) -> Answer {
+    let note = api.notes.read(owner(&token)?, parse_id(&id)?).await?.ok_or(Error::Missing)?;
+    Ok(with_etag(&mut HttpResponse::Ok(), &note))
+}
+
+async fn replace(
+    api: web::Data<Api>,
+    token: Scoped<Write>,
+    request: HttpRequest,
+    id: web::Path<String>,
+    body: web::Json<Text>,
+) -> Answer {
+    let expected = if_match(&request)?;
+    let (user, id, now) = (owner(&token)?, parse_id(&id)?, api.clock.now());
+    match api.notes.replace(user, id, body.check()?, expected, now).await? {
+        Changed::Done(note) => Ok(with_etag(&mut HttpResponse::Ok(), &note)),
+        Changed::Missing => Err(Error::Missing),
+        Changed::Stale => Err(Error::Stale),
+    }
+}
+
+async fn remove(
+    api: web::Data<Api>,
+    token: Scoped<Write>,
+    request: HttpRequest,
+    id: web::Path<String>,
+) -> Answer {
+    let expected = if_match(&request)?;
+    match api.notes.remove(owner(&token)?, parse_id(&id)?, expected).await? {
+        Changed::Done(()) => Ok(HttpResponse::NoContent().finish()),
+        Changed::Missing => Err(Error::Missing),
+        Changed::Stale => Err(Error::Stale),
+    }
+}
+
+fn parse_id(text: &str) -> Result<Uuid, Error> {
+    Uuid::try_parse(text).map_err(|_| Error::Missing)
+}
+
+/// The version that `If-Match` expects (RFC 9110 §13.1.1).
+fn if_match(request: &HttpRequest) -> Result<Option<i64>, Error> {
+    let Some(value) = request.headers().get(header::IF_MATCH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    let version = version.and_then(|version| version.parse::<i64>().ok()).filter(|found| *found > 0);
+    version.map(Some).ok_or(Error::Stale)
+}
+
+fn with_etag(response: &mut actix_web::HttpResponseBuilder, note: &Note) -> HttpResponse {
+    response.insert_header((header::ETAG, format!("\"{}\"", note.version))).json(note)
+}
+
+/// Server-sent events: one for each change of the user's own notes. It ends with the token, so that a client
+/// comes back with a fresh one.
+async fn changes(api: web::Data<Api>, token: Scoped<Read>) -> Answer {
+    let user = owner(&token)?;
+    let remaining = u64::try_from(token.exp - api.clock.now().secs()).unwrap_or(0).max(1);
+    let end = Box::pin(tokio::time::sleep(Duration::from_secs(remaining)));
+    let receiver = api.notes.changes();
+    let stop = api.stop.clone();
+    let events = stream::unfold((receiver, end, true), move |(mut receiver, mut end, first)| {
+        let stop = stop.clone();
+        async move {
+            if first {
+                // So that the client knows that from here on it misses nothing.
+                return Some((Ok(Bytes::from_static(b"event: ready\ndata: {}\n\n")), (receiver, end, false)));
+            }
+            loop {
+                let event = tokio::select! {
+                    () = &mut end => return None,
+                    () = stop.wait() => return None,
+                    () = tokio::time::sleep(HEARTBEAT) => Some(": still here\n\n".to_owned()),
+                    change = receiver.recv() => match change {
+                        Ok(change) => told(&change, user),
+                        Err(RecvError::Lagged(_)) => Some("event: reset\ndata: {}\n\n".to_owned()),
+                        Err(RecvError::Closed) => return None,
+                    },
+                };
+                if let Some(event) = event {
+                    return Some((Ok::<_, actix_web::Error>(Bytes::from(event)), (receiver, end, false)));
+                }
+            }
+        }
+    });
+    Ok(HttpResponse::Ok()
+        .content_type("text/event-stream")
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .streaming(Box::pin(events)))
+}
+
+fn told(change: &Change, user: Uuid) -> Option<String> {
+    let data = json!({ "id": change.note });
+    (change.user == user).then(|| format!("event: {}\ndata: {data}\n\n", change.kind))
+}

@@ -1,0 +1,108 @@
+//! One try to sign in. Each has a state, nonce and PKCE verifier of its own, in a cookie of its own, so that ten
+//! tabs can sign in at once; the server keeps nothing.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+use service::random::Random;
+use service::seal::Seal;
+use service::time::Timestamp;
+
+/// How long a person may take to sign in.
+pub const ATTEMPT_TTL: Duration = Duration::from_mins(15);
+
+/// What has to be remembered from the start of a sign-in to its callback.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Comes back with the answer (RFC 6749 §10.12).
+    pub state: String,
+    /// Comes back in the ID token (OpenID Connect Core §3.1.2.1).
+    pub nonce: String,
+    /// Proves that the same app redeems the code (RFC 7636 §4.1).
+    pub verifier: String,
+    /// Where the person was going: a local path.
+    pub return_to: String,
+    expires_at: i64,
+}
+
+impl Attempt {
+    /// A new try, which leads to `return_to`.
+    pub fn new(random: &dyn Random, return_to: &str, now: Timestamp) -> Self {
+        Self {
+            state: random.token(),
+            nonce: random.token(),
+            verifier: random.token(),
+            return_to: return_to.to_owned(),
+            expires_at: (now + ATTEMPT_TTL).millis(),
+        }
+    }
+
+    /// The PKCE challenge (RFC 7636 §4.2, S256).
+    pub fn challenge(&self) -> String {
+        URL_SAFE_NO_PAD.encode(digest(&SHA256, self.verifier.as_bytes()))
+    }
+
+    /// The last part of the cookie's name: tells tries apart, and tells nothing.
+    pub fn label(state: &str) -> String {
+        URL_SAFE_NO_PAD.encode(&digest(&SHA256, state.as_bytes()).as_ref()[..9])
+    }
+
+    /// Sealed, for a cookie.
+    pub fn close(&self, seal: &Seal) -> String {
+        let plain = serde_json::to_vec(self).expect("an attempt is JSON");
+        URL_SAFE_NO_PAD.encode(seal.close(b"attempt", &plain))
+    }
+
+    /// From a cookie; `None` unless it was sealed here, belongs to this state, and is in time.
+    pub fn open(seal: &Seal, cookie: &str, state: &str, now: Timestamp) -> Option<Self> {
+        let sealed = URL_SAFE_NO_PAD.decode(cookie).ok()?;
+        let plain = seal.open(b"attempt", &sealed).ok()?;
+        let attempt: Self = serde_json::from_slice(&plain).ok()?;
+        let same = subtle::ConstantTimeEq::ct_eq(attempt.state.as_bytes(), state.as_bytes());
+        (bool::from(same) && now.millis() < attempt.expires_at).then_some(attempt)
+    }
+}
+
+/// A path of this app, or `/`: nothing that a browser would take for another site.
+pub fn local_path(text: Option<&str>) -> String {
+    let stays = |path: &&str| {
+        path.starts_with('/')
+            && !path.starts_with("//")
+            && path.len() <= 1024
+            && !path.contains(|c: char| c == '\\' || c.is_control() || c.is_whitespace())
+    };
+    text.filter(stays).unwrap_or("/").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use service::random::SeededRandom;
+
+    use super::*;
+
+    #[test]
+    fn a_try_opens_with_its_own_state_and_in_time_alone() {
+        let seal = Seal::new(&[1; 32]);
+        let now = Timestamp::from_millis(0);
+        let random = SeededRandom::new(1);
+        let attempt = Attempt::new(&random, "/notes", now);
+        let cookie = attempt.close(&seal);
+        assert_eq!(Attempt::open(&seal, &cookie, &attempt.state, now).unwrap().return_to, "/notes");
+        assert!(Attempt::open(&seal, &cookie, "other", now).is_none());
+        assert!(Attempt::open(&Seal::new(&[2; 32]), &cookie, &attempt.state, now).is_none());
+        assert!(Attempt::open(&seal, &cookie, &attempt.state, now + ATTEMPT_TTL).is_none());
+        assert!(!cookie.contains(&attempt.verifier));
+    }
+
+    #[test]
+    fn only_local_paths_are_led_to() {
+        assert_eq!(local_path(Some("/a?b=c#d")), "/a?b=c#d");
+        for text in ["//evil", "/\\evil", "https://evil", "a", "/a b", "/a\r\nb", ""] {
+            assert_eq!(local_path(Some(text)), "/", "{text}");
+        }
+        assert_eq!(local_path(None), "/");
+    }
+}
