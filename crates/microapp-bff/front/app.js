@@ -49,14 +49,20 @@ async function attempt(work) {
   }
 }
 
+// What has not changed stays as it is: what somebody is reading, selecting or editing is not taken away.
 function render() {
   const list = byId("notes");
-  const editing = new Set([...list.querySelectorAll(".editing")].map((form) => form.closest("li").dataset.id));
+  const shown = new Map([...list.children].map((li) => [li.dataset.id, li]));
   const sorted = [...notes.values()].sort((a, b) => (a.id < b.id ? 1 : -1));
-  list.replaceChildren(...sorted.map((note) => {
-    const known = list.querySelector(`[data-id="${note.id}"]`);
-    return known && editing.has(note.id) ? known : item(note);
-  }));
+  const wanted = sorted.map((note) => {
+    const li = shown.get(note.id);
+    const keep = li && (li.dataset.version === String(note.version) || li.querySelector(".editing"));
+    return keep ? li : item(note);
+  });
+  for (const li of shown.values()) if (!wanted.includes(li)) li.remove();
+  wanted.forEach((li, at) => {
+    if (list.children[at] !== li) list.insertBefore(li, list.children[at] ?? null);
+  });
   byId("empty").hidden = notes.size > 0;
   byId("more").hidden = !next;
 }
@@ -64,6 +70,7 @@ function render() {
 function item(note) {
   const li = byId("note").content.cloneNode(true).firstElementChild;
   li.dataset.id = note.id;
+  li.dataset.version = note.version;
   li.querySelector(".text").textContent = note.text;
   const time = li.querySelector("time");
   time.dateTime = note.updated_at;
@@ -107,7 +114,7 @@ async function remove(note) {
 
 async function load(before) {
   const page = await call(`/api/notes${before ? `?before=${before}` : ""}`);
-  if (!before) notes.clear();
+  if (!before) notes.clear(); // what is older than this page comes back with "Older notes"
   for (const note of page.notes) notes.set(note.id, note);
   next = page.next;
   render();

@@ -1,0 +1,279 @@
+//! The person's way, in Debian's chromium, with JavaScript off for the authority's pages.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use demo::{Demo, Failure, Options, PEOPLE};
+use service::run::{Stop, StopHandle, install_crypto};
+use thirtyfour::prelude::*;
+
+/// How long a page may take to show what is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A chromedriver of this test's own; it ends with it.
+struct Driver {
+    process: Child,
+    port: u16,
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// `None` without a browser, unless `CI=true`: then a missing one is a failure.
+fn driver() -> Option<Driver> {
+    let port = free_ports(1);
+    let started = Command::new("chromedriver")
+        .arg(format!("--port={port}"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    match started {
+        Ok(process) => Some(Driver { process, port }),
+        Err(error) => {
+            let must = std::env::var_os("CI").is_some_and(|value| value == "true");
+            assert!(!must, "chromedriver is needed (Debian: chromium-driver): {error}");
+            eprintln!("SKIPPED: no chromedriver ({error}); on Debian: apt install chromium-driver");
+            None
+        }
+    }
+}
+
+/// The first of some ports in a row that nobody listens on.
+fn free_ports(count: u16) -> u16 {
+    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    loop {
+        let base = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if base < u16::MAX - count && (1..count).all(|place| free(base + place)) {
+            return base;
+        }
+    }
+}
+
+struct World {
+    demo: Demo,
+    options: Options,
+    _stop: StopHandle,
+    _folder: tempfile::TempDir,
+}
+
+async fn world() -> World {
+    install_crypto();
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        data_dir: folder.path().to_owned(),
+        port_base: free_ports(3),
+        at_ttl: Duration::from_secs(3),
+    };
+    let (handle, stop) = Stop::pair();
+    let demo = Demo::start(&options, &stop).await.unwrap();
+    World { demo, options, _stop: handle, _folder: folder }
+}
+
+async fn browser(driver: &Driver, profile: PathBuf, authority: &str) -> WebDriverResult<WebDriver> {
+    let mut caps = DesiredCapabilities::chrome();
+    for arg in [
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--window-size=1000,900",
+    ] {
+        caps.add_arg(arg)?;
+    }
+    caps.add_arg(&format!("--user-data-dir={}", profile.display()))?;
+    let mut exceptions = serde_json::Map::new();
+    exceptions.insert(format!("{authority},*"), serde_json::json!({ "setting": 2 }));
+    caps.add_experimental_option(
+        "prefs",
+        serde_json::json!({ "profile": { "content_settings": { "exceptions": { "javascript": exceptions } } } }),
+    )?;
+    let url = format!("http://127.0.0.1:{}", driver.port);
+    let mut left = 50;
+    loop {
+        match WebDriver::new(&url, caps.clone()).await {
+            Ok(browser) => return Ok(browser),
+            Err(error) if left == 0 => return Err(error),
+            Err(_) => {
+                left -= 1;
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
+}
+
+/// Waits for an element that is shown.
+async fn find(browser: &WebDriver, css: &str) -> WebDriverResult<WebElement> {
+    browser.query(By::Css(css)).wait(PATIENCE, Duration::from_millis(50)).and_displayed().first().await
+}
+
+/// Waits until the address begins like this.
+async fn at(browser: &WebDriver, prefix: &str) -> WebDriverResult<()> {
+    let mut left = PATIENCE.as_millis() / 50;
+    while !browser.current_url().await?.as_str().starts_with(prefix) {
+        left -= 1;
+        assert!(left > 0, "expected {prefix}, am at {}", browser.current_url().await?);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+async fn sign_in(browser: &WebDriver, email: &str, password: &str) -> WebDriverResult<()> {
+    let field = find(browser, "#email").await?;
+    field.clear().await?;
+    field.send_keys(email).await?;
+    find(browser, "#password").await?.send_keys(password).await?;
+    find(browser, "main button[type=submit]").await?.click().await
+}
+
+async fn screenshot(browser: &WebDriver, name: &str) -> WebDriverResult<()> {
+    if let Some(folder) = std::env::var_os("SCREENSHOTS") {
+        browser.screenshot(&PathBuf::from(folder).join(format!("{name}.png"))).await?;
+    }
+    Ok(())
+}
+
+async fn the_persons_way(browser: &WebDriver, options: &Options) -> WebDriverResult<()> {
+    let (authority, notes) = (options.url(0), options.url(2));
+    let ann = PEOPLE[0];
+
+    // Sign in, at first with a wrong password.
+    browser.goto(&authority).await?;
+    at(browser, &format!("{authority}/login")).await?;
+    screenshot(browser, "login").await?;
+    sign_in(browser, ann.email, "not-her-password").await?;
+    let error = find(browser, "#error").await?.text().await?;
+    assert_eq!(error, "The e-mail address or the password is not right.");
+    assert_eq!(find(browser, "#email").await?.prop("value").await?.as_deref(), Some(ann.email));
+    screenshot(browser, "login-wrong").await?;
+    sign_in(browser, ann.email, ann.password).await?;
+    at(browser, &format!("{authority}/apps")).await?;
+    screenshot(browser, "apps").await?;
+
+    // JavaScript really is off here: this page would submit itself.
+    let query = "response_type=code&client_id=bff&response_mode=form_post&state=x\
+        &code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
+    let uri = format!("{notes}/auth/callback").replace(':', "%3A").replace('/', "%2F");
+    browser.goto(format!("{authority}/oauth/authorize?{query}&redirect_uri={uri}")).await?;
+    let button = find(browser, "#answer button").await?.text().await?;
+    assert_eq!(button, "On to Notes");
+
+    // Open Notes: no further page, no password.
+    browser.goto(format!("{authority}/apps")).await?;
+    find(browser, "a[href='/open/bff']").await?.click().await?;
+    at(browser, &notes).await?;
+    assert_eq!(find(browser, "#name").await?.text().await?, ann.name);
+
+    // Write, edit, delete.
+    find(browser, "#text").await?.send_keys("Buy <b>lamps</b>").await?;
+    find(browser, "#new button").await?.click().await?;
+    let text = find(browser, "#notes li .text").await?.text().await?;
+    assert_eq!(text, "Buy <b>lamps</b>", "what is typed is text, not markup");
+    find(browser, "#notes li .edit").await?.click().await?;
+    find(browser, "#notes li textarea").await?.send_keys(" and tangerines").await?;
+    find(browser, "#notes li form button[type=submit]").await?.click().await?;
+    assert!(find(browser, "#notes li .text").await?.text().await?.ends_with("and tangerines"));
+    screenshot(browser, "notes").await?;
+    browser.refresh().await?;
+    assert!(find(browser, "#notes li .text").await?.text().await?.ends_with("and tangerines"));
+    find(browser, "#notes li .delete").await?.click().await?;
+    find(browser, "#empty").await?;
+
+    // No script of the app can read a token.
+    let seen = browser
+        .execute("return document.cookie + JSON.stringify(localStorage) + JSON.stringify(sessionStorage)", vec![])
+        .await?;
+    assert_eq!(seen.json().as_str(), Some("{}{}"));
+
+    // Longer than an application token lives: a refresh goes unnoticed.
+    tokio::time::sleep(options.at_ttl + Duration::from_secs(1)).await;
+    find(browser, "#text").await?.send_keys("After a refresh").await?;
+    find(browser, "#new button").await?.click().await?;
+    find(browser, "#notes li").await?;
+
+    // See the session, with browser and system named, and end it.
+    browser.goto(format!("{authority}/sessions")).await?;
+    let device = find(browser, ".device").await?.text().await?;
+    for part in ["Chrome on Linux", "this browser", "Notes", "127.0.0.1"] {
+        assert!(device.contains(part), "{part} in {device}");
+    }
+    screenshot(browser, "sessions").await?;
+    find(browser, "[data-family] button").await?.click().await?;
+    let ended = find(browser, ".list.card").await?.text().await?;
+    assert!(ended.contains("Notes") && ended.contains("You ended it."), "{ended}");
+    screenshot(browser, "sessions-ended").await?;
+
+    // The next use of Notes asks for sign-in, once its application token is dead.
+    tokio::time::sleep(options.at_ttl + Duration::from_secs(1)).await;
+    browser.goto(&notes).await?;
+    let why = find(browser, "#why").await?.text().await?;
+    assert!(why.contains("Sign in"), "{why}");
+    screenshot(browser, "notes-signed-out").await?;
+    // Still signed in at the authority: one click is enough.
+    find(browser, "#signed-out a").await?.click().await?;
+    find(browser, "#notes li").await?;
+
+    // Signing out at the authority ends the rest.
+    browser.goto(format!("{authority}/apps")).await?;
+    find(browser, "#sign-out").await?.click().await?;
+    at(browser, &format!("{authority}/login")).await?;
+    tokio::time::sleep(options.at_ttl + Duration::from_secs(1)).await;
+    browser.goto(&notes).await?;
+    find(browser, "#signed-out a").await?.click().await?;
+    at(browser, &format!("{authority}/login")).await?;
+    // The sign-in page says where it leads, and its form leads there.
+    assert!(find(browser, "main").await?.text().await?.contains("to go on to Notes"));
+    sign_in(browser, ann.email, ann.password).await?;
+    at(browser, &notes).await?;
+    find(browser, "#notes li").await?;
+
+    // Signing out in the app ends the session at the authority too.
+    find(browser, "#sign-out").await?.click().await?;
+    find(browser, "#signed-out").await?;
+    browser.goto(format!("{authority}/sessions")).await?;
+    let ended = find(browser, ".list.card").await?.text().await?;
+    assert!(ended.contains("You signed out in the app."), "{ended}");
+
+    // Narrow windows have no sideways scrolling.
+    browser.set_window_rect(0, 0, 500, 800).await?;
+    for path in ["/apps", "/sessions", "/account", "/account/activity"] {
+        browser.goto(format!("{authority}{path}")).await?;
+        let fits = "return document.documentElement.scrollWidth <= window.innerWidth";
+        let fits = browser.execute(fits, vec![]).await?;
+        assert_eq!(fits.json().as_bool(), Some(true), "{path}");
+        screenshot(browser, &format!("narrow{}", path.replace('/', "-"))).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_person_signs_in_works_looks_and_leaves() -> Result<(), Failure> {
+    let Some(driver) = driver() else { return Ok(()) };
+    let world = world().await;
+    let profile = tempfile::tempdir()?;
+    let browser = browser(&driver, profile.path().to_owned(), &world.options.url(0)).await?;
+    let outcome = the_persons_way(&browser, &world.options).await;
+    if outcome.is_err() {
+        eprintln!("at {}", browser.current_url().await?);
+        screenshot(&browser, "failed").await?;
+    }
+    browser.quit().await?;
+    outcome?;
+    // What happened is on record.
+    let filter = aa_server::store::EventFilter { user: None, limit: 100 };
+    let events = world.demo.authority().store.events(&filter).await?;
+    for kind in ["identity.refused", "identity.started", "family.started", "family.ended"] {
+        assert!(events.iter().any(|event| event.kind == kind), "{kind}");
+    }
+    Ok(())
+}
