@@ -1,0 +1,15 @@
+//! One binary for all integration tests. Most run on SQLite and on PostgreSQL: `name::sqlite`, `name::postgres`.
+#![expect(missing_docs, reason = "tests are read, not called")]
+
+mod architecture;
+mod authorize;
+mod commands;
+mod faults;
+mod hardening;
+mod pages;
+mod processes;
+mod races;
+mod rules;
+mod statements;
+mod support;
+mod tokens_endpoint;

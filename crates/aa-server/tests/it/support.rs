@@ -1,0 +1,422 @@
+//! An authority on a port and database of its own, with a clock that can be moved, and the people and apps that
+//! use it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aa_server::config::{Config, PREFIX, SETTINGS};
+use aa_server::domain::client::{AppKind, Registration};
+use aa_server::ops::people::{self, NewPerson};
+use aa_server::ops::{Caller, apps};
+use aa_server::store::{EventFilter, EventRow, Family};
+use aa_server::{App, Application};
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use reqwest::header::{HeaderMap, LOCATION, SET_COOKIE};
+use reqwest::{Response, StatusCode};
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+use service::random::SystemRandom;
+use service::run::{Stop, StopHandle, install_crypto};
+use service::settings::Settings;
+use service::time::MovableClock;
+use url::Url;
+use uuid::Uuid;
+
+/// The callback of every app here. Nobody listens there: tests read the redirect.
+pub const CALLBACK: &str = "http://localhost:9/callback";
+pub const PASSWORD: &str = "tangerine lamp 4";
+pub const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+
+/// Runs a test on both databases.
+macro_rules! on_both {
+    ($($(#[$meta:meta])* async fn $name:ident($app:ident) $body:block)*) => {$(
+        mod $name {
+            #[allow(unused_imports, reason = "not every test uses all of its file's imports")]
+            use super::*;
+
+            $(#[$meta])*
+            async fn test($app: crate::support::TestApp) $body
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn sqlite() {
+                test(crate::support::TestApp::sqlite().await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn postgres() {
+                if let Some(app) = crate::support::TestApp::postgres().await {
+                    test(app).await;
+                }
+            }
+        }
+    )*};
+}
+pub(crate) use on_both;
+
+pub struct TestApp {
+    pub app: Arc<App>,
+    pub url: String,
+    pub clock: MovableClock,
+    pub database_url: String,
+    _stop: StopHandle,
+    _folder: tempfile::TempDir,
+}
+
+impl TestApp {
+    pub async fn sqlite() -> Self {
+        Self::with(None, &[]).await
+    }
+
+    pub async fn postgres() -> Option<Self> {
+        let url = tokio::task::spawn_blocking(testing::postgres).await.unwrap()?;
+        Some(Self::with(Some(url), &[]).await)
+    }
+
+    /// On this database (SQLite in a folder if none), with these settings.
+    pub async fn with(database_url: Option<String>, given: &[(&'static str, &str)]) -> Self {
+        install_crypto();
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let url = format!("http://localhost:{port}");
+        let database_url = database_url
+            .unwrap_or_else(|| format!("sqlite://{}", folder.path().join("aa.db").display()));
+        let mut settings = Settings::unset(PREFIX, SETTINGS);
+        settings.set("listen", format!("127.0.0.1:{port}"));
+        settings.set("public_url", &url);
+        settings.set("database_url", &database_url);
+        settings.set("data_dir", folder.path().display().to_string());
+        settings.set("secret", "a secret that all tests share, long enough");
+        for (name, value) in given {
+            settings.set(name, *value);
+        }
+        let config = Config::read(&settings, None, &SystemRandom).unwrap();
+        let url = config.public_url.as_str().to_owned();
+        let clock = MovableClock::default();
+        let (handle, stop) = Stop::pair();
+        let app = App::open(config, Arc::new(clock.clone()), Arc::new(SystemRandom), stop).await;
+        let application = Application::build(app.unwrap()).unwrap();
+        let app = application.app();
+        tokio::spawn(application.run_until_stopped());
+        let local = format!("http://localhost:{port}");
+        let _ = url;
+        Self { app, url: local, clock, database_url, _stop: handle, _folder: folder }
+    }
+
+    pub fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    pub async fn add_user(&self, email: &str) -> Uuid {
+        let person = NewPerson {
+            email: email.to_owned(),
+            name: String::new(),
+            password: PASSWORD.into(),
+            admin: false,
+        };
+        people::add(&self.app, person, &Caller::operator()).await.unwrap()
+    }
+
+    /// A browser in which somebody new is signed in.
+    pub async fn signed_in(&self, email: &str) -> Browser {
+        self.add_user(email).await;
+        let browser = Browser::new(&self.url);
+        assert_eq!(browser.sign_in(email, PASSWORD).await.status(), StatusCode::SEE_OTHER);
+        browser
+    }
+
+    /// An app of this kind, as `change` makes it.
+    pub async fn add_app(
+        &self,
+        id: &str,
+        kind: AppKind,
+        change: impl FnOnce(&mut Registration),
+    ) -> OAuthApp {
+        let mut registration = Registration::named(id, id, kind);
+        if kind != AppKind::Service {
+            registration.redirect_uris = vec![CALLBACK.to_owned()];
+            registration.launch_url = Some("http://localhost:9/".to_owned());
+        }
+        change(&mut registration);
+        let secret = apps::add(&self.app, &registration, &Caller::operator()).await.unwrap();
+        OAuthApp {
+            url: self.url.clone(),
+            id: id.to_owned(),
+            secret: secret.map(|secret| secret.expose_secret().to_owned()),
+            http: client(),
+        }
+    }
+
+    pub async fn confidential(&self) -> OAuthApp {
+        self.add_app("backend", AppKind::Confidential, |_| ()).await
+    }
+
+    pub async fn public(&self) -> OAuthApp {
+        self.add_app("native", AppKind::Public, |_| ()).await
+    }
+
+    pub async fn family(&self, id: Uuid) -> Family {
+        self.app.store.family(id).await.unwrap().unwrap()
+    }
+
+    pub async fn is_live(&self, id: Uuid) -> bool {
+        self.family(id).await.standing.is_live(self.app.now())
+    }
+
+    pub async fn events(&self, kind: &str) -> Vec<EventRow> {
+        let filter = EventFilter { user: None, limit: 10_000 };
+        let events = self.app.store.events(&filter).await.unwrap();
+        events.into_iter().filter(|event| event.kind == kind).collect()
+    }
+}
+
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+pub fn client() -> reqwest::Client {
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
+/// A browser: it keeps cookies, and reads the forms of pages.
+pub struct Browser {
+    pub url: String,
+    pub http: reqwest::Client,
+    pub cookies: Mutex<HashMap<String, String>>,
+}
+
+impl Browser {
+    pub fn new(url: &str) -> Self {
+        Self { url: url.to_owned(), http: client(), cookies: Mutex::default() }
+    }
+
+    fn cookie_header(&self) -> String {
+        let cookies = self.cookies.lock().unwrap();
+        let pairs: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        pairs.join("; ")
+    }
+
+    fn keep_cookies(&self, headers: &HeaderMap) {
+        for value in headers.get_all(SET_COOKIE) {
+            let text = value.to_str().unwrap();
+            let (name, rest) = text.split_once('=').unwrap();
+            let value = rest.split(';').next().unwrap();
+            let mut cookies = self.cookies.lock().unwrap();
+            if text.contains("Max-Age=0") {
+                cookies.remove(name);
+            } else {
+                cookies.insert(name.to_owned(), value.to_owned());
+            }
+        }
+    }
+
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        self.cookies.lock().unwrap().get(name).cloned()
+    }
+
+    pub async fn get(&self, path: &str) -> Response {
+        let request = self.http.get(format!("{}{path}", self.url)).header("cookie", self.cookie_header());
+        let answer = request.header("user-agent", FIREFOX).send().await.unwrap();
+        self.keep_cookies(answer.headers());
+        answer
+    }
+
+    /// The CSRF field of a page's forms.
+    pub async fn csrf(&self, page: &str) -> String {
+        let body = self.get(page).await.text().await.unwrap();
+        let rest = body.split("name=\"csrf\" value=\"").nth(1).unwrap_or_else(|| panic!("{page}: {body}"));
+        rest.split('"').next().unwrap().to_owned()
+    }
+
+    /// Sends a form of a page, with its CSRF field.
+    pub async fn submit(&self, page: &str, action: &str, fields: &[(&str, &str)]) -> Response {
+        let csrf = self.csrf(page).await;
+        let mut form = vec![("csrf", csrf.as_str())];
+        form.extend_from_slice(fields);
+        self.post(action, &form, &[]).await
+    }
+
+    pub async fn post(
+        &self,
+        action: &str,
+        form: &[(&str, &str)],
+        headers: &[(&str, &str)],
+    ) -> Response {
+        let mut request = self
+            .http
+            .post(format!("{}{action}", self.url))
+            .header("cookie", self.cookie_header())
+            .header("user-agent", FIREFOX)
+            .form(form);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await.unwrap();
+        self.keep_cookies(answer.headers());
+        answer
+    }
+
+    pub async fn sign_in(&self, email: &str, password: &str) -> Response {
+        self.submit("/login?again=1", "/login", &[("email", email), ("password", password)]).await
+    }
+
+    /// Opens an app by the code flow, and comes back with a delegation token.
+    pub async fn open(&self, app: &OAuthApp) -> String {
+        self.open_with(app, &[]).await
+    }
+
+    pub async fn open_with(&self, app: &OAuthApp, more: &[(&str, &str)]) -> String {
+        let answer = self.authorize(app, more).await;
+        let to = location(&answer);
+        let url = Url::parse(&to).unwrap();
+        let code = url.query_pairs().find(|(name, _)| name == "code");
+        code.unwrap_or_else(|| panic!("{to}")).1.into_owned()
+    }
+
+    /// `more` replaces or adds parameters.
+    pub async fn authorize(&self, app: &OAuthApp, more: &[(&str, &str)]) -> Response {
+        self.get(&format!("/oauth/authorize?{}", authorize_query(&app.id, more))).await
+    }
+}
+
+/// A good authorization request, but for `more`; an empty value leaves a parameter out.
+pub fn authorize_query(client_id: &str, more: &[(&str, &str)]) -> String {
+    let challenge = challenge();
+    let mut params = vec![
+        ("response_type", "code"),
+        ("client_id", client_id),
+        ("redirect_uri", CALLBACK),
+        ("scope", "openid profile email offline_access"),
+        ("state", "some state"),
+        ("nonce", "some nonce"),
+        ("code_challenge", challenge.as_str()),
+        ("code_challenge_method", "S256"),
+    ];
+    for (name, value) in more {
+        params.retain(|(known, _)| known != name);
+        params.push((name, value));
+    }
+    params.retain(|(_, value)| !value.is_empty());
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(params).finish()
+}
+
+pub const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+
+pub fn challenge() -> String {
+    URL_SAFE_NO_PAD.encode(digest(&SHA256, VERIFIER.as_bytes()))
+}
+
+pub fn location(answer: &Response) -> String {
+    answer.headers().get(LOCATION).expect("a redirect").to_str().unwrap().to_owned()
+}
+
+/// The query of a redirect, as a map.
+pub fn answer_of(answer: &Response) -> HashMap<String, String> {
+    Url::parse(&location(answer)).unwrap().query_pairs().into_owned().collect()
+}
+
+/// An app, as the token endpoint sees it.
+#[derive(Clone)]
+pub struct OAuthApp {
+    pub url: String,
+    pub id: String,
+    pub secret: Option<String>,
+    pub http: reqwest::Client,
+}
+
+/// What the token endpoint said.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub json: Value,
+}
+
+impl Answer {
+    pub fn refresh_token(&self) -> &str {
+        self.json["refresh_token"].as_str().unwrap_or_else(|| panic!("{self:?}"))
+    }
+
+    pub fn access_token(&self) -> &str {
+        self.json["access_token"].as_str().unwrap_or_else(|| panic!("{self:?}"))
+    }
+
+    pub fn claims(&self) -> Value {
+        claims_of(self.access_token())
+    }
+
+    /// The family it is about.
+    pub fn family(&self) -> Uuid {
+        self.claims()["sid"].as_str().unwrap().parse().unwrap()
+    }
+
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert_eq!(self.status, StatusCode::OK, "{}", self.json);
+        self
+    }
+
+    /// Refused with this code, status 400, for nobody to keep.
+    #[track_caller]
+    pub fn refused(&self, code: &str) {
+        assert_eq!((self.status, self.json["error"].as_str()), (StatusCode::BAD_REQUEST, Some(code)));
+        assert_eq!(self.headers["cache-control"], "no-store");
+    }
+}
+
+pub fn claims_of(token: &str) -> Value {
+    let payload = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+}
+
+pub fn header_of(token: &str) -> Value {
+    let header = token.split('.').next().unwrap();
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header).unwrap()).unwrap()
+}
+
+impl OAuthApp {
+    /// The same app at another address.
+    pub fn at(&self, url: &str) -> Self {
+        Self { url: url.to_owned(), ..self.clone() }
+    }
+
+    /// Posts with this app's own authentication.
+    pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let mut form = fields.to_vec();
+        let mut request = self.http.post(format!("{}{path}", self.url)).header("user-agent", FIREFOX);
+        match &self.secret {
+            Some(secret) => request = request.basic_auth(&self.id, Some(secret)),
+            None => form.push(("client_id", &self.id)),
+        }
+        let answer = request.form(&form).send().await.unwrap();
+        read(answer).await
+    }
+
+    pub async fn token(&self, fields: &[(&str, &str)]) -> Answer {
+        self.post("/oauth/token", fields).await
+    }
+
+    pub async fn redeem(&self, code: &str) -> Answer {
+        self.redeem_with(code, CALLBACK, Some(VERIFIER)).await
+    }
+
+    pub async fn redeem_with(&self, code: &str, redirect_uri: &str, verifier: Option<&str>) -> Answer {
+        let mut fields =
+            vec![("grant_type", "authorization_code"), ("code", code), ("redirect_uri", redirect_uri)];
+        fields.extend(verifier.map(|verifier| ("code_verifier", verifier)));
+        self.token(&fields).await
+    }
+
+    pub async fn refresh(&self, token: &str) -> Answer {
+        self.token(&[("grant_type", "refresh_token"), ("refresh_token", token)]).await
+    }
+}
+
+pub async fn read(answer: Response) -> Answer {
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let body = answer.text().await.unwrap();
+    let json = serde_json::from_str(&body).unwrap_or(Value::String(body));
+    Answer { status, headers, json }
+}

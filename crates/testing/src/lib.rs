@@ -1,0 +1,105 @@
+//! What tests need of the machine.
+//!
+//! [`postgres`] gives a fresh database in a PostgreSQL of the test process's own, made with `initdb` in a folder
+//! that is gone when the process is. With `CI=true` a missing server is a failure, else the test says that it is
+//! skipped.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// Whether what is missing on this machine is a failure.
+pub fn is_ci() -> bool {
+    std::env::var_os("CI").is_some_and(|value| value == "true")
+}
+
+/// The URL of a new, empty database; `None` when there is no PostgreSQL here.
+///
+/// # Panics
+/// When there should be one (`CI=true`), or when it does not work.
+pub fn postgres() -> Option<String> {
+    static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let cluster = CLUSTER.get_or_init(Cluster::start).as_ref()?;
+    let name = format!("test_{}", COUNTER.fetch_add(1, Ordering::SeqCst));
+    let made = Command::new(cluster.bin.join("createdb"))
+        .args(["-h", "127.0.0.1", "-p", &cluster.port.to_string(), "-U", "postgres", &name])
+        .output()
+        .expect("createdb runs");
+    assert!(made.status.success(), "createdb: {}", String::from_utf8_lossy(&made.stderr));
+    Some(format!("postgres://postgres@127.0.0.1:{}/{name}", cluster.port))
+}
+
+struct Cluster {
+    bin: PathBuf,
+    port: u16,
+    /// Its keeper stops the server when this end is closed, however the process ends.
+    _keeper: std::process::Child,
+}
+
+/// Starts a server, waits for the end of its input, stops the server, and removes everything.
+const KEEPER: &str = r#"
+set -eu
+bin=$1 port=$2
+folder=$(mktemp -d /tmp/testing-postgres.XXXXXX)
+trap 'rm -rf "$folder"' EXIT
+if [ "$(id -u)" = 0 ]; then chown postgres "$folder"; as="setpriv --reuid=postgres --regid=postgres --clear-groups"; else as=; fi
+cd /
+$as "$bin/initdb" -D "$folder/data" -U postgres -A trust -N >/dev/null
+$as "$bin/postgres" -D "$folder/data" -p "$port" -k "$folder" -c listen_addresses=127.0.0.1 \
+    -c fsync=off -c full_page_writes=off -c max_connections=400 -c shared_buffers=64MB \
+    -c log_min_messages=fatal </dev/null >/dev/null 2>&1 &
+server=$!
+cat >/dev/null || true
+kill -INT $server
+wait $server || true
+"#;
+
+impl Cluster {
+    fn start() -> Option<Self> {
+        let Some(bin) = find_binaries() else {
+            assert!(!is_ci(), "PostgreSQL is needed (Debian: postgresql)");
+            eprintln!("SKIPPED: no PostgreSQL; on Debian: apt install postgresql");
+            return None;
+        };
+        let port = std::net::TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .expect("a free port")
+            .port();
+        let keeper = Command::new("setsid")
+            .args(["sh", "-c", KEEPER, "keeper"])
+            .arg(&bin)
+            .arg(port.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("sh runs");
+        let ready = || {
+            Command::new(bin.join("pg_isready"))
+                .args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()])
+                .status()
+                .is_ok_and(|status| status.success())
+        };
+        for _ in 0..600 {
+            if ready() {
+                return Some(Self { bin, port, _keeper: keeper });
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("PostgreSQL did not start");
+    }
+}
+
+fn find_binaries() -> Option<PathBuf> {
+    let mut folders: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
+        .ok()
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
+        .collect();
+    folders.sort();
+    folders.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
+    folders.into_iter().rev().find(|folder| folder.join("initdb").exists() && folder.join("createdb").exists())
+}
