@@ -251,9 +251,8 @@ fn read_secrets(
         Some(text) => text,
         None if database_url.starts_with("sqlite:") => {
             let path = data_dir.join("secret");
-            read_or_make_private(&path, || random.token()).map_err(|error| {
-                SettingsError::new(format!("{}: {error}", path.display()))
-            })?
+            read_or_make_private(&path, || random.token())
+                .map_err(|error| SettingsError::new(format!("{}: {error}", path.display())))?
         }
         None => {
             return Err(SettingsError::new(

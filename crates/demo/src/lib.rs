@@ -167,7 +167,8 @@ async fn register(
 async fn wait_until_ready(options: &Options) -> Result<(), Failure> {
     const TRIES: u32 = 200;
     let http = reqwest::Client::new();
-    let places = std::iter::once(("authority", 0)).chain(MICRO_APPS.iter().map(|app| (app.id, app.place)));
+    let places =
+        std::iter::once(("authority", 0)).chain(MICRO_APPS.iter().map(|app| (app.id, app.place)));
     for (name, place) in places {
         let url = format!("{}/readyz", options.url(place));
         let mut left = TRIES;

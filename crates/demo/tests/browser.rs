@@ -114,7 +114,12 @@ async fn browser(driver: &Driver, profile: PathBuf, authority: &str) -> WebDrive
 
 /// Waits for an element that is shown.
 async fn find(browser: &WebDriver, css: &str) -> WebDriverResult<WebElement> {
-    browser.query(By::Css(css)).wait(PATIENCE, Duration::from_millis(50)).and_displayed().first().await
+    browser
+        .query(By::Css(css))
+        .wait(PATIENCE, Duration::from_millis(50))
+        .and_displayed()
+        .first()
+        .await
 }
 
 /// Waits until the address begins like this.

@@ -38,12 +38,7 @@ fn attempt_cookie(app: &App, label: &str) -> String {
     app.public_url.cookie_name(&format!("bff_attempt_{label}"))
 }
 
-fn cookie(
-    app: &App,
-    name: &str,
-    value: &str,
-    max_age: u64,
-) -> (header::HeaderName, String) {
+fn cookie(app: &App, name: &str, value: &str, max_age: u64) -> (header::HeaderName, String) {
     let secure = app.public_url.is_https();
     // Lax: the way back from the provider is another site's redirect, and the session before has to be seen
     // there to be ended. What changes something asks for more than a cookie.
@@ -130,7 +125,8 @@ fn start_again() -> HttpResponse {
 
 fn refused(app: &App, attempt: &str, code: &str) -> HttpResponse {
     // The code comes from the query: only what such codes are made of gets into the log.
-    let code: String = code.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
+    let code: String =
+        code.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
     warn!(code, "the provider refused a sign-in");
     let mut response = front::message(
         StatusCode::FORBIDDEN,
@@ -184,8 +180,7 @@ pub(crate) fn unavailable(error: &dyn std::fmt::Display) -> HttpResponse {
 async fn logout(app: web::Data<App>, request: HttpRequest) -> HttpResponse {
     if let Some(id) = session_id(&app, &request) {
         let shared = app.clone();
-        let done =
-            detached(&app.runtime, async move { shared.party.sign_out(&id).await }).await;
+        let done = detached(&app.runtime, async move { shared.party.sign_out(&id).await }).await;
         if let Err(error) = done {
             return unavailable(&error);
         }

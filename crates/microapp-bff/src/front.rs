@@ -17,14 +17,26 @@ struct File {
 }
 
 const FILES: [File; 4] = [
-    File { path: "/", media_type: "text/html; charset=utf-8", content: include_str!("../front/index.html") },
+    File {
+        path: "/",
+        media_type: "text/html; charset=utf-8",
+        content: include_str!("../front/index.html"),
+    },
     File {
         path: "/app.js",
         media_type: "text/javascript; charset=utf-8",
         content: include_str!("../front/app.js"),
     },
-    File { path: "/app.css", media_type: "text/css; charset=utf-8", content: include_str!("../front/app.css") },
-    File { path: "/icon.svg", media_type: "image/svg+xml", content: include_str!("../front/icon.svg") },
+    File {
+        path: "/app.css",
+        media_type: "text/css; charset=utf-8",
+        content: include_str!("../front/app.css"),
+    },
+    File {
+        path: "/icon.svg",
+        media_type: "image/svg+xml",
+        content: include_str!("../front/icon.svg"),
+    },
 ];
 
 /// A tag for the whole front end: it changes as one.
@@ -43,7 +55,11 @@ fn fnv(bytes: &[u8]) -> u64 {
 /// A file, or 404 as a page.
 pub(crate) async fn get(request: HttpRequest) -> HttpResponse {
     let Some(file) = FILES.iter().find(|file| file.path == request.path()) else {
-        return message(StatusCode::NOT_FOUND, "There is nothing here", "The address may be mistyped.");
+        return message(
+            StatusCode::NOT_FOUND,
+            "There is nothing here",
+            "The address may be mistyped.",
+        );
     };
     let known = request.headers().get(header::IF_NONE_MATCH);
     let mut response = if known.is_some_and(|tag| tag.as_bytes() == ETAG.as_bytes()) {

@@ -101,9 +101,10 @@ impl Config {
             scopes: settings.get("scopes")?,
             session_store: settings.get("session_store")?,
             session_secret: read_or_make_secret(&secret_file)?,
-            routes: vec![Route::new("/api/notes", &api_url).map_err(|why| {
-                SettingsError::new(format!("BFF_API_URL: {why}"))
-            })?],
+            routes: vec![
+                Route::new("/api/notes", &api_url)
+                    .map_err(|why| SettingsError::new(format!("BFF_API_URL: {why}")))?,
+            ],
             log: settings.get("log")?,
             log_format: settings.get("log_format")?,
         })
@@ -289,7 +290,10 @@ pub async fn main(
 /// A URL without a slash at its end, to which paths are added.
 fn base_url(text: &str) -> Result<String, String> {
     let url = Url::parse(text).map_err(|error| format!("`{text}`: {error}"))?;
-    if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
+    if !matches!(url.scheme(), "http" | "https")
+        || url.query().is_some()
+        || url.fragment().is_some()
+    {
         return Err(format!("`{text}` must be http or https, without query and fragment"));
     }
     Ok(text.trim_end_matches('/').to_owned())

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use actix_web::http::header::{self, HeaderMap, HeaderName};
 use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -59,7 +59,7 @@ pub(crate) fn client() -> reqwest::Result<reqwest::Client> {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(Duration::from_secs(5))
-        .pool_idle_timeout(Duration::from_secs(60))
+        .pool_idle_timeout(Duration::from_mins(1))
         .build()
 }
 
@@ -97,9 +97,8 @@ pub(crate) async fn forward(
     }
     // The upstream does not take the token: perhaps the session has ended since, or keys were changed.
     let shared = app.clone();
-    let next = detached(&app.runtime, async move {
-        shared.party.token_after_refusal(&id, &token).await
-    });
+    let next =
+        detached(&app.runtime, async move { shared.party.token_after_refusal(&id, &token).await });
     match next.await {
         Err(refused) => no_token(&app, &refused),
         Ok(token) if bodiless => match send(&app, &request, &target, &token, None).await {
@@ -140,7 +139,8 @@ fn has_body(request: &HttpRequest) -> bool {
 
 /// The request's body as a stream that another thread may read. It waits when the upstream is slow.
 fn stream_of(mut payload: web::Payload) -> reqwest::Body {
-    let (sender, receiver) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(CHUNKS_AHEAD);
+    let (sender, receiver) =
+        tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(CHUNKS_AHEAD);
     actix_web::rt::spawn(async move {
         while let Some(chunk) = payload.next().await {
             let chunk = chunk.map_err(|error| std::io::Error::other(error.to_string()));
@@ -341,6 +341,8 @@ mod tests {
         ] {
             assert!(!goes(name), "{name}");
         }
-        assert!(is_relayed("etag", "") && !is_relayed("set-cookie", "") && !is_relayed("x-a", "X-A"));
+        assert!(
+            is_relayed("etag", "") && !is_relayed("set-cookie", "") && !is_relayed("x-a", "X-A")
+        );
     }
 }

@@ -100,8 +100,10 @@ impl ResponseError for Error {
                 if !cause.is_unavailable() {
                     return problem(StatusCode::INTERNAL_SERVER_ERROR, "something is wrong here");
                 }
-                let mut response =
-                    problem(StatusCode::SERVICE_UNAVAILABLE, "the notes cannot be reached right now");
+                let mut response = problem(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "the notes cannot be reached right now",
+                );
                 response.headers_mut().insert(header::RETRY_AFTER, 1.into());
                 response
             }
@@ -167,16 +169,13 @@ struct Page {
     limit: Option<u16>,
 }
 
-async fn list(
-    api: web::Data<Api>,
-    token: Scoped<Read>,
-    request: HttpRequest,
-) -> Answer {
+async fn list(api: web::Data<Api>, token: Scoped<Read>, request: HttpRequest) -> Answer {
     let page = web::Query::<Page>::from_query(request.query_string())
         .map_err(|_| Error::Invalid("only `before` (a note's id) and `limit` are understood"))?;
     let limit = page.limit.unwrap_or(PAGE).clamp(1, PAGE);
     let notes = api.notes.list(owner(&token)?, page.before, i64::from(limit)).await?;
-    let next = if notes.len() == usize::from(limit) { notes.last().map(|note| note.id) } else { None };
+    let next =
+        if notes.len() == usize::from(limit) { notes.last().map(|note| note.id) } else { None };
     Ok(HttpResponse::Ok().json(json!({ "notes": notes, "next": next })))
 }
 
@@ -184,7 +183,10 @@ async fn add(api: web::Data<Api>, token: Scoped<Write>, body: web::Json<Text>) -
     let now = api.clock.now();
     let id = api.random.uuid_at(now);
     let note = api.notes.add(owner(&token)?, id, body.check()?, now).await?;
-    Ok(with_etag(HttpResponse::Created().insert_header((header::LOCATION, format!("/notes/{id}"))), &note))
+    Ok(with_etag(
+        HttpResponse::Created().insert_header((header::LOCATION, format!("/notes/{id}"))),
+        &note,
+    ))
 }
 
 async fn read(api: web::Data<Api>, token: Scoped<Read>, id: web::Path<String>) -> Answer {
@@ -234,7 +236,8 @@ fn if_match(request: &HttpRequest) -> Result<Option<i64>, Error> {
         return Ok(None);
     }
     let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-    let version = version.and_then(|version| version.parse::<i64>().ok()).filter(|found| *found > 0);
+    let version =
+        version.and_then(|version| version.parse::<i64>().ok()).filter(|found| *found > 0);
     version.map(Some).ok_or(Error::Stale)
 }
 
@@ -255,7 +258,10 @@ async fn changes(api: web::Data<Api>, token: Scoped<Read>) -> Answer {
         async move {
             if first {
                 // So that the client knows that from here on it misses nothing.
-                return Some((Ok(Bytes::from_static(b"event: ready\ndata: {}\n\n")), (receiver, end, false)));
+                return Some((
+                    Ok(Bytes::from_static(b"event: ready\ndata: {}\n\n")),
+                    (receiver, end, false),
+                ));
             }
             loop {
                 let event = tokio::select! {
@@ -269,7 +275,10 @@ async fn changes(api: web::Data<Api>, token: Scoped<Read>) -> Answer {
                     },
                 };
                 if let Some(event) = event {
-                    return Some((Ok::<_, actix_web::Error>(Bytes::from(event)), (receiver, end, false)));
+                    return Some((
+                        Ok::<_, actix_web::Error>(Bytes::from(event)),
+                        (receiver, end, false),
+                    ));
                 }
             }
         }

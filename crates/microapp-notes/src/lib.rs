@@ -90,7 +90,9 @@ pub enum StartError {
     #[error(transparent)]
     Keys(#[from] tokens::FetchError),
     /// The address cannot be listened on.
-    #[error("cannot listen on {0}: {1}. Is another program there? NOTES_LISTEN sets another address")]
+    #[error(
+        "cannot listen on {0}: {1}. Is another program there? NOTES_LISTEN sets another address"
+    )]
     Listen(SocketAddr, std::io::Error),
 }
 
@@ -129,7 +131,8 @@ impl Application {
             stop: stop.clone(),
         });
         let policy = web::Data::new(Policy {
-            csp: "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'".into(),
+            csp: "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
+                .into(),
             https: config.public_url.is_https(),
         });
         run::start_metrics();

@@ -116,7 +116,13 @@ impl Notes {
         Ok(row.map(Note::from))
     }
 
-    pub(crate) async fn add(&self, user: Uuid, id: Uuid, text: &str, now: Timestamp) -> Result<Note> {
+    pub(crate) async fn add(
+        &self,
+        user: Uuid,
+        id: Uuid,
+        text: &str,
+        now: Timestamp,
+    ) -> Result<Note> {
         execute!(
             self.db.write(),
             "INSERT INTO notes (id, user_id, text, version, created_at, updated_at)

@@ -145,7 +145,11 @@ impl Provider {
         self.known_at(now, FRESH_FOR).await.map(drop)
     }
 
-    async fn known_at(&self, now: Timestamp, max_age: Duration) -> Result<Arc<Known>, ProviderError> {
+    async fn known_at(
+        &self,
+        now: Timestamp,
+        max_age: Duration,
+    ) -> Result<Arc<Known>, ProviderError> {
         let current = || self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
         let fresh = |known: &Arc<Known>| now.since(known.at) < max_age;
         if let Some(known) = current().filter(fresh) {
@@ -161,7 +165,8 @@ impl Provider {
                 if current().is_none() {
                     info!(issuer = self.config.issuer, "the provider is known");
                 }
-                *self.known.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&known));
+                *self.known.write().unwrap_or_else(PoisonError::into_inner) =
+                    Some(Arc::clone(&known));
                 Ok(known)
             }
             Err(error) => match current() {
@@ -186,13 +191,17 @@ impl Provider {
             )));
         }
         let jwks = self.get(&self.reachable(&metadata.jwks_uri)).await?;
-        let keys = KeySet::from_jwks(&jwks).map_err(|error| ProviderError::Wrong(error.to_string()))?;
+        let keys =
+            KeySet::from_jwks(&jwks).map_err(|error| ProviderError::Wrong(error.to_string()))?;
         Ok(Known { metadata, keys, at: now })
     }
 
     /// The URL under which this process reaches what browsers reach under `url`.
     fn reachable(&self, url: &str) -> String {
-        match (&self.config.backchannel_url, url.strip_prefix(self.config.issuer.trim_end_matches('/'))) {
+        match (
+            &self.config.backchannel_url,
+            url.strip_prefix(self.config.issuer.trim_end_matches('/')),
+        ) {
             (Some(base), Some(path)) => format!("{}{path}", base.trim_end_matches('/')),
             _ => url.to_owned(),
         }
@@ -326,12 +335,12 @@ impl Provider {
     ) -> Result<reqwest::Response, ProviderError> {
         let mut request = self.http.post(self.reachable(endpoint));
         let mut form = fields.to_vec();
-        let encode = |text: &str| -> String {
-            form_urlencoded::byte_serialize(text.as_bytes()).collect()
-        };
+        let encode =
+            |text: &str| -> String { form_urlencoded::byte_serialize(text.as_bytes()).collect() };
         // OpenID Connect Discovery §3: left out, it means client_secret_basic.
         let methods = &metadata.token_endpoint_auth_methods_supported;
-        let basic = methods.is_empty() || methods.iter().any(|method| method == "client_secret_basic");
+        let basic =
+            methods.is_empty() || methods.iter().any(|method| method == "client_secret_basic");
         match &self.config.client_secret {
             Some(secret) if basic => {
                 let id = encode(&self.config.client_id);
@@ -365,9 +374,8 @@ impl Provider {
         }
         checked.map_err(|reject| wrong(&reject.to_string()))?;
         let claims = token.claims().map_err(|reject| wrong(&reject.to_string()))?;
-        let is = |name: &str, expected: &str| {
-            claims.get(name).and_then(Value::as_str) == Some(expected)
-        };
+        let is =
+            |name: &str, expected: &str| claims.get(name).and_then(Value::as_str) == Some(expected);
         let client_id = self.config.client_id.as_str();
         let audience = match claims.get("aud") {
             Some(Value::String(one)) => one == client_id,

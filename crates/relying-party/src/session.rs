@@ -201,7 +201,9 @@ impl SessionStore {
     }
 }
 
-fn lock(map: &Mutex<HashMap<IdHash, Stored>>) -> std::sync::MutexGuard<'_, HashMap<IdHash, Stored>> {
+fn lock(
+    map: &Mutex<HashMap<IdHash, Stored>>,
+) -> std::sync::MutexGuard<'_, HashMap<IdHash, Stored>> {
     map.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

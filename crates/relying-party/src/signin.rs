@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use crate::attempt::Attempt;
 use crate::provider::{Provider, ProviderError, Tokens};
-use crate::session::{IdHash, SessionStore, Stored, StoreError};
+use crate::session::{IdHash, SessionStore, StoreError, Stored};
 
 /// How long a session lasts at most. The provider may end it earlier.
 const SESSION_TTL: Duration = Duration::from_hours(90 * 24);
@@ -276,7 +276,12 @@ impl RelyingParty {
         self.now() + ahead >= expires_at
     }
 
-    async fn refresh(&self, id: &IdHash, stored: Stored, kept: Kept) -> Result<AccessToken, TokenError> {
+    async fn refresh(
+        &self,
+        id: &IdHash,
+        stored: Stored,
+        kept: Kept,
+    ) -> Result<AccessToken, TokenError> {
         let still_good = Timestamp::from_millis(kept.token_expires_at) > self.now();
         let Some(refresh_token) = kept.refresh_token.clone() else {
             if still_good {

@@ -58,6 +58,10 @@ wait $server || true
 "#;
 
 impl Cluster {
+    #[expect(
+        clippy::zombie_processes,
+        reason = "the keeper outlives this process by design, and then ends"
+    )]
     fn start() -> Option<Self> {
         let Some(bin) = find_binaries() else {
             assert!(!is_ci(), "PostgreSQL is needed (Debian: postgresql)");
@@ -101,5 +105,8 @@ fn find_binaries() -> Option<PathBuf> {
         .collect();
     folders.sort();
     folders.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
-    folders.into_iter().rev().find(|folder| folder.join("initdb").exists() && folder.join("createdb").exists())
+    folders
+        .into_iter()
+        .rev()
+        .find(|folder| folder.join("initdb").exists() && folder.join("createdb").exists())
 }

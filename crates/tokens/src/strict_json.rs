@@ -21,11 +21,10 @@ const DUPLICATE: &str = "duplicate member";
 pub(crate) fn parse_object(text: &[u8]) -> Result<Map<String, Value>, StrictJsonError> {
     match serde_json::from_slice::<Strict>(text) {
         Ok(Strict(Value::Object(map))) => Ok(map),
-        Ok(_) => Err(StrictJsonError::Malformed),
         Err(error) if error.to_string().starts_with(DUPLICATE) => {
             Err(StrictJsonError::DuplicateMember)
         }
-        Err(_) => Err(StrictJsonError::Malformed),
+        Ok(_) | Err(_) => Err(StrictJsonError::Malformed),
     }
 }
 

@@ -1,1 +1,164 @@
-//! To come.
+//! The commands of SPEC §5, as an operator types them.
+
+use std::process::Output;
+
+use serde_json::json;
+
+use crate::processes::Deployment;
+use crate::support::{CALLBACK, PASSWORD};
+
+fn run(deployment: &Deployment, args: &[&str]) -> Output {
+    deployment.command().args(args).output().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn users_are_added_listed_disabled_and_enabled() {
+    let deployment = Deployment::new(None);
+    let add = [
+        "user",
+        "add",
+        "--email",
+        "ann@example.com",
+        "--name",
+        "Ann",
+        "--admin",
+        "--password-stdin",
+    ];
+    let made = deployment.json(&add, &format!("{PASSWORD}\n"));
+    let listed = deployment.json(&["user", "list"], "");
+    assert_eq!(listed[0]["id"], made["id"]);
+    assert_eq!((&listed[0]["roles"], &listed[0]["enabled"]), (&json!(["admin"]), &json!(true)));
+    assert_eq!(deployment.json(&["user", "disable", "ANN@example.com"], "")["enabled"], false);
+    assert_eq!(deployment.json(&["user", "list"], "")[0]["enabled"], false);
+    assert_eq!(deployment.json(&["user", "enable", "ann@example.com"], "")["enabled"], true);
+    deployment
+        .json(&["user", "set-password", "ann@example.com", "--password-stdin"], "violet anchor 9");
+    let kinds = deployment.json(&["events", "list", "--user", "ann@example.com"], "");
+    let kinds: Vec<_> =
+        kinds.as_array().unwrap().iter().map(|event| event["kind"].clone()).collect();
+    assert_eq!(kinds, ["user.password_reset", "user.enabled", "user.disabled", "user.made"]);
+    // Without a terminal's echo, in an argument, twice, or too weak: no.
+    assert_eq!(
+        run(&deployment, &["user", "add", "--email", "b@example.com"]).status.code(),
+        Some(2)
+    );
+    let empty = run(&deployment, &["user", "add", "--email", "b@example.com", "--password-stdin"]);
+    assert_eq!(empty.status.code(), Some(1));
+    assert!(stderr(&empty).contains("standard input must be the password"));
+    let nobody = run(&deployment, &["user", "disable", "nobody@example.com"]);
+    assert_eq!(
+        (nobody.status.code(), stderr(&nobody).trim()),
+        (Some(1), "error: there is no user nobody@example.com")
+    );
+}
+
+#[test]
+fn apps_are_added_shown_applied_and_disabled() {
+    let deployment = Deployment::new(None);
+    let add = [
+        "app",
+        "add",
+        "web",
+        "--name",
+        "Web",
+        "--redirect-uri",
+        CALLBACK,
+        "--at-ttl",
+        "90s",
+        "--scope",
+        "openid",
+        "notes:read",
+    ];
+    let made = deployment.json(&add, "");
+    assert_eq!(made["client_secret"].as_str().unwrap().len(), 43);
+    let shown = deployment.json(&["app", "show", "web"], "");
+    assert_eq!(shown["lifetimes"], json!({ "at_ttl": "1m 30s" }));
+    assert_eq!(shown["scopes"], json!(["openid", "notes:read"]));
+    assert!(
+        !shown.to_string().contains(made["client_secret"].as_str().unwrap()),
+        "a secret is printed once"
+    );
+    let taken = run(&deployment, &add);
+    assert_eq!(
+        (taken.status.code(), stderr(&taken).trim()),
+        (Some(1), "error: there is an app `web` already")
+    );
+    let rotated = deployment.json(&["app", "rotate-secret", "web"], "");
+    assert_ne!(rotated["client_secret"], made["client_secret"]);
+    assert_eq!(deployment.json(&["app", "disable", "web"], "")["enabled"], false);
+    assert_eq!(deployment.json(&["app", "list"], "")[0]["enabled"], false);
+
+    let file = deployment.folder.path().join("apps.toml");
+    let path = file.to_str().unwrap();
+    std::fs::write(&file, format!("[[app]]\nclient_id = 'tool'\nname = 'Tool'\nkind = 'public'\nredirect_uris = ['{CALLBACK}']\n")).unwrap();
+    let apply = |expected: &str| {
+        let done = deployment.json(&["app", "apply", path], "");
+        assert_eq!(done[0]["result"], expected);
+        assert!(done[0].get("client_secret").is_none());
+    };
+    apply("added");
+    apply("unchanged");
+    let text = std::fs::read_to_string(&file).unwrap().replace("'Tool'", "'The tool'");
+    std::fs::write(&file, text).unwrap();
+    apply("changed");
+    std::fs::write(&file, "[[app]]\nclient_id = 'tool'\nname = 'Tool'\nredirect_uri = []\n")
+        .unwrap();
+    let wrong = run(&deployment, &["app", "apply", path]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(stderr(&wrong).contains("redirect_uri"), "{}", stderr(&wrong));
+}
+
+#[test]
+fn mistakes_are_told_with_what_to_do() {
+    let deployment = Deployment::new(None);
+    for (name, value, expected, code) in [
+        ("AA_AT_TTLL", "5m", "did you mean AA_AT_TTL?", 2),
+        ("AA_AT_TTL", "soon", "AA_AT_TTL (from AA_AT_TTL)", 2),
+        ("AA_PUBLIC_URL", "http://aa.example", "--insecure-http", 2),
+        ("AA_PUBLIC_URL", "https://aa.example/path", "nothing more", 2),
+        ("AA_REGISTRATION", "everybody", "open, invite, closed", 2),
+        ("AA_TRUSTED_PROXIES", "10.0.0.0/99", "is no network", 2),
+        ("AA_DATABASE_URL", "mysql://x", "neither `sqlite://…` nor `postgres://…`", 1),
+        ("AA_DATABASE_URL", "postgres://localhost:1/x", "cannot answer", 1),
+    ] {
+        let output = deployment.command().env(name, value).arg("check").output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{name}={value}: {}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{name}={value}: {}", stderr(&output));
+        assert!(output.stdout.is_empty());
+    }
+    std::fs::write(deployment.folder.path().join("aa.toml"), "at_tl = '5m'\n").unwrap();
+    assert!(stderr(&run(&deployment, &["check"])).contains("did you mean at_ttl?"));
+    std::fs::write(deployment.folder.path().join("aa.toml"), "at_ttl = '7m'\n").unwrap();
+    assert_eq!(deployment.json(&["check"], "")["ok"], true);
+    let insecure = deployment
+        .command()
+        .env("AA_PUBLIC_URL", "http://aa.example")
+        .args(["check", "--insecure-http"])
+        .output();
+    assert!(insecure.unwrap().status.success());
+    assert_eq!(run(&deployment, &["frobnicate"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_first_start_needs_nothing_and_leaves_private_files() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let deployment = Deployment::new(None);
+    let output = deployment.command().env_remove("AA_SECRET_FILE").arg("migrate").output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    for file in ["aa.db", "secret"] {
+        let mode = deployment
+            .folder
+            .path()
+            .join("data")
+            .join(file)
+            .metadata()
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+}

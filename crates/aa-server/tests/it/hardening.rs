@@ -1,1 +1,298 @@
-//! To come.
+//! What every route has (SPEC §7). These tests walk the route table, so a new route is covered by being added.
+
+use aa_server::http::{Kind, ROUTES};
+use reqwest::{Method, StatusCode};
+
+use crate::support::{Browser, PASSWORD, TestApp, client};
+
+/// A path that a pattern matches.
+fn path_of(pattern: &str) -> String {
+    let mut path = pattern.to_owned();
+    while let Some((before, rest)) = path.split_once('{') {
+        path = format!("{before}x{}", rest.split_once('}').unwrap().1);
+    }
+    path
+}
+
+fn method_of(name: &str) -> Method {
+    Method::from_bytes(name.as_bytes()).unwrap()
+}
+
+#[tokio::test]
+async fn every_answer_has_the_headers() {
+    let t = TestApp::sqlite().await;
+    let browser = t.signed_in("ann@example.com").await;
+    let cookie = format!("aa_identity={}", browser.cookie("aa_identity").unwrap());
+    let mut nonces = std::collections::HashSet::new();
+    for route in ROUTES {
+        for signed_in in [false, true] {
+            let url = format!("{}{}", t.url, path_of(route.path));
+            let mut request = client().request(method_of(route.method), &url);
+            if signed_in {
+                request = request.header("cookie", &cookie);
+            }
+            let answer = request.send().await.unwrap();
+            let at = format!("{} {} {}", route.method, route.path, answer.status());
+            assert!(answer.status().as_u16() < 500, "{at}");
+            let header = |name: &str| {
+                answer
+                    .headers()
+                    .get(name)
+                    .unwrap_or_else(|| panic!("{at}: {name}"))
+                    .to_str()
+                    .unwrap()
+            };
+            let csp = header("content-security-policy");
+            for part in [
+                "default-src 'none'",
+                "object-src 'none'",
+                "base-uri 'none'",
+                "frame-ancestors 'none'",
+            ] {
+                assert!(csp.contains(part), "{at}: {csp}");
+            }
+            assert!(!csp.contains("unsafe"), "{at}");
+            let nonce = csp.split("'nonce-").nth(1).unwrap().split('\'').next().unwrap();
+            assert!(nonce.len() >= 22 && nonces.insert(nonce.to_owned()), "{at}: a fresh nonce");
+            assert_eq!(header("x-content-type-options"), "nosniff");
+            assert_eq!(header("referrer-policy"), "no-referrer");
+            assert_eq!(header("cross-origin-opener-policy"), "same-origin");
+            assert_eq!(header("x-frame-options"), "DENY");
+            assert!(!header("x-request-id").is_empty());
+            let public =
+                matches!(route.kind, Kind::Machine | Kind::Asset) && answer.status().is_success();
+            if !public {
+                assert_eq!(header("cache-control"), "no-store", "{at}");
+            }
+            assert!(answer.headers().get("strict-transport-security").is_none(), "this is http");
+            let body = answer.text().await.unwrap();
+            let handler = |word: &str| word.starts_with("on") && word.contains('=');
+            let inline = body.contains(" style=")
+                || body.contains("<style")
+                || body.split_whitespace().any(handler);
+            assert!(!inline && !body.contains("<script"), "{at}: nothing inline");
+        }
+    }
+}
+
+#[tokio::test]
+async fn over_https_cookies_are_host_bound_and_browsers_insist() {
+    let t = TestApp::with(None, &[("public_url", "https://aa.example")]).await;
+    t.add_user("ann@example.com").await;
+    let browser = Browser::new(&t.url);
+    let answer = browser.sign_in("ann@example.com", PASSWORD).await;
+    for value in answer.headers().get_all("set-cookie") {
+        let value = value.to_str().unwrap();
+        assert!(
+            value.starts_with("__Host-aa_")
+                && value.contains("; Secure")
+                && value.contains("; Path=/")
+        );
+        assert!(!value.contains("Domain"));
+    }
+    assert!(
+        answer.headers()["strict-transport-security"].to_str().unwrap().starts_with("max-age=")
+    );
+    assert!(
+        browser.cookie("__Host-aa_identity").is_some()
+            && browser.cookie("__Host-aa_device").is_some()
+    );
+    assert_eq!(browser.get("/apps").await.status(), StatusCode::OK);
+    // A planted second cookie is not chosen from: nobody is signed in.
+    let twice = format!(
+        "__Host-aa_identity={0}; __Host-aa_identity=x",
+        browser.cookie("__Host-aa_identity").unwrap()
+    );
+    let answer =
+        client().get(format!("{}/apps", t.url)).header("cookie", twice).send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn every_form_wants_its_csrf_token_and_its_own_origin() {
+    let t = TestApp::sqlite().await;
+    let browser = t.signed_in("ann@example.com").await;
+    let csrf = browser.csrf("/account").await;
+    let foreign = Browser::new(&t.url).csrf("/login").await;
+    for route in ROUTES.iter().filter(|route| route.kind == Kind::Form) {
+        let path = path_of(route.path);
+        let refused = |form: Vec<(&'static str, String)>,
+                       headers: Vec<(&'static str, &'static str)>| {
+            let (browser, path) = (&browser, path.clone());
+            async move {
+                let form: Vec<(&str, &str)> =
+                    form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+                let answer = browser.post(&path, &form, &headers).await;
+                assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{path} {form:?} {headers:?}");
+            }
+        };
+        refused(vec![], vec![]).await;
+        refused(vec![("csrf", String::new())], vec![]).await;
+        refused(vec![("csrf", "x".into())], vec![]).await;
+        refused(vec![("csrf", foreign.clone())], vec![]).await;
+        let good = || vec![("csrf", csrf.clone())];
+        refused(good(), vec![("origin", "https://evil.example")]).await;
+        refused(good(), vec![("origin", "null")]).await;
+        refused(good(), vec![("origin", "null"), ("sec-fetch-site", "cross-site")]).await;
+        refused(good(), vec![("sec-fetch-site", "cross-site")]).await;
+        refused(good(), vec![("sec-fetch-site", "same-site")]).await;
+        let json = client()
+            .post(format!("{}{path}", t.url))
+            .json(&serde_json::json!({}))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(json.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE, "{path}");
+    }
+    assert_eq!(browser.get("/apps").await.status(), StatusCode::OK, "nothing was done");
+    // What browsers really send from our own pages, which have no referrer.
+    let form = [("csrf", csrf.as_str())];
+    let headers = [("origin", "null"), ("sec-fetch-site", "same-origin")];
+    let left = browser.post("/logout", &form, &headers).await;
+    assert_eq!(left.status(), StatusCode::SEE_OTHER);
+    assert_eq!(browser.get("/apps").await.status(), StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn pages_for_people_are_shown_to_nobody_else() {
+    let t = TestApp::sqlite().await;
+    let nobody = Browser::new(&t.url);
+    let public = ["/", "/login", "/register", "/oauth/authorize", "/.well-known/change-password"];
+    for route in ROUTES.iter().filter(|route| route.kind == Kind::Page && route.method == "GET") {
+        if !public.contains(&route.path) {
+            let answer = nobody.get(&path_of(route.path)).await;
+            assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{}", route.path);
+            assert!(
+                answer.headers()["location"].to_str().unwrap().starts_with("/login?return_to=%2F")
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn other_methods_and_paths_are_refused_in_their_terms() {
+    let t = TestApp::sqlite().await;
+    for route in ROUTES {
+        let url = format!("{}{}", t.url, path_of(route.path));
+        let answer = client().delete(&url).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED, "{}", route.path);
+        assert!(answer.headers()["allow"].to_str().unwrap().contains(route.method));
+        if route.method == "GET" {
+            let head = client().head(&url).send().await.unwrap();
+            assert!(head.status().as_u16() < 405, "HEAD {} {}", route.path, head.status());
+            assert!(head.text().await.unwrap().is_empty());
+        }
+    }
+    for path in [
+        "/nothing",
+        "/sessions/x",
+        "/assets/x.css",
+        "/assets/../Cargo.toml",
+        "/.env",
+        "/%00",
+        "/login/",
+    ] {
+        let answer = client().get(format!("{}{path}", t.url)).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn too_much_is_refused_with_the_status_that_says_so() {
+    let t = TestApp::sqlite().await;
+    let browser = t.signed_in("ann@example.com").await;
+    for route in ROUTES {
+        let url = format!("{}{}", t.url, path_of(route.path));
+        let long =
+            client().request(method_of(route.method), format!("{url}?{}", "x".repeat(9_000)));
+        assert_eq!(long.send().await.unwrap().status(), StatusCode::URI_TOO_LONG, "{}", route.path);
+        let wide =
+            client().request(method_of(route.method), &url).header("x-wide", "x".repeat(17_000));
+        assert_eq!(
+            wide.send().await.unwrap().status(),
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "{}",
+            route.path
+        );
+        if route.method == "POST" && route.path != "/oauth/userinfo" {
+            let body = format!("a={}", "x".repeat(70_000));
+            let answer = client()
+                .post(&url)
+                .header("content-type", "application/x-www-form-urlencoded")
+                .body(body)
+                .send()
+                .await
+                .unwrap();
+            assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE, "{}", route.path);
+        }
+    }
+    let csrf = browser.csrf("/account").await;
+    for (name, value) in
+        [("name", "\0".to_owned()), ("name", "x".repeat(9_000)), ("csrf", csrf.clone())]
+    {
+        let form = [("csrf", csrf.as_str()), (name, &value)];
+        let answer = browser.post("/sessions/devices/x/rename", &form, &[]).await;
+        assert!(matches!(answer.status(), StatusCode::BAD_REQUEST), "{name}: {}", answer.status());
+    }
+}
+
+#[tokio::test]
+async fn only_trusted_proxies_are_believed() {
+    let with = |networks: &'static str| async move {
+        let given: &[(&'static str, &str)] =
+            if networks.is_empty() { &[] } else { &[("trusted_proxies", networks)] };
+        let t = TestApp::with(None, given).await;
+        t.add_user("ann@example.com").await;
+        let browser = Browser::new(&t.url);
+        let csrf = browser.csrf("/login").await;
+        (t, browser, csrf)
+    };
+    let seen = |networks: &'static str, forwarded: &'static str| async move {
+        let (t, browser, csrf) = with(networks).await;
+        let form = [("csrf", csrf.as_str()), ("email", "ann@example.com"), ("password", PASSWORD)];
+        let answer = browser.post("/login", &form, &[("x-forwarded-for", forwarded)]).await;
+        let ip = t.events("identity.started").await.first().map(|event| event.ip.clone());
+        (answer.status(), ip)
+    };
+    let ok = |ip: &str| (StatusCode::SEE_OTHER, Some(ip.to_owned()));
+    assert_eq!(seen("", "198.51.100.7").await, ok("127.0.0.1"), "nobody is trusted by default");
+    assert_eq!(seen("10.0.0.0/8", "198.51.100.7").await, ok("127.0.0.1"));
+    assert_eq!(seen("127.0.0.0/8", "198.51.100.7").await, ok("198.51.100.7"));
+    assert_eq!(
+        seen("127.0.0.1,10.0.0.0/8", "203.0.113.9, 198.51.100.7, 10.1.2.3").await,
+        ok("198.51.100.7")
+    );
+    assert_eq!(seen("127.0.0.1", "198.51.100.7, nonsense").await, (StatusCode::BAD_REQUEST, None));
+}
+
+#[tokio::test]
+async fn request_ids_come_back_if_they_are_well_formed() {
+    let t = TestApp::sqlite().await;
+    let url = format!("{}/livez", t.url);
+    for (given, kept) in
+        [("abc-123_x.y", true), ("a b", false), ("<script>", false), (&"x".repeat(65), false)]
+    {
+        let answer = client().get(&url).header("x-request-id", given).send().await.unwrap();
+        assert_eq!(answer.headers()["x-request-id"] == given, kept, "{given}");
+    }
+}
+
+#[tokio::test]
+async fn errors_tell_a_stranger_nothing() {
+    let t = TestApp::sqlite().await;
+    let browser = t.signed_in("ann@example.com").await;
+    t.app.store.db().close().await;
+    for path in ["/apps", "/sessions", "/account"] {
+        let answer = browser.get(path).await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");
+        assert_eq!(answer.headers()["retry-after"], "1");
+        let body = answer.text().await.unwrap().to_lowercase();
+        for word in ["sql", "pool", "database", "panic", "src/"] {
+            assert!(!body.contains(word), "{path}: {word}");
+        }
+    }
+    let ready = client().get(format!("{}/readyz", t.url)).send().await.unwrap();
+    assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let live = client().get(format!("{}/livez", t.url)).send().await.unwrap();
+    assert_eq!(live.status(), StatusCode::OK);
+}

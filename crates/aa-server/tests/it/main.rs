@@ -1,5 +1,4 @@
 //! One binary for all integration tests. Most run on SQLite and on PostgreSQL: `name::sqlite`, `name::postgres`.
-#![expect(missing_docs, reason = "tests are read, not called")]
 
 mod architecture;
 mod authorize;

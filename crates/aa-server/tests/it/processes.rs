@@ -1,1 +1,280 @@
-//! To come.
+//! Real processes: several servers on one PostgreSQL, `kill -9`, and stopping gently.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use crate::support::{Browser, CALLBACK, OAuthApp, PASSWORD, client, free_port};
+
+/// The settings of a deployment, and the program.
+pub struct Deployment {
+    pub folder: tempfile::TempDir,
+    pub public_port: u16,
+    pub database_url: Option<String>,
+}
+
+/// A server process; killed with it.
+pub struct Server {
+    pub process: Child,
+    pub url: String,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Deployment {
+    pub fn new(database_url: Option<String>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(
+            folder.path().join("aa-secret"),
+            "a secret that all replicas share, long enough",
+        )
+        .unwrap();
+        Self { folder, public_port: free_port(), database_url }
+    }
+
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_aa-server"));
+        command.env_clear().current_dir(self.folder.path()).stdin(Stdio::null());
+        command.env("AA_PUBLIC_URL", format!("http://localhost:{}", self.public_port));
+        command.env("AA_SECRET_FILE", self.folder.path().join("aa-secret"));
+        command.env("AA_LOG", "warn");
+        if let Some(url) = &self.database_url {
+            command.env("AA_DATABASE_URL", url);
+        }
+        command
+    }
+
+    pub async fn serve(&self, port: u16) -> Server {
+        let log = std::fs::File::create(self.folder.path().join(format!("{port}.log"))).unwrap();
+        let process = self
+            .command()
+            .env("AA_LISTEN", format!("127.0.0.1:{port}"))
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let url = format!("http://localhost:{port}");
+        let http = client();
+        for _ in 0..400 {
+            if http
+                .get(format!("{url}/readyz"))
+                .send()
+                .await
+                .is_ok_and(|answer| answer.status().is_success())
+            {
+                return Server { process, url };
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        panic!(
+            "{}",
+            std::fs::read_to_string(self.folder.path().join(format!("{port}.log"))).unwrap()
+        );
+    }
+
+    /// Runs a command with `--json`.
+    pub fn json(&self, args: &[&str], input: &str) -> Value {
+        use std::io::Write as _;
+        let mut command = self.command();
+        command
+            .args(args)
+            .arg("--json")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        process.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = process.wait_with_output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// A person, and a public app that may have several families in one browser.
+    fn people_and_app(&self, url: &str) -> OAuthApp {
+        self.json(&["user", "add", "--email", "ann@example.com", "--password-stdin"], PASSWORD);
+        let args = [
+            "app",
+            "add",
+            "native",
+            "--name",
+            "Native",
+            "--kind",
+            "public",
+            "--redirect-uri",
+            CALLBACK,
+            "--several-families",
+        ];
+        self.json(&args, "");
+        OAuthApp { url: url.to_owned(), id: "native".to_owned(), secret: None, http: client() }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_servers_on_one_postgresql_act_as_one() {
+    let Some(url) = tokio::task::spawn_blocking(testing::postgres).await.unwrap() else { return };
+    let deployment = Deployment::new(Some(url));
+    // First boot of both at once: migrations are applied once, and one set of keys is made.
+    let (one, two) = tokio::join!(deployment.serve(free_port()), deployment.serve(free_port()));
+    assert_eq!(deployment.json(&["keys", "list"], "").as_array().unwrap().len(), 3);
+    let app = deployment.people_and_app(&one.url);
+    let (at_one, at_two) = (app.at(&one.url), app.at(&two.url));
+    let browser = Browser::new(&one.url);
+    assert_eq!(browser.sign_in("ann@example.com", PASSWORD).await.status(), StatusCode::SEE_OTHER);
+
+    // Fifty at once, over both: one successor.
+    let first = at_two.redeem(&browser.open(&at_one).await).await.ok();
+    let refreshes = (0..50).map(|number| {
+        if number % 2 == 0 { &at_one } else { &at_two }.refresh(first.refresh_token())
+    });
+    let answers = join_all(refreshes).await;
+    let tokens: Vec<String> =
+        answers.into_iter().map(|answer| answer.ok().refresh_token().to_owned()).collect();
+    assert!(tokens.iter().all(|token| *token == tokens[0]));
+    let next = at_two.refresh(&tokens[0]).await.ok();
+    // Reuse seen by one is an end at the other.
+    at_one.refresh(first.refresh_token()).await.refused("invalid_grant");
+    at_two.refresh(next.refresh_token()).await.refused("invalid_grant");
+
+    // Fifty redemptions over both: one answer at most.
+    let code = browser.open(&at_one).await;
+    let redemptions =
+        (0..50).map(|number| if number % 2 == 0 { &at_one } else { &at_two }.redeem(&code));
+    let good = join_all(redemptions)
+        .await
+        .into_iter()
+        .filter(|answer| answer.status == StatusCode::OK)
+        .count();
+    assert_eq!(good, 1);
+
+    // Signed in at one is signed in at the other, and so is signed out.
+    let at_other = Browser::new(&two.url);
+    at_other.cookies.lock().unwrap().extend(browser.cookies.lock().unwrap().clone());
+    assert_eq!(at_other.get("/apps").await.status(), StatusCode::OK);
+    at_other.submit("/apps", "/logout", &[]).await;
+    assert_eq!(browser.get("/apps").await.status(), StatusCode::SEE_OTHER);
+}
+
+async fn survives_kill_9(deployment: Deployment) {
+    let port = deployment.public_port;
+    let mut server = deployment.serve(port).await;
+    let app = deployment.people_and_app(&server.url);
+    let browser = Browser::new(&server.url);
+    browser.sign_in("ann@example.com", PASSWORD).await;
+    let mut tokens = Vec::new();
+    for _ in 0..10 {
+        tokens.push(app.redeem(&browser.open(&app).await).await.ok().refresh_token().to_owned());
+    }
+    for round in 0..3_u64 {
+        // Chains, until the server is gone in the middle of them.
+        let chains: Vec<_> = tokens
+            .into_iter()
+            .map(|mut token| {
+                let app = app.clone();
+                tokio::spawn(async move {
+                    let form = |token: &str| {
+                        [
+                            ("grant_type", "refresh_token".to_owned()),
+                            ("refresh_token", token.to_owned()),
+                            ("client_id", app.id.clone()),
+                        ]
+                    };
+                    for _ in 0..100_000 {
+                        let request =
+                            app.http.post(format!("{}/oauth/token", app.url)).form(&form(&token));
+                        let Ok(answer) = request.send().await else { return token };
+                        let Ok(answer) = answer.json::<Value>().await else { return token };
+                        token = answer["refresh_token"]
+                            .as_str()
+                            .unwrap_or_else(|| panic!("{answer}"))
+                            .to_owned();
+                    }
+                    panic!("the server was not killed");
+                })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(150 + 70 * round)).await;
+        server.process.kill().unwrap();
+        server.process.wait().unwrap();
+        tokens = join_all(chains).await.into_iter().map(Result::unwrap).collect();
+        server = deployment.serve(port).await;
+        // No family is lost: each goes on with the token its client has, and by one successor alone.
+        for token in &mut tokens {
+            let (one, two) = tokio::join!(app.refresh(token), app.refresh(token));
+            let (one, two) = (one.ok(), two.ok());
+            assert_eq!(one.refresh_token(), two.refresh_token());
+            *token = one.refresh_token().to_owned();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn kill_9_loses_no_family_on_sqlite() {
+    survives_kill_9(Deployment::new(None)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn kill_9_loses_no_family_on_postgresql() {
+    let Some(url) = tokio::task::spawn_blocking(testing::postgres).await.unwrap() else { return };
+    survives_kill_9(Deployment::new(Some(url))).await;
+}
+
+#[tokio::test]
+async fn sigterm_stops_gently() {
+    let deployment = Deployment::new(None);
+    let mut server = deployment.serve(deployment.public_port).await;
+    let pid = server.process.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    // Readiness turns before the socket closes.
+    let mut said_no = false;
+    for _ in 0..40 {
+        match client().get(format!("{}/readyz", server.url)).send().await {
+            Ok(answer) if answer.status() == StatusCode::SERVICE_UNAVAILABLE => said_no = true,
+            Ok(_) => {}
+            Err(_) => break,
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    assert!(said_no);
+    let mut status = None;
+    for _ in 0..600 {
+        status = server.process.try_wait().unwrap();
+        if status.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(status.and_then(|status| status.code()), Some(0));
+}
+
+#[tokio::test]
+async fn a_wrong_or_missing_secret_is_refused_on_postgresql() {
+    let Some(url) = tokio::task::spawn_blocking(testing::postgres).await.unwrap() else { return };
+    let deployment = Deployment::new(Some(url));
+    deployment.json(&["migrate"], "");
+    let secret: PathBuf = deployment.folder.path().join("aa-secret");
+    let failure = |command: &mut Command| {
+        let output = command.arg("check").output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let missing = failure(deployment.command().env_remove("AA_SECRET_FILE"));
+    assert!(missing.contains("head -c 32 /dev/urandom | base64"), "{missing}");
+    std::fs::write(&secret, "another secret, which is long enough too").unwrap();
+    let wrong = failure(&mut deployment.command());
+    assert!(wrong.contains("is not one that this database knows"), "{wrong}");
+    std::fs::write(&secret, "too short").unwrap();
+    assert!(failure(&mut deployment.command()).contains("at least 32 bytes"));
+    // A new one above the old one is how a secret is replaced.
+    let both =
+        "another secret, which is long enough too\na secret that all replicas share, long enough\n";
+    std::fs::write(&secret, both).unwrap();
+    deployment.json(&["check"], "");
+}

@@ -194,7 +194,8 @@ impl Browser {
 
     fn cookie_header(&self) -> String {
         let cookies = self.cookies.lock().unwrap();
-        let pairs: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let pairs: Vec<String> =
+            cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         pairs.join("; ")
     }
 
@@ -217,7 +218,8 @@ impl Browser {
     }
 
     pub async fn get(&self, path: &str) -> Response {
-        let request = self.http.get(format!("{}{path}", self.url)).header("cookie", self.cookie_header());
+        let request =
+            self.http.get(format!("{}{path}", self.url)).header("cookie", self.cookie_header());
         let answer = request.header("user-agent", FIREFOX).send().await.unwrap();
         self.keep_cookies(answer.headers());
         answer
@@ -226,7 +228,8 @@ impl Browser {
     /// The CSRF field of a page's forms.
     pub async fn csrf(&self, page: &str) -> String {
         let body = self.get(page).await.text().await.unwrap();
-        let rest = body.split("name=\"csrf\" value=\"").nth(1).unwrap_or_else(|| panic!("{page}: {body}"));
+        let rest =
+            body.split("name=\"csrf\" value=\"").nth(1).unwrap_or_else(|| panic!("{page}: {body}"));
         rest.split('"').next().unwrap().to_owned()
     }
 
@@ -361,7 +364,10 @@ impl Answer {
     /// Refused with this code, status 400, for nobody to keep.
     #[track_caller]
     pub fn refused(&self, code: &str) {
-        assert_eq!((self.status, self.json["error"].as_str()), (StatusCode::BAD_REQUEST, Some(code)));
+        assert_eq!(
+            (self.status, self.json["error"].as_str()),
+            (StatusCode::BAD_REQUEST, Some(code))
+        );
         assert_eq!(self.headers["cache-control"], "no-store");
     }
 }
@@ -385,7 +391,8 @@ impl OAuthApp {
     /// Posts with this app's own authentication.
     pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let mut form = fields.to_vec();
-        let mut request = self.http.post(format!("{}{path}", self.url)).header("user-agent", FIREFOX);
+        let mut request =
+            self.http.post(format!("{}{path}", self.url)).header("user-agent", FIREFOX);
         match &self.secret {
             Some(secret) => request = request.basic_auth(&self.id, Some(secret)),
             None => form.push(("client_id", &self.id)),
@@ -402,9 +409,17 @@ impl OAuthApp {
         self.redeem_with(code, CALLBACK, Some(VERIFIER)).await
     }
 
-    pub async fn redeem_with(&self, code: &str, redirect_uri: &str, verifier: Option<&str>) -> Answer {
-        let mut fields =
-            vec![("grant_type", "authorization_code"), ("code", code), ("redirect_uri", redirect_uri)];
+    pub async fn redeem_with(
+        &self,
+        code: &str,
+        redirect_uri: &str,
+        verifier: Option<&str>,
+    ) -> Answer {
+        let mut fields = vec![
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", redirect_uri),
+        ];
         fields.extend(verifier.map(|verifier| ("code_verifier", verifier)));
         self.token(&fields).await
     }

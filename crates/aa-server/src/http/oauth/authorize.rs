@@ -72,17 +72,17 @@ async fn authorize(
     let target = target(app, params).await?;
     let asked = match read(params, &target.app) {
         Ok(asked) => asked,
-        Err(refused) => return refuse(app, request, &target, &refused),
+        Err(refused) => return Ok(refuse(app, request, &target, &refused)),
     };
     let person = person(app, request).await?;
     let person = match suitable(app, &asked, person) {
         Ok(Some(person)) => person,
         Ok(None) if asked.prompt_none => {
             let refused = Refused("login_required", "nobody suitable is signed in");
-            return refuse(app, request, &target, &refused);
+            return Ok(refuse(app, request, &target, &refused));
         }
         Ok(None) => return Ok(sign_in_first(app, params)),
-        Err(refused) => return refuse(app, request, &target, &refused),
+        Err(refused) => return Ok(refuse(app, request, &target, &refused)),
     };
     let caller = caller(app, request)?;
     let work = |app: web::Data<App>| async move {
@@ -100,7 +100,7 @@ async fn authorize(
     };
     let (made, target) = to_the_end(app, work).await;
     match made? {
-        Some(code) => answer(app, request, &target, &[("code", code.expose())]),
+        Some(code) => Ok(answer(app, request, &target, &[("code", code.expose())])),
         // Signed out between the look and the delegation.
         None => Ok(sign_in_first(app, params)),
     }
@@ -270,7 +270,7 @@ fn refuse(
     request: &HttpRequest,
     target: &Target,
     Refused(code, description): &Refused,
-) -> Result<HttpResponse, Error> {
+) -> HttpResponse {
     let description = printable(description);
     answer(app, request, target, &[("error", code), ("error_description", &description)])
 }
@@ -292,14 +292,14 @@ fn answer(
     request: &HttpRequest,
     target: &Target,
     fields: &[(&str, &str)],
-) -> Result<HttpResponse, Error> {
+) -> HttpResponse {
     let mut fields = fields.to_vec();
     if let Some(state) = &target.state {
         fields.push(("state", state));
     }
     fields.push(("iss", app.config.public_url.as_str()));
     if !target.form_post {
-        return Ok(pages::redirect(&with_query(&target.redirect_uri, &fields)));
+        return pages::redirect(&with_query(&target.redirect_uri, &fields));
     }
     let nonce = CspNonce::of(request);
     let page = FormPost {
@@ -316,7 +316,7 @@ fn answer(
     if let Ok(csp) = header::HeaderValue::from_str(&csp) {
         response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, csp);
     }
-    Ok(response)
+    response
 }
 
 /// A URI with more parameters; what it has stays as it is, to the letter.

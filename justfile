@@ -1,0 +1,37 @@
+# What can be done here.
+default:
+    @just --list
+
+# Everything in one process on loopback
+demo *args:
+    cargo run --bin demo -- {{args}}
+
+# Every test: SQLite, PostgreSQL, browser
+test *args:
+    cargo test --workspace {{args}}
+
+# Formatting, lints, licences and sources of dependencies
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo deny --log-level error check bans licenses sources
+
+# Other vendors' clients against the authority (authlib, openid-client)
+interop:
+    interop/run
+
+# Mutants of the token rules: none that matters may survive
+mutants *args:
+    cargo mutants --package aa-server --file crates/aa-server/src/domain/family.rs --file crates/aa-server/src/domain/token.rs --file crates/aa-server/src/ops/redeem.rs --file crates/aa-server/src/ops/refresh.rs --file crates/aa-server/src/ops/delegate.rs --file crates/aa-server/src/ops/issue.rs {{args}}
+
+# A fuzz target for every parser: `just fuzz token 60`
+fuzz target seconds="60":
+    cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
+
+# The next migration
+new-migration name:
+    touch migrations/$(printf '%04d' $(( $(ls migrations | wc -l) + 1 )))_{{name}}.sql
+
+# Everything as CI does it
+ci:
+    .ci/run
