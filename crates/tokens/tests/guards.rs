@@ -1,0 +1,217 @@
+//! The guard, the extractor and the layer, against an authority that comes, goes and rotates its keys.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{App, test, web};
+use http::{Request, Response};
+use serde_json::{Value, json};
+use tokens::actix::{AccessToken, RequiredScope, Scoped};
+use tokens::tower::AccessTokenLayer;
+use tokens::{Algorithm, Claims, Denied, Guard, KeySet, Reject, SigningKey, Verifier};
+use tower_layer::Layer as _;
+use tower_service::Service as _;
+use wiremock::matchers::{method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+const NOW: i64 = 1_800_000_000;
+
+fn key() -> SigningKey {
+    let private = SigningKey::generate(Algorithm::EdDSA).unwrap();
+    SigningKey::from_private(Algorithm::EdDSA, &private).unwrap()
+}
+
+fn token(key: &SigningKey, issuer: &str, scope: &str) -> String {
+    let claims = json!({ "iss": issuer, "sub": "app:worker", "aud": "notes", "client_id": "worker",
+        "iat": NOW, "exp": NOW + 300, "jti": "one", "scope": scope });
+    key.sign("at+jwt", &claims).unwrap()
+}
+
+async fn publish(server: &MockServer, keys: &[&SigningKey]) {
+    server.reset().await;
+    let keys: Vec<Value> = keys.iter().filter_map(|key| key.public_jwk()).collect();
+    let answer = ResponseTemplate::new(200).set_body_json(json!({ "keys": keys }));
+    Mock::given(method("GET")).and(path("/.well-known/jwks.json")).respond_with(answer).mount(server).await;
+}
+
+async fn fetches(server: &MockServer) -> usize {
+    server.received_requests().await.unwrap().len()
+}
+
+fn guard(server: &MockServer) -> Guard {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    Guard::connect(&server.uri(), "notes").unwrap().with_clock(|| NOW)
+}
+
+async fn ready(guard: &Guard) {
+    for _ in 0..400 {
+        if guard.is_ready() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("no keys came");
+}
+
+async fn check(guard: &Guard, token: &str) -> Result<Claims, Denied> {
+    guard.authenticate(std::iter::once(format!("Bearer {token}").as_bytes())).await
+}
+
+#[actix_web::test]
+async fn keys_are_fetched_followed_and_kept() {
+    let server = MockServer::start().await;
+    let (old, new) = (key(), key());
+    let guard = guard(&server);
+    assert_eq!(check(&guard, "x.y.z").await, Err(Denied::NotReady), "without keys nothing is decided");
+    publish(&server, &[&old]).await;
+    ready(&guard).await;
+    check(&guard, &token(&old, &server.uri(), "")).await.unwrap();
+    let before = fetches(&server).await;
+    // A new key is known at its first use, by one fetch, whoever asks at the same time.
+    publish(&server, &[&old, &new]).await;
+    let rotated = token(&new, &server.uri(), "");
+    let asked = futures_join(&guard, &rotated).await;
+    assert!(asked.iter().all(Result::is_ok));
+    assert_eq!(fetches(&server).await, 1, "of {before} before");
+    // Nonsense keys cause no more of them for half a minute.
+    let stranger = token(&key(), &server.uri(), "");
+    for _ in 0..20 {
+        assert_eq!(check(&guard, &stranger).await, Err(Denied::InvalidToken(Reject::UnknownKey)));
+    }
+    assert_eq!(fetches(&server).await, 1);
+    // When the authority is away, or talks nonsense, the last good keys go on.
+    server.reset().await;
+    check(&guard, &token(&old, &server.uri(), "")).await.unwrap();
+}
+
+async fn futures_join(guard: &Guard, token: &str) -> Vec<Result<Claims, Denied>> {
+    let tasks: Vec<_> = (0..10)
+        .map(|_| {
+            let (guard, token) = (guard.clone(), token.to_owned());
+            tokio::spawn(async move { check(&guard, &token).await })
+        })
+        .collect();
+    let mut answers = Vec::new();
+    for task in tasks {
+        answers.push(task.await.unwrap());
+    }
+    answers
+}
+
+struct Read;
+
+impl RequiredScope for Read {
+    const SCOPE: &'static str = "notes:read";
+}
+
+async fn any(token: AccessToken) -> String {
+    token.client_id.clone()
+}
+
+async fn scoped(token: Scoped<Read>) -> String {
+    token.client_id.clone()
+}
+
+#[actix_web::test]
+async fn the_extractor_answers_as_rfc_6750_says() {
+    let server = MockServer::start().await;
+    let key = key();
+    publish(&server, &[&key]).await;
+    let guard = guard(&server);
+    ready(&guard).await;
+    let app = App::new()
+        .app_data(guard)
+        .route("/any", web::get().to(any))
+        .route("/scoped", web::get().to(scoped));
+    let app = test::init_service(app).await;
+    let good = format!("Bearer {}", token(&key, &server.uri(), "openid"));
+    let better = format!("bearer {}", token(&key, &server.uri(), "notes:read"));
+    let foreign = format!("Bearer {}", token(&key, "https://evil.example", ""));
+    for (path, headers, status, challenge) in [
+        ("/any", vec![], 401, "Bearer realm=\"notes\""),
+        ("/any", vec!["Basic eDp5"], 401, "Bearer realm=\"notes\""),
+        ("/any", vec!["Bearer"], 401, "Bearer realm=\"notes\""),
+        ("/any", vec![good.as_str(), good.as_str()], 400, "error=\"invalid_request\""),
+        ("/any", vec!["Bearer x"], 401, "error=\"invalid_token\", error_description=\"the token is not a well-formed"),
+        ("/any", vec![foreign.as_str()], 401, "error_description=\"the token is from another issuer\""),
+        ("/any", vec![good.as_str()], 200, ""),
+        ("/scoped", vec![good.as_str()], 403, "error=\"insufficient_scope\", scope=\"notes:read\""),
+        ("/scoped", vec![better.as_str()], 200, ""),
+    ] {
+        let mut request = test::TestRequest::get().uri(path);
+        for header in &headers {
+            request = request.append_header(("Authorization", *header));
+        }
+        let answer = test::call_service(&app, request.to_request()).await;
+        assert_eq!(answer.status(), StatusCode::from_u16(status).unwrap(), "{path} {headers:?}");
+        let found = answer.headers().get("www-authenticate").map_or("", |value| value.to_str().unwrap());
+        assert!(found.contains(challenge) && found.is_empty() == challenge.is_empty(), "{found}");
+        if status != 200 {
+            assert_eq!(answer.headers().get("content-type").unwrap(), "application/problem+json");
+            assert_eq!(answer.headers().get("cache-control").unwrap(), "no-store");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_forgotten_guard_closes_the_door() {
+    let app = test::init_service(App::new().route("/any", web::get().to(any))).await;
+    let request = test::TestRequest::get().uri("/any").to_request();
+    assert_eq!(test::call_service(&app, request).await.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[derive(Clone)]
+struct Echo;
+
+impl tower_service::Service<Request<()>> for Echo {
+    type Response = Response<String>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<Response<String>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<()>) -> Self::Future {
+        let claims = request.extensions().get::<Claims>().unwrap();
+        std::future::ready(Ok(Response::new(claims.client_id.clone())))
+    }
+}
+
+#[tokio::test]
+async fn the_layer_does_the_same() {
+    let server = MockServer::start().await;
+    let key = key();
+    publish(&server, &[&key]).await;
+    let guard = guard(&server);
+    ready(&guard).await;
+    let mut service = AccessTokenLayer::new(guard).require("notes:read").layer(Echo);
+    let mut call = async |header: Option<String>| {
+        let mut request = Request::builder().uri("/");
+        if let Some(header) = header {
+            request = request.header("authorization", header);
+        }
+        service.call(request.body(()).unwrap()).await.unwrap()
+    };
+    assert_eq!(call(None).await.status(), 401);
+    let good = format!("Bearer {}", token(&key, &server.uri(), "openid"));
+    let refused = call(Some(good)).await;
+    assert_eq!(refused.status(), 403);
+    assert!(refused.headers()["www-authenticate"].to_str().unwrap().contains("notes:read"));
+    let better = format!("Bearer {}", token(&key, &server.uri(), "notes:read"));
+    assert_eq!(call(Some(better)).await.body(), "worker");
+}
+
+#[tokio::test]
+async fn an_hs256_secret_needs_no_key_set() {
+    let server = MockServer::start().await;
+    let private = SigningKey::generate(Algorithm::HS256).unwrap();
+    let key = SigningKey::from_private(Algorithm::HS256, &private).unwrap();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let keys = KeySet::default().with_secret(key.id(), &private).unwrap();
+    let verifier = Verifier::new(server.uri(), "notes").algorithms(&[Algorithm::HS256]);
+    let guard = Guard::new(verifier, &server.uri(), keys).unwrap().with_clock(|| NOW);
+    assert!(guard.is_ready());
+    check(&guard, &token(&key, &server.uri(), "")).await.unwrap();
+}
