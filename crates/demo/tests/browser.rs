@@ -1,12 +1,13 @@
 //! The person's way, in Debian's chromium, with JavaScript off for the authority's pages.
 
-use std::net::TcpListener;
+mod support;
+
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use demo::{Demo, Failure, Options, PEOPLE};
-use service::run::{Stop, StopHandle, install_crypto};
+use demo::{Failure, Options, PEOPLE};
+use support::{free_ports, world};
 use thirtyfour::prelude::*;
 
 /// How long a page may take to show what is waited for.
@@ -42,37 +43,6 @@ fn driver() -> Option<Driver> {
             None
         }
     }
-}
-
-/// The first of some ports in a row that nobody listens on.
-fn free_ports(count: u16) -> u16 {
-    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    loop {
-        let base = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if base < u16::MAX - count && (1..count).all(|place| free(base + place)) {
-            return base;
-        }
-    }
-}
-
-struct World {
-    demo: Demo,
-    options: Options,
-    _stop: StopHandle,
-    _folder: tempfile::TempDir,
-}
-
-async fn world() -> World {
-    install_crypto();
-    let folder = tempfile::tempdir().unwrap();
-    let options = Options {
-        data_dir: folder.path().to_owned(),
-        port_base: free_ports(3),
-        at_ttl: Duration::from_secs(3),
-    };
-    let (handle, stop) = Stop::pair();
-    let demo = Demo::start(&options, &stop).await.unwrap();
-    World { demo, options, _stop: handle, _folder: folder }
 }
 
 async fn browser(driver: &Driver, profile: PathBuf, authority: &str) -> WebDriverResult<WebDriver> {
@@ -264,7 +234,7 @@ async fn the_persons_way(browser: &WebDriver, options: &Options) -> WebDriverRes
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_person_signs_in_works_looks_and_leaves() -> Result<(), Failure> {
     let Some(driver) = driver() else { return Ok(()) };
-    let world = world().await;
+    let world = world(Duration::from_secs(3)).await;
     let profile = tempfile::tempdir()?;
     let browser = browser(&driver, profile.path().to_owned(), &world.options.url(0)).await?;
     let outcome = the_persons_way(&browser, &world.options).await;

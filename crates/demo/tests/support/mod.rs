@@ -1,0 +1,112 @@
+//! Everything running on ports of its own, and a browser without a window.
+#![allow(dead_code, reason = "not every test binary uses all of it")]
+
+use std::collections::HashMap;
+use std::net::TcpListener;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use demo::{Demo, Options, Person};
+use reqwest::{Method, RequestBuilder, Response};
+use service::run::{Stop, StopHandle, install_crypto};
+
+/// The first of some ports in a row that nobody listens on.
+pub fn free_ports(count: u16) -> u16 {
+    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    loop {
+        let base = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if base < u16::MAX - count && (1..count).all(|place| free(base + place)) {
+            return base;
+        }
+    }
+}
+
+/// The demo, and what keeps it alive.
+pub struct World {
+    pub demo: Demo,
+    pub options: Options,
+    pub _stop: StopHandle,
+    pub _folder: tempfile::TempDir,
+}
+
+pub async fn world(at_ttl: Duration) -> World {
+    install_crypto();
+    let folder = tempfile::tempdir().unwrap();
+    let options =
+        Options { data_dir: folder.path().to_owned(), port_base: free_ports(3), at_ttl };
+    let (handle, stop) = Stop::pair();
+    let demo = Demo::start(&options, &stop).await.unwrap();
+    World { demo, options, _stop: handle, _folder: folder }
+}
+
+/// Cookies by name (all here are of `localhost`, and cookies ignore ports), and no automatic redirects.
+pub struct Browser {
+    http: reqwest::Client,
+    pub cookies: Mutex<HashMap<String, String>>,
+}
+
+impl Browser {
+    pub fn new() -> Self {
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build();
+        Self { http: http.unwrap(), cookies: Mutex::default() }
+    }
+
+    pub fn request(&self, method: Method, url: &str) -> RequestBuilder {
+        let cookies = self.cookies.lock().unwrap();
+        let pairs: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        self.http.request(method, url).header("cookie", pairs.join("; "))
+    }
+
+    pub async fn send(&self, request: RequestBuilder) -> Response {
+        let answer = request.send().await.unwrap();
+        for value in answer.headers().get_all("set-cookie") {
+            let text = value.to_str().unwrap();
+            let (name, rest) = text.split_once('=').unwrap();
+            let value = rest.split(';').next().unwrap().to_owned();
+            let mut cookies = self.cookies.lock().unwrap();
+            if text.contains("Max-Age=0") {
+                cookies.remove(name);
+            } else {
+                cookies.insert(name.to_owned(), value);
+            }
+        }
+        answer
+    }
+
+    pub async fn get(&self, url: &str) -> Response {
+        self.send(self.request(Method::GET, url)).await
+    }
+
+    /// A call of the front end's.
+    pub async fn api(&self, method: Method, url: &str) -> Response {
+        self.send(self.request(method, url).header("x-csrf", "1")).await
+    }
+
+    /// Follows redirects, and answers where they end, at a page.
+    pub async fn follow(&self, url: &str, base: &str) -> (String, Response) {
+        let mut url = url.to_owned();
+        for _ in 0..10 {
+            let answer = self.get(&url).await;
+            if answer.status() != 303 {
+                return (url, answer);
+            }
+            let to = answer.headers()["location"].to_str().unwrap().to_owned();
+            url = if to.starts_with('/') { format!("{}{to}", origin(&url, base)) } else { to };
+        }
+        panic!("redirects without end at {url}");
+    }
+
+    /// Signs in on the authority's own page.
+    pub async fn sign_in(&self, authority: &str, person: &Person) {
+        let page = self.get(&format!("{authority}/login?again=1")).await.text().await.unwrap();
+        let csrf = page.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+        let form = [("csrf", csrf.as_str()), ("email", person.email), ("password", person.password)];
+        let request = self.request(Method::POST, &format!("{authority}/login")).form(&form);
+        assert_eq!(self.send(request).await.status(), 303);
+    }
+}
+
+fn origin(url: &str, base: &str) -> String {
+    let end = url.find("://").and_then(|at| url[at + 3..].find('/').map(|slash| at + 3 + slash));
+    end.map_or_else(|| base.to_owned(), |end| url[..end].to_owned())
+}
