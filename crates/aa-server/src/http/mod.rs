@@ -6,7 +6,7 @@ mod error;
 mod extract;
 mod oauth;
 mod pages;
-mod params;
+pub mod params;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
