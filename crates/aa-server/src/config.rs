@@ -14,7 +14,7 @@ use service::seal::MasterSecret;
 use service::settings::{Setting, Settings, SettingsError, read_or_make_private};
 use tokens::Algorithm;
 
-use crate::domain::client::{AppKind, Registration};
+use crate::domain::client::{AppKind, MAX_AT_TTL, MAX_DT_TTL, Registration};
 use crate::domain::password::DEFAULT_MIN_CHARS;
 
 /// The prefix of every environment variable.
@@ -221,17 +221,22 @@ impl Config {
 }
 
 fn read_ttls(settings: &Settings) -> Result<Ttls, SettingsError> {
-    let positive = |name: &str| -> Result<Duration, SettingsError> {
+    let within = |name: &str, most: Duration| -> Result<Duration, SettingsError> {
         let duration = settings.duration(name)?.unwrap_or_default();
+        let name = name.to_uppercase();
         if duration < Duration::from_secs(1) {
-            let name = name.to_uppercase();
             return Err(SettingsError::new(format!("AA_{name} must be at least one second")));
+        }
+        if duration > most {
+            let most = humantime::format_duration(most);
+            return Err(SettingsError::new(format!("AA_{name} must be at most {most}")));
         }
         Ok(duration)
     };
+    let positive = |name: &str| within(name, Duration::MAX);
     Ok(Ttls {
-        at: positive("at_ttl")?,
-        dt: positive("dt_ttl")?,
+        at: within("at_ttl", MAX_AT_TTL)?,
+        dt: within("dt_ttl", MAX_DT_TTL)?,
         refresh_grace: settings.duration("refresh_grace")?,
         family_idle: positive("family_idle_ttl")?,
         family: positive("family_ttl")?,

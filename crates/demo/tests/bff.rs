@@ -38,7 +38,12 @@ impl World {
     async fn generations(&self) -> Vec<(Uuid, u32)> {
         let app = self.demo.authority();
         let mut found = Vec::new();
-        for event in app.store.events(&aa_server::store::EventFilter { user: None, limit: 1_000 }).await.unwrap() {
+        for event in app
+            .store
+            .events(&aa_server::store::EventFilter { user: None, limit: 1_000 })
+            .await
+            .unwrap()
+        {
             if event.kind == "family.started" {
                 let family = app.store.family(event.family_id.unwrap()).await.unwrap().unwrap();
                 if family.standing.is_live(app.now()) {
@@ -57,7 +62,10 @@ async fn the_browser_holds_a_cookie_and_no_token() {
     let world = world(HOUR).await;
     let browser = Browser::new();
     let signed_out = browser.get(&world.bff("/auth/me")).await;
-    assert_eq!((signed_out.status().as_u16(), signed_out.json::<Value>().await.unwrap()), (401, json!({ "error": "not_signed_in" })));
+    assert_eq!(
+        (signed_out.status().as_u16(), signed_out.json::<Value>().await.unwrap()),
+        (401, json!({ "error": "not_signed_in" }))
+    );
     let browser = world.in_notes(0).await;
     let me = browser.get(&world.bff("/auth/me")).await;
     assert_eq!(me.headers()["cache-control"], "no-store");
@@ -66,12 +74,16 @@ async fn the_browser_holds_a_cookie_and_no_token() {
     assert_eq!(me.as_object().unwrap().len(), 3, "{me}");
     let session = browser.cookies.lock().unwrap()["bff_session"].clone();
     assert_eq!(session.len(), 43);
-    assert!(!browser.cookies.lock().unwrap().keys().any(|name| name.starts_with("bff_attempt")), "attempts are tidied up");
+    assert!(
+        !browser.cookies.lock().unwrap().keys().any(|name| name.starts_with("bff_attempt")),
+        "attempts are tidied up"
+    );
     // A copy of the session store signs nobody in, and has no token in the clear.
     let stored = std::fs::read(world.options.data_dir.join("bff.db")).unwrap();
     let wal = std::fs::read(world.options.data_dir.join("bff.db-wal")).unwrap();
     for needle in [session.as_str(), "rt_", "eyJ", PEOPLE[0].email] {
-        let within = |bytes: &[u8]| bytes.windows(needle.len()).any(|window| window == needle.as_bytes());
+        let within =
+            |bytes: &[u8]| bytes.windows(needle.len()).any(|window| window == needle.as_bytes());
         assert!(!within(&stored) && !within(&wal), "{needle}");
     }
     // New at every sign-in, and the one before is gone.
@@ -88,9 +100,14 @@ async fn notes_are_read_and_written_through_the_proxy() {
     let world = world(HOUR).await;
     let (ann, ben) = (world.in_notes(0).await, world.in_notes(1).await);
     let url = world.bff("/api/notes");
-    let post = |browser: &Browser, body: Value| browser.request(Method::POST, &url).header("x-csrf", "1").json(&body);
+    let post = |browser: &Browser, body: Value| {
+        browser.request(Method::POST, &url).header("x-csrf", "1").json(&body)
+    };
     let added = ann.send(post(&ann, json!({ "text": "Ann's" }))).await;
-    assert_eq!((added.status().as_u16(), added.headers()["etag"].to_str().unwrap()), (201, "\"1\""));
+    assert_eq!(
+        (added.status().as_u16(), added.headers()["etag"].to_str().unwrap()),
+        (201, "\"1\"")
+    );
     assert!(added.headers()["location"].to_str().unwrap().starts_with("/notes/"));
     let note: Value = added.json().await.unwrap();
     let one = format!("{url}/{}", note["id"].as_str().unwrap());
@@ -99,10 +116,16 @@ async fn notes_are_read_and_written_through_the_proxy() {
     for method in [Method::GET, Method::DELETE] {
         assert_eq!(ben.api(method, &one).await.status(), 404);
     }
-    assert_eq!(ben.api(Method::GET, &url).await.json::<Value>().await.unwrap(), json!({ "notes": [], "next": null }));
+    assert_eq!(
+        ben.api(Method::GET, &url).await.json::<Value>().await.unwrap(),
+        json!({ "notes": [], "next": null })
+    );
     // A change that somebody else has overtaken is refused, not lost.
     let put = |version: &'static str, text: &'static str| {
-        ann.request(Method::PUT, &one).header("x-csrf", "1").header("if-match", version).json(&json!({ "text": text }))
+        ann.request(Method::PUT, &one)
+            .header("x-csrf", "1")
+            .header("if-match", version)
+            .json(&json!({ "text": text }))
     };
     assert_eq!(ann.send(put("\"1\"", "second")).await.status(), 200);
     assert_eq!(ann.send(put("\"1\"", "third")).await.status(), 412);
@@ -138,8 +161,18 @@ async fn notes_are_read_and_written_through_the_proxy() {
     let first: Value = ann.api(Method::GET, &format!("{url}?limit=3")).await.json().await.unwrap();
     let next = format!("{url}?limit=3&before={}", first["next"].as_str().unwrap());
     let second: Value = ann.api(Method::GET, &next).await.json().await.unwrap();
-    let texts = |page: &Value| page["notes"].as_array().unwrap().iter().map(|note| note["text"].clone()).collect::<Vec<_>>();
-    assert_eq!((texts(&first), texts(&second), &second["next"]), (vec![json!("4"), json!("3"), json!("2")], vec![json!("1"), json!("0")], &Value::Null));
+    let texts = |page: &Value| {
+        page["notes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|note| note["text"].clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (texts(&first), texts(&second), &second["next"]),
+        (vec![json!("4"), json!("3"), json!("2")], vec![json!("1"), json!("0")], &Value::Null)
+    );
     // Straight to the API, without a token or with the cookie: no.
     let direct = format!("{}/notes", world.options.url(1));
     assert_eq!(ann.get(&direct).await.status(), 401);
@@ -171,15 +204,27 @@ async fn other_sites_are_kept_out() {
     assert_eq!(browser.send(logout).await.status(), 403);
     assert_eq!(browser.get(&world.bff("/auth/me")).await.status(), 200, "nothing was done");
     // Only configured routes, and no trick leaves them.
-    for path in ["/api/", "/api/other", "/api/notesx", "/api/notes/%2e%2e/readyz", "/api/notes/..%2freadyz", "/api/notes//x", "/api/notes/%5c"] {
+    for path in [
+        "/api/",
+        "/api/other",
+        "/api/notesx",
+        "/api/notes/%2e%2e/readyz",
+        "/api/notes/..%2freadyz",
+        "/api/notes//x",
+        "/api/notes/%5c",
+    ] {
         let status = browser.api(Method::GET, &format!("{own}{path}")).await.status();
         assert!(status == 400 || status == 404, "{path}: {status}");
     }
     // What speaks for the browser is said by the backend alone.
-    let request = browser.request(Method::GET, &url).header("x-csrf", "1").header("authorization", "Bearer x");
+    let request = browser
+        .request(Method::GET, &url)
+        .header("x-csrf", "1")
+        .header("authorization", "Bearer x");
     assert_eq!(browser.send(request).await.status(), 200);
     // A planted second cookie is not chosen from.
-    let twice = format!("bff_session={}; bff_session=x", browser.cookies.lock().unwrap()["bff_session"]);
+    let twice =
+        format!("bff_session={}; bff_session=x", browser.cookies.lock().unwrap()["bff_session"]);
     let request = reqwest::Client::new().get(world.bff("/auth/me")).header("cookie", twice);
     assert_eq!(request.send().await.unwrap().status(), 401);
 }
@@ -205,7 +250,9 @@ async fn an_ended_session_is_told_and_removed() {
     let browser = world.in_notes(0).await;
     let family = world.generations().await[0].0;
     let caller = aa_server::ops::Caller::operator();
-    aa_server::ops::revoke::revoke_by_operator(&world.demo.authority(), family, &caller).await.unwrap();
+    aa_server::ops::revoke::revoke_by_operator(&world.demo.authority(), family, &caller)
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     let ended = browser.api(Method::GET, &world.bff("/api/notes")).await;
     assert_eq!(ended.status(), 401);
@@ -241,7 +288,10 @@ async fn ten_tabs_can_sign_in_at_once_and_an_attempt_works_once() {
     }
     for callback in &callbacks {
         let finished = browser.get(callback).await;
-        assert_eq!((finished.status().as_u16(), finished.headers()["location"].to_str().unwrap()), (303, "/#x"));
+        assert_eq!(
+            (finished.status().as_u16(), finished.headers()["location"].to_str().unwrap()),
+            (303, "/#x")
+        );
     }
     // Repeated, mixed up, or of another browser: a friendly way on, and nothing is changed.
     let session = browser.cookies.lock().unwrap()["bff_session"].clone();
@@ -263,7 +313,10 @@ async fn ten_tabs_can_sign_in_at_once_and_an_attempt_works_once() {
     let begun = browser.get(&world.bff("/auth/login?return_to=//evil.example")).await;
     let answered = browser.get(begun.headers()["location"].to_str().unwrap()).await;
     let callback = answered.headers()["location"].to_str().unwrap().to_owned();
-    let mixed = callback.replace(&format!("iss={}", world.authority().replace(':', "%3A").replace('/', "%2F")), "iss=https%3A%2F%2Fevil.example");
+    let mixed = callback.replace(
+        &format!("iss={}", world.authority().replace(':', "%3A").replace('/', "%2F")),
+        "iss=https%3A%2F%2Fevil.example",
+    );
     assert_ne!(mixed, callback);
     assert_eq!(browser.get(&mixed).await.status(), 503);
     let finished = browser.get(&callback).await;
@@ -284,10 +337,14 @@ async fn events_stream_through_the_proxy_as_they_happen() {
     assert!(next().await.starts_with("event: ready"));
     for browser in [&ben, &ann] {
         let request = browser.request(Method::POST, &world.bff("/api/notes")).header("x-csrf", "1");
-        let note: Value = browser.send(request.json(&json!({ "text": "x" }))).await.json().await.unwrap();
+        let note: Value =
+            browser.send(request.json(&json!({ "text": "x" }))).await.json().await.unwrap();
         if std::ptr::eq(browser, &raw const ann) {
             let event = next().await;
-            assert!(event.starts_with("event: added") && event.contains(note["id"].as_str().unwrap()), "{event}");
+            assert!(
+                event.starts_with("event: added") && event.contains(note["id"].as_str().unwrap()),
+                "{event}"
+            );
         }
     }
 }
@@ -297,9 +354,30 @@ async fn every_answer_has_the_headers() {
     let world = world(HOUR).await;
     let browser = world.in_notes(0).await;
     for place in [1, 2] {
-        for path in ["/", "/app.js", "/nothing", "/auth/me", "/auth/login", "/auth/callback", "/api/notes", "/notes", "/livez", "/readyz", "/metrics", "/version"] {
-            let answer = browser.api(Method::GET, &format!("{}{path}", world.options.url(place))).await;
-            let header = |name: &str| answer.headers().get(name).unwrap_or_else(|| panic!("{place} {path}: {name}")).to_str().unwrap();
+        for path in [
+            "/",
+            "/app.js",
+            "/nothing",
+            "/auth/me",
+            "/auth/login",
+            "/auth/callback",
+            "/api/notes",
+            "/notes",
+            "/livez",
+            "/readyz",
+            "/metrics",
+            "/version",
+        ] {
+            let answer =
+                browser.api(Method::GET, &format!("{}{path}", world.options.url(place))).await;
+            let header = |name: &str| {
+                answer
+                    .headers()
+                    .get(name)
+                    .unwrap_or_else(|| panic!("{place} {path}: {name}"))
+                    .to_str()
+                    .unwrap()
+            };
             assert!(header("content-security-policy").contains("frame-ancestors 'none'"), "{path}");
             assert!(!header("content-security-policy").contains("unsafe"), "{path}");
             assert_eq!(header("x-content-type-options"), "nosniff");
@@ -310,7 +388,9 @@ async fn every_answer_has_the_headers() {
     }
     let page = browser.get(&world.bff("/")).await;
     let tag = page.headers()["etag"].to_str().unwrap().to_owned();
-    let again = browser.send(browser.request(Method::GET, &world.bff("/")).header("if-none-match", tag)).await;
+    let again = browser
+        .send(browser.request(Method::GET, &world.bff("/")).header("if-none-match", tag))
+        .await;
     assert_eq!(again.status(), 304);
     let metrics = browser.get(&world.bff("/metrics")).await.text().await.unwrap();
     assert!(metrics.contains("http_requests_total"));
@@ -321,13 +401,19 @@ async fn a_second_start_finds_everything_again() {
     let first = world(HOUR).await;
     let browser = first.in_notes(0).await;
     let options = first.options.clone();
-    let World { demo, _stop, _folder, .. } = first;
-    _stop.stop();
-    tokio::time::timeout(Duration::from_secs(30), demo.run_until_stopped()).await.expect("stops").unwrap();
+    let World { demo, stop, folder: _folder, .. } = first;
+    stop.stop();
+    tokio::time::timeout(Duration::from_secs(30), demo.run_until_stopped())
+        .await
+        .expect("stops")
+        .unwrap();
     let (_handle, stop) = service::run::Stop::pair();
     let _demo = demo::Demo::start(&options, &stop).await.unwrap();
     let me = browser.get(&format!("{}/auth/me", options.url(2))).await;
     assert_eq!(me.status(), 200);
-    assert_eq!(browser.api(Method::GET, &format!("{}/api/notes", options.url(2))).await.status(), 200);
+    assert_eq!(
+        browser.api(Method::GET, &format!("{}/api/notes", options.url(2))).await.status(),
+        200
+    );
     assert_eq!(browser.get(&format!("{}/apps", options.url(0))).await.status(), 200);
 }

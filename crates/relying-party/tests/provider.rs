@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use relying_party::signin::{Callback, Finished};
-use relying_party::{FinishError, Provider, ProviderConfig, ProviderError, RelyingParty, SessionStore, TokenError};
+use relying_party::{
+    FinishError, Provider, ProviderConfig, ProviderError, RelyingParty, SessionStore, TokenError,
+};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use service::random::SystemRandom;
@@ -75,11 +77,8 @@ impl World {
     /// Signs in; the provider answers with these ID token claims.
     async fn sign_in(&self, change: impl FnOnce(&mut Value)) -> Result<Finished, FinishError> {
         let begun = self.party.begin("/there", None).await.unwrap();
-        let query: std::collections::HashMap<String, String> = begun
-            .url
-            .split_once('?')
-            .map(|(_, query)| url_pairs(query))
-            .unwrap();
+        let query: std::collections::HashMap<String, String> =
+            begun.url.split_once('?').map(|(_, query)| url_pairs(query)).unwrap();
         let mut claims = self.id_token(&query["nonce"]);
         change(&mut claims);
         let id_token = self.key.sign("JWT", &claims).unwrap();
@@ -98,7 +97,12 @@ impl World {
 
     async fn refreshes(&self) -> usize {
         let requests = self.server.received_requests().await.unwrap();
-        requests.iter().filter(|request| String::from_utf8_lossy(&request.body).contains("grant_type=refresh_token")).count()
+        requests
+            .iter()
+            .filter(|request| {
+                String::from_utf8_lossy(&request.body).contains("grant_type=refresh_token")
+            })
+            .count()
     }
 
     async fn on_refresh(&self, template: ResponseTemplate) {
@@ -123,12 +127,13 @@ async fn an_id_token_has_to_be_right_in_everything() {
     let person = world.party.person(finished.session_id.expose_secret()).await.unwrap().unwrap();
     assert_eq!(person.claims["sub"], "ann");
     world.sign_in(|claims| claims["aud"] = json!(["app"])).await.unwrap();
-    world.sign_in(|claims| {
-        claims["aud"] = json!(["app", "other"]);
-        claims["azp"] = json!("app");
-    })
-    .await
-    .unwrap();
+    world
+        .sign_in(|claims| {
+            claims["aud"] = json!(["app", "other"]);
+            claims["azp"] = json!("app");
+        })
+        .await
+        .unwrap();
     let past = world.clock.now().secs() - 61;
     for (name, value) in [
         ("iss", json!("https://evil.example")),
@@ -145,7 +150,10 @@ async fn an_id_token_has_to_be_right_in_everything() {
         ("sub", json!(7)),
     ] {
         let refused = world.sign_in(|claims| claims[name] = value.clone()).await;
-        assert!(matches!(refused, Err(FinishError::Provider(ProviderError::Wrong(_)))), "{name}: {value}");
+        assert!(
+            matches!(refused, Err(FinishError::Provider(ProviderError::Wrong(_)))),
+            "{name}: {value}"
+        );
     }
 }
 
@@ -168,9 +176,17 @@ async fn a_slow_refresh_happens_once_for_all_who_ask() {
     let world = world().await;
     let id = world.sign_in(|_| ()).await.unwrap().session_id;
     let token = world.party.access_token(id.expose_secret()).await.unwrap();
-    assert_eq!((token.token.expose_secret(), world.refreshes().await), ("at-1", 0), "good for a while yet");
+    assert_eq!(
+        (token.token.expose_secret(), world.refreshes().await),
+        ("at-1", 0),
+        "good for a while yet"
+    );
     let next = json!({ "access_token": "at-2", "token_type": "Bearer", "expires_in": 300 });
-    world.on_refresh(ResponseTemplate::new(200).set_body_json(next).set_delay(Duration::from_millis(300))).await;
+    world
+        .on_refresh(
+            ResponseTemplate::new(200).set_body_json(next).set_delay(Duration::from_millis(300)),
+        )
+        .await;
     world.clock.advance(Duration::from_secs(241));
     let asking: Vec<_> = (0..50)
         .map(|_| {
@@ -212,7 +228,9 @@ async fn a_fault_keeps_the_session_and_a_refusal_ends_it() {
     }
     world.server.reset().await;
     world.publish(&world.server.uri()).await;
-    world.on_refresh(ResponseTemplate::new(400).set_body_json(json!({ "error": "invalid_grant" }))).await;
+    world
+        .on_refresh(ResponseTemplate::new(400).set_body_json(json!({ "error": "invalid_grant" })))
+        .await;
     assert!(matches!(world.party.access_token(id).await, Err(TokenError::Ended)));
     assert!(world.party.person(id).await.unwrap().is_none());
     assert!(matches!(world.party.access_token(id).await, Err(TokenError::NoSession)));

@@ -32,7 +32,11 @@ async fn publish(server: &MockServer, keys: &[&SigningKey]) {
     server.reset().await;
     let keys: Vec<Value> = keys.iter().filter_map(|key| key.public_jwk()).collect();
     let answer = ResponseTemplate::new(200).set_body_json(json!({ "keys": keys }));
-    Mock::given(method("GET")).and(path("/.well-known/jwks.json")).respond_with(answer).mount(server).await;
+    Mock::given(method("GET"))
+        .and(path("/.well-known/jwks.json"))
+        .respond_with(answer)
+        .mount(server)
+        .await;
 }
 
 async fn fetches(server: &MockServer) -> usize {
@@ -63,7 +67,11 @@ async fn keys_are_fetched_followed_and_kept() {
     let server = MockServer::start().await;
     let (old, new) = (key(), key());
     let guard = guard(&server);
-    assert_eq!(check(&guard, "x.y.z").await, Err(Denied::NotReady), "without keys nothing is decided");
+    assert_eq!(
+        check(&guard, "x.y.z").await,
+        Err(Denied::NotReady),
+        "without keys nothing is decided"
+    );
     publish(&server, &[&old]).await;
     ready(&guard).await;
     check(&guard, &token(&old, &server.uri(), "")).await.unwrap();
@@ -133,8 +141,18 @@ async fn the_extractor_answers_as_rfc_6750_says() {
         ("/any", vec!["Basic eDp5"], 401, "Bearer realm=\"notes\""),
         ("/any", vec!["Bearer"], 401, "Bearer realm=\"notes\""),
         ("/any", vec![good.as_str(), good.as_str()], 400, "error=\"invalid_request\""),
-        ("/any", vec!["Bearer x"], 401, "error=\"invalid_token\", error_description=\"the token is not a well-formed"),
-        ("/any", vec![foreign.as_str()], 401, "error_description=\"the token is from another issuer\""),
+        (
+            "/any",
+            vec!["Bearer x"],
+            401,
+            "error=\"invalid_token\", error_description=\"the token is not a well-formed",
+        ),
+        (
+            "/any",
+            vec![foreign.as_str()],
+            401,
+            "error_description=\"the token is from another issuer\"",
+        ),
         ("/any", vec![good.as_str()], 200, ""),
         ("/scoped", vec![good.as_str()], 403, "error=\"insufficient_scope\", scope=\"notes:read\""),
         ("/scoped", vec![better.as_str()], 200, ""),
@@ -145,7 +163,8 @@ async fn the_extractor_answers_as_rfc_6750_says() {
         }
         let answer = test::call_service(&app, request.to_request()).await;
         assert_eq!(answer.status(), StatusCode::from_u16(status).unwrap(), "{path} {headers:?}");
-        let found = answer.headers().get("www-authenticate").map_or("", |value| value.to_str().unwrap());
+        let found =
+            answer.headers().get("www-authenticate").map_or("", |value| value.to_str().unwrap());
         assert!(found.contains(challenge) && found.is_empty() == challenge.is_empty(), "{found}");
         if status != 200 {
             assert_eq!(answer.headers().get("content-type").unwrap(), "application/problem+json");
@@ -169,7 +188,10 @@ impl tower_service::Service<Request<()>> for Echo {
     type Error = Infallible;
     type Future = std::future::Ready<Result<Response<String>, Infallible>>;
 
-    fn poll_ready(&mut self, _: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
+    fn poll_ready(
+        &mut self,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), Infallible>> {
         std::task::Poll::Ready(Ok(()))
     }
 

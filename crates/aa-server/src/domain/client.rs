@@ -117,9 +117,33 @@ pub struct Lifetimes {
     pub family_ttl: Option<Duration>,
 }
 
+/// The longest life of an application token: a signing key stays published for a day after its last signature.
+pub const MAX_AT_TTL: Duration = Duration::from_hours(24);
+/// The longest life of a delegation token (RFC 6749 §4.1.2 recommends ten minutes at most).
+pub const MAX_DT_TTL: Duration = Duration::from_mins(10);
+
 impl Lifetimes {
     fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let second = Duration::from_secs(1);
+        for (name, life, most) in [
+            ("at_ttl", self.at_ttl, MAX_AT_TTL),
+            ("dt_ttl", self.dt_ttl, MAX_DT_TTL),
+            ("family_idle_ttl", self.family_idle_ttl, Duration::MAX),
+            ("family_ttl", self.family_ttl, Duration::MAX),
+        ] {
+            if life.is_some_and(|life| life < second || life > most) {
+                let most = match most {
+                    Duration::MAX => String::new(),
+                    most => format!(" and at most {}", humantime::format_duration(most)),
+                };
+                return Err(format!("{name}: at least 1s{most}"));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -211,6 +235,7 @@ impl Registration {
                 return Err(format!("claims: `{claim}` is not one of roles, email, name"));
             }
         }
+        self.lifetimes.check()?;
         if self.id_token_alg == Some(Algorithm::HS256) {
             return Err("id_token_alg: RS256, ES256 and EdDSA are possible".to_owned());
         }
@@ -381,6 +406,16 @@ mod tests {
         assert!(app(AppKind::Service, "https://app.example/cb").check().is_err());
         assert!(Registration::named("app", "App", AppKind::Public).check().is_err());
         assert!(Registration::named("a b", "App", AppKind::Service).check().is_err());
+        for (life, name) in [
+            ("at_ttl = '0s'", "at_ttl"),
+            ("at_ttl = '25h'", "at_ttl"),
+            ("dt_ttl = '11m'", "dt_ttl"),
+        ] {
+            let text =
+                format!("client_id = 'a'\nname = 'A'\nkind = 'service'\n[lifetimes]\n{life}");
+            let app: Registration = toml::from_str(&text).unwrap();
+            assert!(app.check().unwrap_err().starts_with(name), "{life}");
+        }
         let mut direct = app(AppKind::Public, "https://app.example/cb");
         direct.delegation = DelegationMode::Direct;
         assert!(direct.check().is_err());

@@ -17,7 +17,7 @@ use actix_web::http::{Method, StatusCode, header};
 use actix_web::{
     HttpRequest, HttpResponse, HttpServer, Route as ActixRoute, guard, middleware, web,
 };
-use service::http::{Policy, harden};
+use service::http::{Policy, harden, problem};
 use service::run;
 
 pub use error::Error;
@@ -174,6 +174,9 @@ async fn elsewhere(request: HttpRequest) -> HttpResponse {
         .map(|route| route.method)
         .collect();
     if methods.is_empty() {
+        if is_program(&request) {
+            return problem(StatusCode::NOT_FOUND, "there is nothing here");
+        }
         return pages::message(
             StatusCode::NOT_FOUND,
             "There is nothing here",
@@ -187,13 +190,25 @@ async fn elsewhere(request: HttpRequest) -> HttpResponse {
     if request.method() == Method::OPTIONS {
         return HttpResponse::NoContent().insert_header((header::ALLOW, allow)).finish();
     }
-    let mut response = pages::message(
-        StatusCode::METHOD_NOT_ALLOWED,
-        "That does not work here",
-        "This address does not answer that kind of request.",
-    );
+    let mut response = if is_program(&request) {
+        problem(StatusCode::METHOD_NOT_ALLOWED, "this address does not answer that method")
+    } else {
+        pages::message(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "That does not work here",
+            "This address does not answer that kind of request.",
+        )
+    };
     if let Ok(allow) = header::HeaderValue::from_str(&allow) {
         response.headers_mut().insert(header::ALLOW, allow);
     }
     response
+}
+
+/// Whether a page would be of no use to whoever asks.
+fn is_program(request: &HttpRequest) -> bool {
+    let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let machine = ["/oauth/", "/.well-known/"];
+    machine.iter().any(|prefix| request.path().starts_with(prefix))
+        || accept.is_some_and(|accept| accept.contains("json") && !accept.contains("text/html"))
 }

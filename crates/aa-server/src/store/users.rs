@@ -152,18 +152,6 @@ impl Store {
         tx.commit().await
     }
 
-    /// Replaces a user's password hash by one of the same password with other parameters.
-    pub async fn rehash_password(&self, id: Uuid, old: &str, new: &str) -> Result<()> {
-        execute!(
-            self.db.write(),
-            "UPDATE users SET password_hash = $1 WHERE id = $2 AND password_hash = $3",
-            new,
-            id,
-            old
-        )
-        .map(drop)
-    }
-
     /// Ends everything of a user's, but for what is on the device `keep`.
     pub async fn end_sessions_of_user(
         &self,

@@ -183,6 +183,11 @@ async fn other_methods_and_paths_are_refused_in_their_terms() {
             assert!(head.text().await.unwrap().is_empty());
         }
     }
+    for (path, accept) in [("/oauth/nothing", "*/*"), ("/nothing", "application/json")] {
+        let request = client().get(format!("{}{path}", t.url)).header("accept", accept);
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.headers()["content-type"], "application/problem+json", "{path}");
+    }
     for path in [
         "/nothing",
         "/sessions/x",

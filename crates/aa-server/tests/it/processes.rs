@@ -53,6 +53,10 @@ impl Deployment {
         command
     }
 
+    #[expect(
+        clippy::zombie_processes,
+        reason = "a `Server` waits for its process when it is dropped"
+    )]
     pub async fn serve(&self, port: u16) -> Server {
         let log = std::fs::File::create(self.folder.path().join(format!("{port}.log"))).unwrap();
         let process = self

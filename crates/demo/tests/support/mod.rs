@@ -25,18 +25,17 @@ pub fn free_ports(count: u16) -> u16 {
 pub struct World {
     pub demo: Demo,
     pub options: Options,
-    pub _stop: StopHandle,
-    pub _folder: tempfile::TempDir,
+    pub stop: StopHandle,
+    pub folder: tempfile::TempDir,
 }
 
 pub async fn world(at_ttl: Duration) -> World {
     install_crypto();
     let folder = tempfile::tempdir().unwrap();
-    let options =
-        Options { data_dir: folder.path().to_owned(), port_base: free_ports(3), at_ttl };
+    let options = Options { data_dir: folder.path().to_owned(), port_base: free_ports(3), at_ttl };
     let (handle, stop) = Stop::pair();
     let demo = Demo::start(&options, &stop).await.unwrap();
-    World { demo, options, _stop: handle, _folder: folder }
+    World { demo, options, stop: handle, folder }
 }
 
 /// Cookies by name (all here are of `localhost`, and cookies ignore ports), and no automatic redirects.
@@ -53,7 +52,8 @@ impl Browser {
 
     pub fn request(&self, method: Method, url: &str) -> RequestBuilder {
         let cookies = self.cookies.lock().unwrap();
-        let pairs: Vec<String> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let pairs: Vec<String> =
+            cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         self.http.request(method, url).header("cookie", pairs.join("; "))
     }
 
@@ -99,8 +99,16 @@ impl Browser {
     /// Signs in on the authority's own page.
     pub async fn sign_in(&self, authority: &str, person: &Person) {
         let page = self.get(&format!("{authority}/login?again=1")).await.text().await.unwrap();
-        let csrf = page.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-        let form = [("csrf", csrf.as_str()), ("email", person.email), ("password", person.password)];
+        let csrf = page
+            .split("name=\"csrf\" value=\"")
+            .nth(1)
+            .unwrap()
+            .split('"')
+            .next()
+            .unwrap()
+            .to_owned();
+        let form =
+            [("csrf", csrf.as_str()), ("email", person.email), ("password", person.password)];
         let request = self.request(Method::POST, &format!("{authority}/login")).form(&form);
         assert_eq!(self.send(request).await.status(), 303);
     }

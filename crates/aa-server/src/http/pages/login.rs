@@ -58,7 +58,7 @@ pub async fn submit(
     let caller = caller(&app, &request)?;
     let done = to_the_end(&app, |app| async move { sign_in(&app, command, &caller).await }).await;
     match done {
-        Ok(signed_in) => Ok(welcome(&app, &signed_in, &return_to)),
+        Ok(signed_in) => Ok(welcome(&app, &request, &signed_in, &return_to)),
         Err(SignInError::Wrong) => {
             page(&app, &request, &return_to, &email, StatusCode::UNAUTHORIZED).await
         }
@@ -69,11 +69,19 @@ pub async fn submit(
 }
 
 /// Sets the cookies of a new sign-in, and leads on.
-pub(super) fn welcome(app: &App, signed_in: &SignedIn, to: &str) -> HttpResponse {
+pub(super) fn welcome(
+    app: &App,
+    request: &HttpRequest,
+    signed_in: &SignedIn,
+    to: &str,
+) -> HttpResponse {
     let mut response = redirect(to);
     let mut cookies = vec![Cookie::Identity.set(app, signed_in.identity_token.expose_secret())];
-    if let Some(token) = &signed_in.device_token {
-        cookies.push(Cookie::Device.set(app, token.expose_secret()));
+    // A known device's cookie is set again: its life begins anew.
+    let known = Cookie::Device.read(app, request);
+    let new = signed_in.device_token.as_ref().map(|token| token.expose_secret().to_owned());
+    if let Some(token) = new.or(known) {
+        cookies.push(Cookie::Device.set(app, &token));
     }
     for (name, value) in cookies {
         if let Ok(value) = header::HeaderValue::from_str(&value) {

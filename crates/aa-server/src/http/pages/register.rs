@@ -70,7 +70,7 @@ pub async fn submit(
     let caller = caller(&app, &request)?;
     let done = to_the_end(&app, |app| async move { register(&app, command, &caller).await }).await;
     match done {
-        Ok(signed_in) => Ok(welcome(&app, &signed_in, "/apps")),
+        Ok(signed_in) => Ok(welcome(&app, &request, &signed_in, "/apps")),
         Err(
             mistake @ (PeopleError::Invalid(_)
             | PeopleError::WeakPassword(_)
