@@ -138,6 +138,21 @@ on_both! {
         }
     }
 
+    async fn rule_3_a_refresh_token_is_its_apps_alone(t) {
+        let browser = t.signed_in("ann@example.com").await;
+        let app = t.confidential().await;
+        let first = app.redeem(&browser.open(&app).await).await.ok();
+        let second = app.refresh(first.refresh_token()).await.ok();
+        for other in [t.add_app("other", AppKind::Confidential, |_| ()).await, t.public().await] {
+            // The newest, and the one that grace would answer.
+            for token in [second.refresh_token(), first.refresh_token()] {
+                other.refresh(token).await.refused("invalid_grant");
+            }
+        }
+        assert_eq!(t.family(first.family()).await.standing.generation, 2, "nothing has moved");
+        app.refresh(second.refresh_token()).await.ok();
+    }
+
     async fn rule_4_the_predecessor_is_answered_with_the_same_successor(t) {
         let browser = t.signed_in("ann@example.com").await;
         let app = t.public().await;
