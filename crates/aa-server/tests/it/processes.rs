@@ -238,7 +238,7 @@ async fn sigterm_stops_gently() {
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     // Readiness turns before the socket closes.
     let mut said_no = false;
-    for _ in 0..40 {
+    for _ in 0..400 {
         match client().get(format!("{}/readyz", server.url)).send().await {
             Ok(answer) if answer.status() == StatusCode::SERVICE_UNAVAILABLE => said_no = true,
             Ok(_) => {}
