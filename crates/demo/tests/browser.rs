@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use demo::{Failure, Options, PEOPLE};
-use support::{free_ports, world};
+use support::world;
 use thirtyfour::prelude::*;
 
 /// How long a page may take to show what is waited for.
@@ -28,7 +28,7 @@ impl Drop for Driver {
 
 /// `None` without a browser, unless `CI=true`: then a missing one is a failure.
 fn driver() -> Option<Driver> {
-    let port = free_ports(1);
+    let port = testing::free_ports(1);
     let started = Command::new("chromedriver")
         .arg(format!("--port={port}"))
         .stdout(Stdio::null())
@@ -37,8 +37,7 @@ fn driver() -> Option<Driver> {
     match started {
         Ok(process) => Some(Driver { process, port }),
         Err(error) => {
-            let must = std::env::var_os("CI").is_some_and(|value| value == "true");
-            assert!(!must, "chromedriver is needed (Debian: chromium-driver): {error}");
+            assert!(!testing::is_ci(), "chromedriver is needed (Debian: chromium-driver): {error}");
             eprintln!("SKIPPED: no chromedriver ({error}); on Debian: apt install chromium-driver");
             None
         }

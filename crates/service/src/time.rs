@@ -80,9 +80,15 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock for tests: the system's time plus what it was moved by.
-#[derive(Debug, Clone, Default)]
+/// A clock for tests: it stands still at the moment it was made, until it is moved.
+#[derive(Debug, Clone)]
 pub struct MovableClock(Arc<AtomicI64>);
+
+impl Default for MovableClock {
+    fn default() -> Self {
+        Self(Arc::new(AtomicI64::new(SystemClock.now().0)))
+    }
+}
 
 impl MovableClock {
     /// Moves it ahead.
@@ -94,6 +100,6 @@ impl MovableClock {
 
 impl Clock for MovableClock {
     fn now(&self) -> Timestamp {
-        Timestamp(SystemClock.now().0 + self.0.load(Ordering::SeqCst))
+        Timestamp(self.0.load(Ordering::SeqCst))
     }
 }

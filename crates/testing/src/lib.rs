@@ -32,6 +32,28 @@ pub fn postgres() -> Option<String> {
     Some(format!("postgres://postgres@127.0.0.1:{}/{name}", cluster.port))
 }
 
+/// The first of `count` ports in a row that nobody listens on.
+///
+/// Below those that the system gives to outgoing connections, or one of these could take it meanwhile.
+///
+/// # Panics
+/// When there is none.
+pub fn free_ports(count: u16) -> u16 {
+    const FIRST: u16 = 10_000;
+    const RANGE: u32 = 20_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
+    for _ in 0..RANGE {
+        let step = NEXT.fetch_add(u32::from(count), Ordering::SeqCst);
+        let offset = (std::process::id().wrapping_mul(131).wrapping_add(step)) % RANGE;
+        let base = FIRST + u16::try_from(offset).unwrap_or_default();
+        if (base..base + count).all(free) {
+            return base;
+        }
+    }
+    panic!("no port is free");
+}
+
 struct Cluster {
     bin: PathBuf,
     port: u16,
@@ -68,10 +90,7 @@ impl Cluster {
             eprintln!("SKIPPED: no PostgreSQL; on Debian: apt install postgresql");
             return None;
         };
-        let port = std::net::TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .expect("a free port")
-            .port();
+        let port = free_ports(1);
         let keeper = Command::new("setsid")
             .args(["sh", "-c", KEEPER, "keeper"])
             .arg(&bin)

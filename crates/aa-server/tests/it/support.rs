@@ -93,7 +93,6 @@ impl TestApp {
             settings.set(name, *value);
         }
         let config = Config::read(&settings, None, &SystemRandom).unwrap();
-        let url = config.public_url.as_str().to_owned();
         let clock = MovableClock::default();
         let (handle, stop) = Stop::pair();
         let app = App::open(config, Arc::new(clock.clone()), Arc::new(SystemRandom), stop).await;
@@ -101,7 +100,6 @@ impl TestApp {
         let app = application.app();
         tokio::spawn(application.run_until_stopped());
         let local = format!("http://localhost:{port}");
-        let _ = url;
         Self { app, url: local, clock, database_url, _stop: handle, _folder: folder }
     }
 
@@ -173,7 +171,7 @@ impl TestApp {
 }
 
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    testing::free_ports(1)
 }
 
 pub fn client() -> reqwest::Client {

@@ -2,24 +2,12 @@
 #![allow(dead_code, reason = "not every test binary uses all of it")]
 
 use std::collections::HashMap;
-use std::net::TcpListener;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use demo::{Demo, Options, Person};
 use reqwest::{Method, RequestBuilder, Response};
 use service::run::{Stop, StopHandle, install_crypto};
-
-/// The first of some ports in a row that nobody listens on.
-pub fn free_ports(count: u16) -> u16 {
-    let free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
-    loop {
-        let base = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if base < u16::MAX - count && (1..count).all(|place| free(base + place)) {
-            return base;
-        }
-    }
-}
 
 /// The demo, and what keeps it alive.
 pub struct World {
@@ -32,7 +20,8 @@ pub struct World {
 pub async fn world(at_ttl: Duration) -> World {
     install_crypto();
     let folder = tempfile::tempdir().unwrap();
-    let options = Options { data_dir: folder.path().to_owned(), port_base: free_ports(3), at_ttl };
+    let options =
+        Options { data_dir: folder.path().to_owned(), port_base: testing::free_ports(3), at_ttl };
     let (handle, stop) = Stop::pair();
     let demo = Demo::start(&options, &stop).await.unwrap();
     World { demo, options, stop: handle, folder }
