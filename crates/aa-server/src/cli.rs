@@ -11,7 +11,6 @@ use service::time::Timestamp;
 use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use tokens::Algorithm;
 use uuid::Uuid;
 
@@ -710,17 +709,4 @@ async fn check(config: Config) -> Result<Output, Failure> {
     let text = lines.iter().cloned().chain(notes.iter().map(|note| format!("note: {note}")));
     let text = text.collect::<Vec<_>>().join("\n");
     Ok(Output::new(text, json!({ "ok": true, "found": lines, "notes": notes })))
-}
-
-/// For programs that run the authority beside others in one process.
-///
-/// # Errors
-/// [`crate::StartError`].
-pub async fn start(
-    config: Config,
-    stop: Stop,
-) -> Result<(Arc<App>, Application), crate::StartError> {
-    let app = App::open_for_real(config, stop).await?;
-    let application = Application::build(app)?;
-    Ok((application.app(), application))
 }

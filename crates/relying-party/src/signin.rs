@@ -181,11 +181,6 @@ impl RelyingParty {
         })
     }
 
-    /// The attempt of a callback that carries an error: where the person was going.
-    pub fn return_to(&self, cookie: &str, state: &str) -> Option<String> {
-        Attempt::open(&self.attempts, cookie, state, self.now()).map(|attempt| attempt.return_to)
-    }
-
     /// Finishes a sign-in: a new session, whatever came before. `old_id` is the browser's session until now.
     ///
     /// # Errors
