@@ -1,0 +1,244 @@
+//! `aa-server app …`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+use service::settings::Settings;
+use tokens::Algorithm;
+
+use super::{Failure, Output};
+use crate::app::App;
+use crate::domain::client::{AppKind, DelegationMode, Lifetimes, Registration};
+use crate::ops::Caller;
+use crate::ops::apps::{self, Applied};
+
+/// What an app has of its own instead of the deployment's.
+pub(super) type Own = (Lifetimes, Option<Algorithm>);
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AppCommand {
+    /// Register an app, and print its secret, once.
+    Add(Box<AddApp>),
+    /// Make apps as a file declares them, or change them to be so.
+    Apply {
+        /// TOML with `[[app]]` tables.
+        file: PathBuf,
+    },
+    /// List all apps.
+    List,
+    /// Show what is declared about an app.
+    Show {
+        /// Its client id.
+        id: String,
+    },
+    /// Give an app a new secret, and print it, once. The old one works for another day.
+    RotateSecret {
+        /// Its client id.
+        id: String,
+    },
+    /// Turn an app off: it gets no token any more.
+    Disable {
+        /// Its client id.
+        id: String,
+    },
+    /// Turn an app on again.
+    Enable {
+        /// Its client id.
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AddApp {
+    /// Its client id.
+    id: String,
+    /// Its name, as people see it.
+    #[arg(long)]
+    name: String,
+    /// Whether it can keep a secret, and whether people use it.
+    #[arg(long, value_enum, default_value = "confidential")]
+    kind: AppKind,
+    /// Where answers may be sent.
+    #[arg(long = "redirect-uri", value_name = "URI")]
+    redirect_uris: Vec<String>,
+    /// Where people may be sent after signing out.
+    #[arg(long = "post-logout-uri", value_name = "URI")]
+    post_logout_uris: Vec<String>,
+    /// Where the launcher opens it.
+    #[arg(long, value_name = "URL")]
+    launch_url: Option<String>,
+    /// An audience its tokens may be for; default: its own id.
+    #[arg(long = "audience", value_name = "AUDIENCE")]
+    audiences: Vec<String>,
+    /// Scopes it may ask for; default: openid profile email `offline_access`.
+    #[arg(long = "scope", value_name = "SCOPE", num_args = 1..)]
+    scopes: Vec<String>,
+    /// How the launcher hands a sign-in over.
+    #[arg(long, value_enum, default_value = "code")]
+    delegation: DelegationMode,
+    /// It gets refresh tokens without asking for `offline_access`.
+    #[arg(long)]
+    always_refresh: bool,
+    /// Its sessions outlive the sign-in they came from.
+    #[arg(long)]
+    outlives_sign_out: bool,
+    /// One user may have several sessions of it in one browser.
+    #[arg(long)]
+    several_families: bool,
+    /// A claim about the person its tokens carry: roles, email or name.
+    #[arg(long = "claim", value_name = "CLAIM")]
+    claims: Vec<String>,
+    /// Algorithm of its ID tokens.
+    #[arg(long, value_name = "ALG")]
+    id_token_alg: Option<Algorithm>,
+    /// It gets an ID token at every refresh.
+    #[arg(long)]
+    id_token_on_refresh: bool,
+}
+
+/// After `app add`, these flags speak of the app, not of the deployment.
+pub(super) const OWN: [&str; 6] =
+    ["at_ttl", "dt_ttl", "refresh_grace", "family_idle_ttl", "family_ttl", "at_alg"];
+
+pub(super) fn own_settings(flags: &Settings) -> Result<Own, Failure> {
+    let take = |name| if flags.is_set(name) { flags.duration(name) } else { Ok(None) };
+    let lifetimes = Lifetimes {
+        at_ttl: take("at_ttl")?,
+        dt_ttl: take("dt_ttl")?,
+        refresh_grace: take("refresh_grace")?,
+        family_idle_ttl: take("family_idle_ttl")?,
+        family_ttl: take("family_ttl")?,
+    };
+    let at_alg = if flags.is_set("at_alg") { flags.optional("at_alg")? } else { None };
+    Ok((lifetimes, at_alg))
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AppsFile {
+    #[serde(default)]
+    app: Vec<Registration>,
+}
+
+pub(super) async fn run(app: &App, command: AppCommand, own: Own) -> Result<Output, Failure> {
+    let operator = Caller::operator();
+    Ok(match command {
+        AppCommand::Add(add) => {
+            let registration = registration(*add, own);
+            let secret = apps::add(app, &registration, &operator).await?;
+            let id = &registration.client_id;
+            let text = match &secret {
+                Some(secret) => format!(
+                    "{id} is registered. Its secret, which is not shown again:\n{}",
+                    secret.expose_secret()
+                ),
+                None => format!("{id} is registered. It is public: it has no secret."),
+            };
+            Output::new(text, with_secret(id, secret.as_ref()))
+        }
+        AppCommand::Apply { file } => apply(app, &file, &operator).await?,
+        AppCommand::List => {
+            let all = app.store.apps().await?;
+            let line = |found: &crate::store::App| {
+                let state = if found.enabled { "" } else { "  disabled" };
+                format!("{}  {}{state}", found.registration.client_id, found.registration.name)
+            };
+            let lines: Vec<String> = all.iter().map(line).collect();
+            let json: Vec<Value> = all.iter().map(app_json).collect();
+            Output::new(lines.join("\n"), json.into())
+        }
+        AppCommand::Show { id } => {
+            let found =
+                app.store.app(&id).await?.ok_or_else(|| format!("there is no app `{id}`"))?;
+            let state = if found.enabled { "" } else { "# disabled\n" };
+            let text = format!("{state}{}", toml::to_string(&found.registration)?);
+            Output::new(text.trim_end(), app_json(&found))
+        }
+        AppCommand::RotateSecret { id } => {
+            let secret = apps::rotate_secret(app, &id, &operator).await?;
+            let text = format!(
+                "The new secret of {id}, which is not shown again (the old one works for another day):\n{}",
+                secret.expose_secret()
+            );
+            Output::new(text, with_secret(&id, Some(&secret)))
+        }
+        AppCommand::Disable { id } => {
+            apps::set_enabled(app, &id, false, &operator).await?;
+            let json = json!({ "client_id": id, "enabled": false });
+            Output::new(format!("{id} gets no token any more."), json)
+        }
+        AppCommand::Enable { id } => {
+            apps::set_enabled(app, &id, true, &operator).await?;
+            let json = json!({ "client_id": id, "enabled": true });
+            Output::new(format!("{id} gets tokens again."), json)
+        }
+    })
+}
+
+fn app_json(found: &crate::store::App) -> Value {
+    let mut json = serde_json::to_value(&found.registration).unwrap_or_default();
+    json["enabled"] = json!(found.enabled);
+    json
+}
+
+fn with_secret(client_id: &str, secret: Option<&SecretString>) -> Value {
+    match secret {
+        Some(secret) => json!({ "client_id": client_id, "client_secret": secret.expose_secret() }),
+        None => json!({ "client_id": client_id }),
+    }
+}
+
+fn registration(add: AddApp, (lifetimes, at_alg): Own) -> Registration {
+    let words = |list: Vec<String>| -> Vec<String> {
+        list.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned).collect()
+    };
+    Registration {
+        client_id: add.id,
+        name: add.name,
+        kind: add.kind,
+        redirect_uris: add.redirect_uris,
+        post_logout_uris: add.post_logout_uris,
+        launch_url: add.launch_url,
+        audiences: add.audiences,
+        scopes: words(add.scopes),
+        delegation: add.delegation,
+        always_refresh: add.always_refresh,
+        outlives_sign_out: add.outlives_sign_out,
+        several_families: add.several_families,
+        claims: words(add.claims),
+        at_alg,
+        id_token_alg: add.id_token_alg,
+        id_token_on_refresh: add.id_token_on_refresh,
+        lifetimes,
+    }
+}
+
+async fn apply(app: &App, file: &std::path::Path, operator: &Caller) -> Result<Output, Failure> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{shown}: {error}"))?;
+    let file: AppsFile = toml::from_str(&text).map_err(|error| format!("{shown}: {error}"))?;
+    let mut lines = Vec::new();
+    let mut json = Vec::new();
+    for registration in &file.app {
+        let id = &registration.client_id;
+        let applied = apps::apply(app, registration, operator)
+            .await
+            .map_err(|error| format!("{shown}: {id}: {error}"))?;
+        let (line, mut value, what) = match applied {
+            Applied::Added(Some(secret)) => (
+                format!("{id}: added. Its secret, not shown again: {}", secret.expose_secret()),
+                with_secret(id, Some(&secret)),
+                "added",
+            ),
+            Applied::Added(None) => (format!("{id}: added"), with_secret(id, None), "added"),
+            Applied::Changed => (format!("{id}: changed"), with_secret(id, None), "changed"),
+            Applied::Unchanged => (format!("{id}: unchanged"), with_secret(id, None), "unchanged"),
+        };
+        value["result"] = json!(what);
+        lines.push(line);
+        json.push(value);
+    }
+    Ok(Output::new(lines.join("\n"), json.into()))
+}

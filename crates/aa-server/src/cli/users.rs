@@ -1,0 +1,149 @@
+//! `aa-server user …`.
+
+use std::io::Read as _;
+
+use clap::{Args, Subcommand};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+use service::time::Timestamp;
+
+use super::{Failure, Output};
+use crate::app::App;
+use crate::ops::Caller;
+use crate::ops::people::{self, NewPerson};
+use crate::store::{Invitation, User};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum UserCommand {
+    /// Make a user.
+    Add {
+        /// Their e-mail address.
+        #[arg(long)]
+        email: String,
+        /// What they want to be called.
+        #[arg(long, default_value = "")]
+        name: String,
+        /// They administer the authority.
+        #[arg(long)]
+        admin: bool,
+        #[command(flatten)]
+        password: PasswordInput,
+    },
+    /// List all users.
+    List,
+    /// Print a one-time link with which somebody makes an account.
+    Invite {
+        /// For this address alone.
+        #[arg(long, default_value = "")]
+        email: String,
+        /// They will administer the authority.
+        #[arg(long)]
+        admin: bool,
+    },
+    /// Disable a user, which ends everything of theirs.
+    Disable {
+        /// Their e-mail address.
+        email: String,
+    },
+    /// Let a user sign in again.
+    Enable {
+        /// Their e-mail address.
+        email: String,
+    },
+    /// Set a user's password, which ends everything of theirs.
+    SetPassword {
+        /// Their e-mail address.
+        email: String,
+        #[command(flatten)]
+        password: PasswordInput,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PasswordInput {
+    /// Read the password from standard input (one line).
+    #[arg(long, required = true)]
+    password_stdin: bool,
+}
+
+pub(super) async fn run(app: &App, command: UserCommand) -> Result<Output, Failure> {
+    let operator = Caller::operator();
+    Ok(match command {
+        UserCommand::Add { email, name, admin, password: _ } => {
+            let password = read_password()?;
+            let person = NewPerson { email: email.clone(), name, password, admin };
+            let id = people::add(app, person, &operator).await?;
+            Output::new(format!("{email} may sign in."), json!({ "id": id, "email": email }))
+        }
+        UserCommand::List => {
+            let users = app.store.users().await?;
+            let lines: Vec<String> = users.iter().map(user_line).collect();
+            let json: Vec<Value> = users.iter().map(user_json).collect();
+            Output::new(lines.join("\n"), json.into())
+        }
+        UserCommand::Invite { email, admin } => {
+            let link = people::invite(app, &Invitation { email, admin }).await?;
+            let link = link.expose_secret();
+            Output::new(link, json!({ "url": link }))
+        }
+        UserCommand::Disable { email } => {
+            let user = find(app, &email).await?;
+            people::set_enabled(app, &user, false, &operator).await?;
+            Output::new(
+                format!("{email} is disabled, and everything of theirs has ended."),
+                json!({ "id": user.id, "enabled": false }),
+            )
+        }
+        UserCommand::Enable { email } => {
+            let user = find(app, &email).await?;
+            people::set_enabled(app, &user, true, &operator).await?;
+            Output::new(
+                format!("{email} may sign in again."),
+                json!({ "id": user.id, "enabled": true }),
+            )
+        }
+        UserCommand::SetPassword { email, password: _ } => {
+            let user = find(app, &email).await?;
+            people::reset_password(app, &user, read_password()?, &operator).await?;
+            Output::new(
+                format!("The password of {email} is set, and everything of theirs has ended."),
+                json!({ "id": user.id }),
+            )
+        }
+    })
+}
+
+fn user_line(user: &User) -> String {
+    let state = if user.enabled { "" } else { "  disabled" };
+    let roles = user.roles();
+    let roles = if roles.is_empty() { String::new() } else { format!("  {}", roles.join(",")) };
+    format!("{}  {}{roles}{state}", user.id, user.email)
+}
+
+fn user_json(user: &User) -> Value {
+    json!({
+        "id": user.id,
+        "email": user.email,
+        "name": user.name,
+        "enabled": user.enabled,
+        "roles": user.roles(),
+        "created_at": Timestamp::from_millis(user.created_at).to_string(),
+    })
+}
+
+pub(super) async fn find(app: &App, email: &str) -> Result<User, Failure> {
+    let found = app.store.user_by_email(&email.trim().to_lowercase()).await?;
+    found.ok_or_else(|| format!("there is no user {email}").into())
+}
+
+/// One line of standard input, so that the password is no argument.
+fn read_password() -> Result<SecretString, Failure> {
+    let mut text = zeroize::Zeroizing::new(String::new());
+    std::io::stdin().take(8 * 1024).read_to_string(&mut text)?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if line.is_empty() || line.contains('\n') {
+        return Err("standard input must be the password, on one line".into());
+    }
+    Ok(line.into())
+}
