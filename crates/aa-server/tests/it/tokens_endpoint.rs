@@ -124,6 +124,23 @@ on_both! {
         assert_eq!(back.claims()["scope"], "openid things:read", "a narrower token narrows nothing for ever");
     }
 
+    async fn what_an_app_is_set_to_receive_comes_at_every_refresh(t) {
+        let browser = t.signed_in("ann@example.com").await;
+        let with_claims = t
+            .add_app("claims", AppKind::Confidential, |app| app.claims = vec!["email".to_owned()])
+            .await;
+        let with_id_token = t
+            .add_app("identity", AppKind::Confidential, |app| app.id_token_on_refresh = true)
+            .await;
+        for (app, email, id_token) in [(&with_claims, true, false), (&with_id_token, false, true)] {
+            let first = app.redeem(&browser.open(app).await).await.ok();
+            let answer = app.refresh(first.refresh_token()).await.ok();
+            assert_eq!(answer.claims().get("email").is_some(), email, "{}", app.id);
+            assert!(answer.claims().get("name").is_none() && answer.claims().get("roles").is_none());
+            assert_eq!(answer.json.get("id_token").is_some(), id_token, "{}", app.id);
+        }
+    }
+
     async fn services_speak_for_themselves(t) {
         let service = t
             .add_app("worker", AppKind::Service, |app| {
