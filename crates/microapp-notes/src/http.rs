@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use actix_cors::Cors;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use futures_util::stream;
 use serde::Deserialize;
 use serde_json::json;
 use service::http::problem;
+use service::origin::PublicUrl;
 use service::run;
 use tokens::actix::{RequiredScope, Scoped};
 use tokens::{Denied, Guard, Reject};
@@ -54,6 +56,18 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         )
         .route("/readyz", web::get().to(readyz))
         .default_service(web::to(nothing_here));
+}
+
+/// Which other origins' scripts may call: an exact list, and credentials for it alone.
+pub(crate) fn cors(origins: &[PublicUrl]) -> Cors {
+    let headers = [header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH];
+    let cors = Cors::default()
+        .allowed_methods(["GET", "POST", "PUT", "DELETE"])
+        .allowed_headers(headers)
+        .expose_headers([header::ETAG, header::LOCATION, header::WWW_AUTHENTICATE])
+        .supports_credentials()
+        .max_age(600);
+    origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin.as_str()))
 }
 
 /// JSON bodies: `application/json` alone (415), at most 64 KiB (413), well-formed and without surprises (400).

@@ -33,6 +33,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("audience", "notes", "What tokens must be for"),
     Setting::new("revocation", "ignore", "Whether to follow ended sessions: only ignore, so far"),
     Setting::new("database_url", "sqlite://data/notes.db", "sqlite://… or postgres://…"),
+    Setting::optional("cors_origins", "Origins whose scripts may call, by commas; exactly these"),
     Setting::new("log", "info", "Which log lines to write, as a filter"),
     Setting::new("log_format", "text", "text or json"),
 ];
@@ -52,6 +53,8 @@ pub struct Config {
     pub audience: String,
     /// SQLite or PostgreSQL.
     pub database_url: String,
+    /// Origins whose scripts may call; exactly these.
+    pub cors_origins: Vec<PublicUrl>,
     /// Log filter.
     pub log: String,
     /// Log format.
@@ -67,7 +70,17 @@ impl Config {
         if settings.get::<String>("revocation")? != "ignore" {
             return Err(SettingsError::new("NOTES_REVOCATION: this version can only `ignore`"));
         }
+        let origins: Option<String> = settings.optional("cors_origins")?;
+        let origins = origins.iter().flat_map(|list| list.split(',')).map(str::trim);
         Ok(Self {
+            cors_origins: origins
+                .filter(|origin| !origin.is_empty())
+                .map(|origin| {
+                    origin
+                        .parse()
+                        .map_err(|why| SettingsError::new(format!("NOTES_CORS_ORIGINS: {why}")))
+                })
+                .collect::<Result<_, _>>()?,
             listen: settings.get("listen")?,
             public_url: settings.get("public_url")?,
             issuer: settings.get("issuer")?,
@@ -136,12 +149,14 @@ impl Application {
             https: config.public_url.is_https(),
         });
         run::start_metrics();
+        let origins = config.cors_origins.clone();
         let server = HttpServer::new(move || {
             actix_web::App::new()
                 .app_data(guard.clone())
                 .app_data(api.clone())
                 .app_data(policy.clone())
                 .app_data(http::json_config())
+                .wrap(http::cors(&origins))
                 .wrap(middleware::from_fn(harden))
                 .configure(run::machine_routes("microapp-notes", env!("CARGO_PKG_VERSION")))
                 .configure(http::routes)
