@@ -250,6 +250,13 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn postgresql_conforms() {
+        if let Some(url) = tokio::task::spawn_blocking(testing::postgres).await.unwrap() {
+            conforms(SessionStore::open(&url).await.unwrap()).await;
+        }
+    }
+
+    #[tokio::test]
     async fn sqlite_conforms() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/s.db", folder.path().display());
