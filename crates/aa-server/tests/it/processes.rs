@@ -15,6 +15,8 @@ pub struct Deployment {
     pub folder: tempfile::TempDir,
     pub public_port: u16,
     pub database_url: Option<String>,
+    /// Log filter.
+    pub log: &'static str,
 }
 
 /// A server process; killed with it.
@@ -38,7 +40,7 @@ impl Deployment {
             "a secret that all replicas share, long enough",
         )
         .unwrap();
-        Self { folder, public_port: free_port(), database_url }
+        Self { folder, public_port: free_port(), database_url, log: "warn" }
     }
 
     pub fn command(&self) -> Command {
@@ -46,7 +48,7 @@ impl Deployment {
         command.env_clear().current_dir(self.folder.path()).stdin(Stdio::null());
         command.env("AA_PUBLIC_URL", format!("http://localhost:{}", self.public_port));
         command.env("AA_SECRET_FILE", self.folder.path().join("aa-secret"));
-        command.env("AA_LOG", "warn");
+        command.env("AA_LOG", self.log);
         if let Some(url) = &self.database_url {
             command.env("AA_DATABASE_URL", url);
         }
@@ -228,6 +230,55 @@ async fn kill_9_loses_no_family_on_sqlite() {
 async fn kill_9_loses_no_family_on_postgresql() {
     let Some(url) = tokio::task::spawn_blocking(testing::postgres).await.unwrap() else { return };
     survives_kill_9(Deployment::new(Some(url))).await;
+}
+
+/// Everything that is logged, however much is asked for, while somebody signs in, works and is guessed at.
+async fn nothing_secret_is_logged(deployment: Deployment) {
+    let port = deployment.public_port;
+    let mut deployment = deployment;
+    deployment.log = "trace";
+    let server = deployment.serve(port).await;
+    let mut app = deployment.people_and_app(&server.url);
+    let args = ["app", "add", "web", "--name", "Web", "--redirect-uri", CALLBACK];
+    let secret = deployment.json(&args, "")["client_secret"].as_str().unwrap().to_owned();
+    app.id = "web".to_owned();
+    app.secret = Some(secret.clone());
+    let browser = Browser::new(&server.url);
+    browser.sign_in("ann@example.com", "a wrong guess 123").await;
+    browser.sign_in("ann@example.com", PASSWORD).await;
+    let code = browser.open(&app).await;
+    let first = app.redeem(&code).await.ok();
+    let second = app.refresh(first.refresh_token()).await.ok();
+    app.redeem(&code).await.refused("invalid_grant");
+    app.post("/oauth/introspect", &[("token", second.access_token())]).await.ok();
+    app.post("/oauth/revoke", &[("token", second.refresh_token())]).await.ok();
+    let csrf = browser.csrf("/account").await;
+    let cookies: Vec<String> = browser.cookies.lock().unwrap().values().cloned().collect();
+    let log =
+        std::fs::read_to_string(deployment.folder.path().join(format!("{port}.log"))).unwrap();
+    assert!(log.contains("/oauth/token") && log.len() > 10_000, "the log is there: {}", log.len());
+    let mut secrets = vec![PASSWORD, "a wrong guess 123", &secret, &code, &csrf];
+    secrets.extend(
+        [&first, &second].iter().flat_map(|answer| [answer.refresh_token(), answer.access_token()]),
+    );
+    secrets.extend(cookies.iter().map(String::as_str));
+    for secret in secrets {
+        // A part is enough to be a leak.
+        let part = &secret[secret.len() / 4..secret.len() * 3 / 4];
+        assert!(!log.contains(part), "a secret is in the log: {secret}");
+    }
+    assert!(!log.contains("$argon2id"), "a password hash is in the log");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_secret_is_logged_with_sqlite() {
+    nothing_secret_is_logged(Deployment::new(None)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nothing_secret_is_logged_with_postgresql() {
+    let Some(url) = tokio::task::spawn_blocking(testing::postgres).await.unwrap() else { return };
+    nothing_secret_is_logged(Deployment::new(Some(url))).await;
 }
 
 #[tokio::test]
