@@ -152,6 +152,8 @@ on_both! {
         let claims = answer.claims();
         assert_eq!((claims["sub"].as_str(), claims["aud"].as_str()), (Some("app:worker"), Some("notes")));
         assert_eq!(claims["scope"], "notes:read");
+        assert_eq!(answer.json["expires_in"], 300);
+        assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 300);
         for absent in ["sid", "auth_time", "amr"] {
             assert!(claims.get(absent).is_none());
         }
