@@ -14,14 +14,11 @@ use aa_server::ops::{Caller, apps};
 use aa_server::{App, Application};
 use secrecy::SecretString;
 use service::random::{Random, SystemRandom};
-use service::run::Stop;
+use service::run::{Failure, Stop};
 use service::settings::{Settings, read_or_make_private};
 use tokio::task::JoinSet;
 
 pub use micro_apps::{MICRO_APPS, MicroApp};
-
-/// Why the demo cannot go on, in words.
-pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Somebody to try it with.
 #[derive(Debug, Clone, Copy)]

@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use demo::{Demo, Failure, MICRO_APPS, Options, PEOPLE};
-use service::run::{LogFormat, Stop, install_crypto, start_logging};
-use service::settings::{Setting, Settings, flags};
+use demo::{Demo, MICRO_APPS, Options, PEOPLE};
+use service::run::{Failure, LogFormat, Stop, start_logging};
+use service::settings::{Program, Setting};
 
-const PREFIX: &str = "DEMO_";
 const SETTINGS: &[Setting] = &[
     Setting::new("data_dir", "./data/demo", "Folder for everything it keeps"),
     Setting::new("port_base", "8080", "The authority's port; each micro-app has one of the next"),
@@ -15,25 +14,22 @@ const SETTINGS: &[Setting] = &[
     Setting::new("log", "warn", "Which log lines to write, as a filter"),
 ];
 
+const PROGRAM: Program = Program {
+    name: "demo",
+    version: env!("CARGO_PKG_VERSION"),
+    about: "The authority and all micro-apps in one process",
+    prefix: "DEMO_",
+    settings: SETTINGS,
+    file: "demo.toml",
+};
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    install_crypto();
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    service::run::to_exit(Box::pin(run())).await
 }
 
 async fn run() -> Result<(), Failure> {
-    let matches = clap::Command::new("demo")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("The authority and all micro-apps in one process")
-        .args(flags(PREFIX, SETTINGS))
-        .get_matches();
-    let settings = Settings::load(PREFIX, SETTINGS, &matches, std::env::vars_os(), "demo.toml")?;
+    let settings = PROGRAM.read_settings()?;
     start_logging(&settings.get::<String>("log")?, LogFormat::Text)?;
     let options = Options {
         data_dir: settings.get::<PathBuf>("data_dir")?,

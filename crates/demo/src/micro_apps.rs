@@ -3,10 +3,10 @@
 use std::pin::Pin;
 
 use aa_server::domain::client::{AppKind, Lifetimes, Registration};
-use service::run::Stop;
+use service::run::{Failure, Stop};
 use service::settings::Settings;
 
-use crate::{Failure, Options, client_secret};
+use crate::{Options, client_secret};
 
 type Service = Pin<Box<dyn Future<Output = std::io::Result<()>> + Send>>;
 type Starting<'a> = Pin<Box<dyn Future<Output = Result<Service, Failure>> + Send + 'a>>;

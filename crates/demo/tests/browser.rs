@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use demo::{Failure, Options, PEOPLE};
+use demo::{Options, PEOPLE};
+use service::run::Failure;
 use support::world;
 use thirtyfour::prelude::*;
 

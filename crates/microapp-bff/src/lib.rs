@@ -6,7 +6,6 @@ mod front;
 mod guard;
 mod proxy;
 
-use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +20,7 @@ use service::origin::PublicUrl;
 use service::random::{Random, SystemRandom};
 use service::run::{self, LogFormat, Stop};
 use service::seal::MasterSecret;
-use service::settings::{Setting, Settings, SettingsError};
+use service::settings::{Program, Setting, Settings, SettingsError};
 use service::time::SystemClock;
 use tracing::warn;
 use url::Url;
@@ -271,16 +270,16 @@ async fn readyz(app: web::Data<App>) -> HttpResponse {
 ///
 /// # Errors
 /// What stopped it, in words.
-pub async fn main(
-    environment: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let matches = clap::Command::new("microapp-bff")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("A backend for frontend")
-        .args(service::settings::flags(PREFIX, SETTINGS))
-        .get_matches();
-    let settings = Settings::load(PREFIX, SETTINGS, &matches, environment, "bff.toml")?;
-    let config = Config::read(&settings)?;
+pub async fn main() -> Result<(), run::Failure> {
+    let program = Program {
+        name: "microapp-bff",
+        version: env!("CARGO_PKG_VERSION"),
+        about: "A backend for frontend",
+        prefix: PREFIX,
+        settings: SETTINGS,
+        file: "bff.toml",
+    };
+    let config = Config::read(&program.read_settings()?)?;
     run::start_logging(&config.log, config.log_format)?;
     let application = Application::build(config, Stop::on_signals()).await?;
     application.run_until_stopped().await?;

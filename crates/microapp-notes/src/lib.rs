@@ -4,7 +4,6 @@
 mod http;
 mod store;
 
-use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use service::http::{Policy, harden};
 use service::origin::PublicUrl;
 use service::random::{Random, SystemRandom};
 use service::run::{self, LogFormat, Stop};
-use service::settings::{Setting, Settings, SettingsError};
+use service::settings::{Program, Setting, Settings, SettingsError};
 use service::time::{Clock, SystemClock};
 use tokens::Guard;
 
@@ -188,16 +187,16 @@ impl Application {
 ///
 /// # Errors
 /// What stopped it, in words.
-pub async fn main(
-    environment: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let matches = clap::Command::new("microapp-notes")
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("A resource API: notes")
-        .args(service::settings::flags(PREFIX, SETTINGS))
-        .get_matches();
-    let settings = Settings::load(PREFIX, SETTINGS, &matches, environment, "notes.toml")?;
-    let config = Config::read(&settings)?;
+pub async fn main() -> Result<(), run::Failure> {
+    let program = Program {
+        name: "microapp-notes",
+        version: env!("CARGO_PKG_VERSION"),
+        about: "A resource API: notes",
+        prefix: PREFIX,
+        settings: SETTINGS,
+        file: "notes.toml",
+    };
+    let config = Config::read(&program.read_settings()?)?;
     run::start_logging(&config.log, config.log_format)?;
     let application = Application::build(&config, Stop::on_signals()).await?;
     application.run_until_stopped().await?;

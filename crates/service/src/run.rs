@@ -1,6 +1,7 @@
 //! Logging, health, serving and stopping.
 
 use std::future::Future;
+use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -13,6 +14,8 @@ use serde_json::json;
 use tokio::sync::watch;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
+
+use crate::settings::SettingsError;
 
 /// How long requests under way may take to finish after a stop was asked for.
 pub const SHUTDOWN_SECONDS: u64 = 25;
@@ -57,6 +60,21 @@ pub fn start_logging(filter: &str, format: LogFormat) -> Result<(), String> {
 /// Makes aws-lc the process's TLS provider. Every `main` calls it once; again is harmless.
 pub fn install_crypto() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
+/// Why a program ends, in words.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs a program to its end: exit status 0, 1 when it failed, 2 when its settings are wrong.
+pub async fn to_exit(program: impl Future<Output = Result<(), Failure>>) -> ExitCode {
+    install_crypto();
+    match program.await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(if error.is::<SettingsError>() { 2 } else { 1 })
+        }
+    }
 }
 
 /// Starts counting. Recorders are per process, so programs that share one share the numbers.

@@ -104,6 +104,35 @@ pub fn flags(prefix: &str, table: &'static [Setting]) -> Vec<Arg> {
     std::iter::once(file).chain(flags).collect()
 }
 
+/// A program whose settings are all it is told: what its `--help` says, and where it looks.
+#[derive(Debug, Clone, Copy)]
+pub struct Program {
+    /// Its name.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// What it is, in a line.
+    pub about: &'static str,
+    /// The prefix of its environment variables.
+    pub prefix: &'static str,
+    /// Its settings.
+    pub settings: &'static [Setting],
+    /// The settings file that is read when it is there.
+    pub file: &'static str,
+}
+
+impl Program {
+    /// Reads the process's arguments and environment, and the file. `--help` and mistakes in flags end the process.
+    ///
+    /// # Errors
+    /// [`SettingsError`].
+    pub fn read_settings(&self) -> Result<Settings, SettingsError> {
+        let command = clap::Command::new(self.name).version(self.version).about(self.about);
+        let matches = command.args(flags(self.prefix, self.settings)).get_matches();
+        Settings::load(self.prefix, self.settings, &matches, std::env::vars_os(), self.file)
+    }
+}
+
 impl Settings {
     /// Settings that nobody has given yet, to be [`set`](Settings::set) by a program.
     pub fn unset(prefix: &str, table: &'static [Setting]) -> Self {

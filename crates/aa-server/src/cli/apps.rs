@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
+use service::run::Failure;
 use service::settings::Settings;
 use tokens::Algorithm;
 
-use super::{Failure, Output};
+use super::Output;
 use crate::app::App;
 use crate::domain::client::{AppKind, DelegationMode, Lifetimes, Registration};
 use crate::ops::Caller;

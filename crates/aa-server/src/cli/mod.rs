@@ -11,7 +11,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use service::random::SystemRandom;
-use service::run::{LogFormat, Stop, start_logging};
+use service::run::{Failure, LogFormat, Stop, start_logging, to_exit};
 use service::settings::{Settings, flags};
 use service::time::Timestamp;
 
@@ -59,9 +59,6 @@ enum Command {
     Check,
 }
 
-/// Why a command failed, in words.
-type Failure = Box<dyn std::error::Error + Send + Sync>;
-
 /// What a command has to say: to people, and to programs.
 struct Output {
     text: String,
@@ -82,19 +79,16 @@ pub async fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
-    let json = cli.json;
-    match run(cli, &matches).await {
-        Ok(Some(output)) if json => println!("{}", output.json),
-        Ok(Some(output)) if output.text.is_empty() => {}
-        Ok(Some(output)) => println!("{}", output.text),
-        Ok(None) => {}
-        Err(error) => {
-            eprintln!("error: {error}");
-            let is_usage = error.downcast_ref::<service::settings::SettingsError>().is_some();
-            return ExitCode::from(if is_usage { 2 } else { 1 });
+    to_exit(Box::pin(async move {
+        let json = cli.json;
+        match run(cli, &matches).await? {
+            Some(output) if json => println!("{}", output.json),
+            Some(output) if !output.text.is_empty() => println!("{}", output.text),
+            _ => {}
         }
-    }
-    ExitCode::SUCCESS
+        Ok(())
+    }))
+    .await
 }
 
 async fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<Option<Output>, Failure> {

@@ -3,10 +3,11 @@
 use clap::Subcommand;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
+use service::run::Failure;
 use service::time::Timestamp;
 use uuid::Uuid;
 
-use super::{Failure, Output, users};
+use super::{Output, users};
 use crate::app::App;
 use crate::ops::{Caller, keys as ops_keys, revoke, sessions};
 use crate::store::EventFilter;

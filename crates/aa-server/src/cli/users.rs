@@ -5,9 +5,10 @@ use std::io::Read as _;
 use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
+use service::run::Failure;
 use service::time::Timestamp;
 
-use super::{Failure, Output};
+use super::Output;
 use crate::app::App;
 use crate::ops::Caller;
 use crate::ops::people::{self, NewPerson};
