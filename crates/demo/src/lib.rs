@@ -115,7 +115,7 @@ impl Demo {
 }
 
 fn authority_config(options: &Options) -> Result<Config, Failure> {
-    let mut settings = Settings::unset(aa_server::config::PREFIX, aa_server::config::SETTINGS);
+    let mut settings = Settings::empty(aa_server::config::PREFIX, aa_server::config::SETTINGS);
     settings.set("listen", format!("127.0.0.1:{}", options.port(0)));
     settings.set("public_url", options.url(0));
     settings.set("data_dir", options.data_dir.display().to_string());

@@ -35,7 +35,7 @@ pub const MICRO_APPS: &[MicroApp] = &[
         start: |options, app, stop| {
             Box::pin(async move {
                 use microapp_notes::{Application, Config, PREFIX, SETTINGS};
-                let mut settings = Settings::unset(PREFIX, SETTINGS);
+                let mut settings = Settings::empty(PREFIX, SETTINGS);
                 settings.set("listen", format!("127.0.0.1:{}", options.port(app.place)));
                 settings.set("public_url", options.url(app.place));
                 settings.set("issuer", options.url(0));
@@ -66,7 +66,7 @@ pub const MICRO_APPS: &[MicroApp] = &[
         start: |options, app, stop| {
             Box::pin(async move {
                 use microapp_bff::{Application, Config, PREFIX, SETTINGS};
-                let mut settings = Settings::unset(PREFIX, SETTINGS);
+                let mut settings = Settings::empty(PREFIX, SETTINGS);
                 settings.set("listen", format!("127.0.0.1:{}", options.port(app.place)));
                 settings.set("public_url", options.url(app.place));
                 settings.set("issuer", options.url(0));

@@ -29,7 +29,7 @@ async fn world(database_url: Option<String>) -> World {
     let key = SigningKey::from_private(Algorithm::EdDSA, &private).unwrap();
     let authority = MockServer::start().await;
     let folder = tempfile::tempdir().unwrap();
-    let mut settings = Settings::unset(PREFIX, SETTINGS);
+    let mut settings = Settings::empty(PREFIX, SETTINGS);
     settings.set("listen", "127.0.0.1:0");
     settings.set("issuer", authority.uri());
     settings.set("cors_origins", format!("https://other.example, {FRONT}"));

@@ -135,7 +135,7 @@ impl Program {
 
 impl Settings {
     /// Settings that nobody has given yet, to be [`set`](Settings::set) by a program.
-    pub fn unset(prefix: &str, table: &'static [Setting]) -> Self {
+    pub fn empty(prefix: &str, table: &'static [Setting]) -> Self {
         Self { prefix: prefix.to_owned(), table, values: BTreeMap::new() }
     }
 

@@ -1,8 +1,8 @@
 //! What tests need of the machine.
 //!
 //! [`postgres`] gives a fresh database in a PostgreSQL of the test process's own, made with `initdb` in a folder
-//! that is gone when the process is. With `CI=true` a missing server is a failure, else the test says that it is
-//! skipped.
+//! that is gone when the process is. With `CI=true` a missing server is a failure, else a line on standard
+//! error says that the test did not run.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

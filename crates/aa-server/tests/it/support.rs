@@ -83,7 +83,7 @@ impl TestApp {
         let url = format!("http://localhost:{port}");
         let database_url = database_url
             .unwrap_or_else(|| format!("sqlite://{}", folder.path().join("aa.db").display()));
-        let mut settings = Settings::unset(PREFIX, SETTINGS);
+        let mut settings = Settings::empty(PREFIX, SETTINGS);
         settings.set("listen", format!("127.0.0.1:{port}"));
         settings.set("public_url", &url);
         settings.set("database_url", &database_url);

@@ -93,7 +93,7 @@ pub fn message(status: StatusCode, title: &'static str, message: &str) -> HttpRe
     html(status, &Message { frame: Frame::bare(title), title, message })
 }
 
-/// 303: go there with a GET. A forward so that a URL with a token is kept by nobody.
+/// 303: go there with a GET. Nobody may keep the answer: its URL may carry a delegation token.
 pub fn redirect(to: &str) -> HttpResponse {
     HttpResponse::SeeOther()
         .insert_header((header::LOCATION, to))
