@@ -13,6 +13,7 @@ pub async fn openid_configuration(app: web::Data<App>) -> HttpResponse {
     let mut metadata = metadata(&app);
     let more = json!({
         "userinfo_endpoint": app.config.public_url.join("/oauth/userinfo"),
+        "end_session_endpoint": app.config.public_url.join("/oauth/logout"),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256", "EdDSA"],
         "claim_types_supported": ["normal"],

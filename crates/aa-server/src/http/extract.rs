@@ -200,23 +200,35 @@ pub async fn form(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<Params, Error> {
-    let forbidden = || {
-        Error::page(
-            StatusCode::FORBIDDEN,
-            "This form has expired",
-            "It was not sent from one of our pages, or your browser was restarted meanwhile. \
-             Please go back, load the page again, and send it once more.",
-        )
-    };
     if !is_from_our_pages(app, request) {
-        return Err(forbidden());
+        return Err(expired_form());
     }
     let params = body_params(request, payload).await?;
-    let cookie = Cookie::Csrf.read(app, request).ok_or_else(forbidden)?;
-    let sent = params.get("csrf")?.and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
-    let sent = sent.ok_or_else(forbidden)?;
-    hmac::verify(&app.csrf_key, cookie.as_bytes(), &sent).map_err(|_| forbidden())?;
+    check_form(app, request, &params)?;
     Ok(params)
+}
+
+/// Checks that fields are those of a form of ours: see [`form`], which reads them too.
+///
+/// # Errors
+/// 403 or 400, as a page.
+pub fn check_form(app: &App, request: &HttpRequest, params: &Params) -> Result<(), Error> {
+    if !is_from_our_pages(app, request) {
+        return Err(expired_form());
+    }
+    let cookie = Cookie::Csrf.read(app, request).ok_or_else(expired_form)?;
+    let sent = params.get("csrf")?.and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+    let sent = sent.ok_or_else(expired_form)?;
+    hmac::verify(&app.csrf_key, cookie.as_bytes(), &sent).map_err(|_| expired_form())
+}
+
+fn expired_form() -> Error {
+    Error::page(
+        StatusCode::FORBIDDEN,
+        "This form has expired",
+        "It was not sent from one of our pages, or your browser was restarted meanwhile. \
+         Please go back, load the page again, and send it once more.",
+    )
 }
 
 /// Whether a browser says that a form comes from our own pages.

@@ -88,6 +88,8 @@ routes! {
     POST "/oauth/introspect"                        OAuth   => oauth::tokens::introspect;
     GET  "/oauth/userinfo"                          OAuth   => oauth::userinfo::get;
     POST "/oauth/userinfo"                          OAuth   => oauth::userinfo::post;
+    GET  "/oauth/logout"                            Page    => oauth::logout::get;
+    POST "/oauth/logout"                            Page    => oauth::logout::post;
     GET  "/.well-known/openid-configuration"        Machine => discovery::openid_configuration;
     GET  "/.well-known/oauth-authorization-server"  Machine => discovery::authorization_server;
     GET  "/.well-known/jwks.json"                   Machine => discovery::jwks;
@@ -123,6 +125,15 @@ fn content_security_policy(form_origins: &[String]) -> String {
         "default-src 'none'; style-src 'self' 'nonce-{{nonce}}'; script-src 'nonce-{{nonce}}'; \
          img-src 'self'; form-action {forms}; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
     )
+}
+
+/// Lets the forms of a page be redirected to these origins too.
+fn let_forms_lead_to(request: &HttpRequest, response: &mut HttpResponse, origins: &[String]) {
+    let nonce = service::http::CspNonce::of(request);
+    let csp = content_security_policy(origins).replace("{nonce}", &nonce);
+    if let Ok(csp) = header::HeaderValue::from_str(&csp) {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, csp);
+    }
 }
 
 /// Puts the server together on a socket that already listens. Where it listens, metrics apart.

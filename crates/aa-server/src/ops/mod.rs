@@ -6,6 +6,7 @@ pub mod authenticate_app;
 pub mod client_credentials;
 pub mod delegate;
 pub mod end;
+pub mod hint;
 pub mod introspect;
 pub mod issue;
 pub mod keys;

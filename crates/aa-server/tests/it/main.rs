@@ -5,6 +5,7 @@ mod authorize;
 mod commands;
 mod faults;
 mod hardening;
+mod logout;
 mod model;
 mod pages;
 mod processes;

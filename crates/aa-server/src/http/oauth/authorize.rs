@@ -7,7 +7,6 @@ use askama::Template;
 use service::http::CspNonce;
 use service::time::Timestamp;
 use tokens::Scope;
-use tokens::jws::Compact;
 use url::{Url, form_urlencoded};
 
 use super::printable;
@@ -20,6 +19,7 @@ use crate::http::extract::{
 use crate::http::params::{BadParams, Params};
 use crate::http::{assets, content_security_policy, pages};
 use crate::ops::delegate::{Delegate, delegate};
+use crate::ops::hint;
 use crate::ops::issue::choose_audience;
 
 /// When the person was last asked to sign in for this request, so that they are asked once.
@@ -220,7 +220,11 @@ fn scope(text: Option<&str>, app: &Registration) -> Result<Scope, Refused> {
 /// The person, if their sign-in will do: recent enough, and the one the app expects.
 fn suitable(app: &App, asked: &Asked, person: Option<Person>) -> Result<Option<Person>, Refused> {
     let hinted = match &asked.id_token_hint {
-        Some(hint) => Some(subject_of_hint(app, hint)?),
+        Some(hint) => Some(
+            hint::read(app, hint)
+                .map(|hint| hint.subject)
+                .ok_or(Refused("invalid_request", "id_token_hint is no ID token of this issuer"))?,
+        ),
         None => None,
     };
     let Some(person) = person else { return Ok(None) };
@@ -236,22 +240,6 @@ fn suitable(app: &App, asked: &Asked, person: Option<Person>) -> Result<Option<P
         return Ok(None);
     }
     Ok(Some(person))
-}
-
-/// Who an ID token of ours speaks of. It may have expired (OpenID Connect Core §3.1.2.1).
-fn subject_of_hint(app: &App, hint: &str) -> Result<String, Refused> {
-    let invalid = || Refused("invalid_request", "id_token_hint is no ID token of this issuer");
-    let token = Compact::parse(hint).map_err(|_| invalid())?;
-    if token.media_type() != Some("JWT") {
-        return Err(invalid());
-    }
-    app.signer.public_keys().check(&token, &tokens::Algorithm::ALL).map_err(|_| invalid())?;
-    let claims = token.claims().map_err(|_| invalid())?;
-    let text = |name: &str| claims.get(name).and_then(|value| value.as_str());
-    if text("iss") != Some(app.config.public_url.as_str()) {
-        return Err(invalid());
-    }
-    text("sub").map(str::to_owned).ok_or_else(invalid)
 }
 
 /// Off to the sign-in page, and back here.

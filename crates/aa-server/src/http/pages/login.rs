@@ -9,9 +9,11 @@ use url::Url;
 use super::{Frame, html_with, local_path, redirect};
 use crate::app::App;
 use crate::config::RegistrationMode;
-use crate::http::content_security_policy;
 use crate::http::error::{Error, busy, too_many};
-use crate::http::extract::{Cookie, Csrf, address, caller, form, person, query_params, to_the_end};
+use crate::http::extract::{
+    Cookie, Csrf, Person, address, caller, form, person, query_params, to_the_end,
+};
+use crate::http::let_forms_lead_to;
 use crate::http::params::Params;
 use crate::ops::end;
 use crate::ops::sign_in::{SignIn, SignInError, SignedIn, sign_in};
@@ -110,12 +112,7 @@ async fn page(
     };
     let mut response = html_with(app, &csrf, status, &page);
     if let Some(destination) = destination {
-        // The form's redirects end at the app.
-        let nonce = service::http::CspNonce::of(request);
-        let csp = content_security_policy(&destination.origins()).replace("{nonce}", &nonce);
-        if let Ok(csp) = header::HeaderValue::from_str(&csp) {
-            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, csp);
-        }
+        let_forms_lead_to(request, &mut response, &destination.origins());
     }
     Ok(response)
 }
@@ -150,15 +147,25 @@ pub async fn sign_out(
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
     form(&app, &request, payload).await?;
-    if let Some(person) = person(&app, &request).await? {
-        let caller = caller(&app, &request)?;
-        let done = to_the_end(&app, |app| async move {
+    let person = person(&app, &request).await?;
+    signed_out(&app, &request, person, redirect("/login")).await
+}
+
+/// Ends the sign-in of this browser, if there is one, and lets it forget its cookie.
+pub(in crate::http) async fn signed_out(
+    app: &web::Data<App>,
+    request: &HttpRequest,
+    person: Option<Person>,
+    mut response: HttpResponse,
+) -> Result<HttpResponse, Error> {
+    if let Some(person) = person {
+        let caller = caller(app, request)?;
+        let done = to_the_end(app, |app| async move {
             end::sign_out(&app, &person.identity, &person.token, &caller).await
         });
         done.await?;
     }
-    let (name, value) = Cookie::Identity.remove(&app);
-    let mut response = redirect("/login");
+    let (name, value) = Cookie::Identity.remove(app);
     if let Ok(value) = header::HeaderValue::from_str(&value) {
         response.headers_mut().append(name, value);
     }

@@ -70,7 +70,12 @@ pub fn html(status: StatusCode, template: &impl Template) -> HttpResponse {
 }
 
 /// A page with forms: its CSRF cookie goes along when the browser has none.
-fn html_with(app: &App, csrf: &Csrf, status: StatusCode, template: &impl Template) -> HttpResponse {
+pub(super) fn html_with(
+    app: &App,
+    csrf: &Csrf,
+    status: StatusCode,
+    template: &impl Template,
+) -> HttpResponse {
     let mut response = html(status, template);
     if let Some((name, value)) = csrf.set_cookie(app)
         && let Ok(value) = header::HeaderValue::from_str(&value)
