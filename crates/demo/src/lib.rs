@@ -33,6 +33,9 @@ pub struct Person {
     pub admin: bool,
 }
 
+/// Ports in a row that the demo needs.
+pub const PORTS: u16 = 5;
+
 /// The demo's people.
 pub const PEOPLE: [Person; 3] = [
     Person { name: "Ann", email: "ann@example.com", password: "tangerine-lamp", admin: false },
@@ -91,7 +94,9 @@ impl Demo {
         let authority = application.app();
         services.spawn(application.run_until_stopped());
         for micro_app in MICRO_APPS {
-            services.spawn((micro_app.start)(options, micro_app, stop).await?);
+            if let Some(start) = micro_app.start {
+                services.spawn(start(options, micro_app, stop).await?);
+            }
         }
         wait_until_ready(options).await?;
         Ok(Self { services, authority })

@@ -21,8 +21,8 @@ pub struct MicroApp {
     pub about: &'static str,
     /// How the authority knows it, if it signs people in.
     pub registration: fn(&Options, &MicroApp) -> Option<Registration>,
-    /// Starts it.
-    pub start: for<'a> fn(&'a Options, &'a MicroApp, &'a Stop) -> Starting<'a>,
+    /// Starts it, if it is a program of its own.
+    pub start: Option<for<'a> fn(&'a Options, &'a MicroApp, &'a Stop) -> Starting<'a>>,
 }
 
 /// All of them.
@@ -32,7 +32,7 @@ pub const MICRO_APPS: &[MicroApp] = &[
         place: 1,
         about: "",
         registration: |_, _| None,
-        start: |options, app, stop| {
+        start: Some(|options, app, stop| {
             Box::pin(async move {
                 use microapp_notes::{Application, Config, PREFIX, SETTINGS};
                 let mut settings = Settings::empty(PREFIX, SETTINGS);
@@ -40,45 +40,104 @@ pub const MICRO_APPS: &[MicroApp] = &[
                 settings.set("public_url", options.url(app.place));
                 settings.set("issuer", options.url(0));
                 settings.set("database_url", options.sqlite("notes.db"));
+                settings.set("cors_origins", format!("{},{}", options.url(3), options.url(4)));
                 let config = Config::read(&settings)?;
                 let application = Application::build(&config, stop.clone()).await?;
                 Ok(Box::pin(application.run_until_stopped()) as Service)
             })
-        },
+        }),
     },
     MicroApp {
         id: "bff",
         place: 2,
         about: "Notes, by a backend for frontend",
-        registration: |options, app| {
-            let url = options.url(app.place);
-            let mut registration = Registration::named(app.id, "Notes", AppKind::Confidential);
-            registration.redirect_uris = vec![format!("{url}/auth/callback")];
-            registration.post_logout_uris = vec![format!("{url}/")];
-            registration.launch_url = Some(format!("{url}/auth/login"));
-            registration.audiences = vec!["notes".to_owned()];
-            let scopes = "openid profile email offline_access notes:read notes:write";
-            registration.scopes = scopes.split(' ').map(str::to_owned).collect();
-            registration.lifetimes =
-                Lifetimes { at_ttl: Some(options.at_ttl), ..Lifetimes::default() };
-            Some(registration)
-        },
-        start: |options, app, stop| {
+        registration: |options, app| Some(notes_app(options, app, "Notes", "/")),
+        start: Some(|options, app, stop| {
             Box::pin(async move {
-                use microapp_bff::{Application, Config, PREFIX, SETTINGS};
-                let mut settings = Settings::empty(PREFIX, SETTINGS);
-                settings.set("listen", format!("127.0.0.1:{}", options.port(app.place)));
-                settings.set("public_url", options.url(app.place));
-                settings.set("issuer", options.url(0));
-                settings.set("client_id", app.id);
+                use microapp_bff::{Config, PREFIX, Routes, SETTINGS, build};
+                let mut settings = browser_app(options, app, Settings::empty(PREFIX, SETTINGS));
                 settings.set("session_store", options.sqlite("bff.db"));
-                settings.set("data_dir", options.data_dir.display().to_string());
-                settings.set("api_url", format!("{}/notes", options.url(1)));
                 let mut config = Config::read(&settings)?;
-                config.client_secret = Some(client_secret(options, app.id)?);
-                let application = Application::build(config, stop.clone()).await?;
+                config.routes = Routes::to_notes(&options.url(1))?;
+                config.site.client_secret = Some(client_secret(options, app.id)?);
+                let application = build(config, stop.clone()).await?;
                 Ok(Box::pin(application.run_until_stopped()) as Service)
             })
+        }),
+    },
+    MicroApp {
+        id: "tmb",
+        place: 3,
+        about: "Notes, by a token-mediating backend",
+        registration: |options, app| {
+            let name = "Notes (token-mediating)";
+            Some(notes_app(options, app, name, "/auth/logout/callback"))
         },
+        start: Some(|options, app, stop| {
+            Box::pin(async move {
+                use microapp_tmb::{Config, PREFIX, SETTINGS, build};
+                let mut settings = browser_app(options, app, Settings::empty(PREFIX, SETTINGS));
+                settings.set("session_store", options.sqlite("tmb.db"));
+                settings.set("api_url", options.url(1));
+                let mut config = Config::read(&settings)?;
+                config.site.client_secret = Some(client_secret(options, app.id)?);
+                let application = build(config, stop.clone()).await?;
+                Ok(Box::pin(application.run_until_stopped()) as Service)
+            })
+        }),
+    },
+    MicroApp {
+        id: "spa",
+        place: 4,
+        about: "Notes, by a refresh cookie",
+        registration: |options, app| Some(notes_app(options, app, "Notes (refresh cookie)", "/")),
+        start: Some(|options, app, stop| {
+            Box::pin(async move {
+                use microapp_spa::{Config, PREFIX, SETTINGS, build};
+                let mut settings = browser_app(options, app, Settings::empty(PREFIX, SETTINGS));
+                settings.set("api_url", options.url(1));
+                let mut config = Config::read(&settings)?;
+                config.site.client_secret = Some(client_secret(options, app.id)?);
+                let application = build(config, stop.clone()).await?;
+                Ok(Box::pin(application.run_until_stopped()) as Service)
+            })
+        }),
+    },
+    MicroApp {
+        id: "where",
+        place: 2,
+        about: "",
+        registration: |options, app| {
+            // A page of the apps above; it gets no tokens of its own.
+            let mut page = Registration::named(app.id, "Where are the tokens?", AppKind::Public);
+            page.redirect_uris = vec![format!("{}/where", options.url(app.place))];
+            page.launch_url = Some(format!("{}/where", options.url(app.place)));
+            Some(page)
+        },
+        start: None,
     },
 ];
+
+/// How the authority knows an app with the Notes front end.
+fn notes_app(options: &Options, app: &MicroApp, name: &str, after_logout: &str) -> Registration {
+    let url = options.url(app.place);
+    let scopes = "openid profile email offline_access notes:read notes:write";
+    let mut registration = Registration::named(app.id, name, AppKind::Confidential);
+    registration.redirect_uris = vec![format!("{url}/auth/callback")];
+    registration.post_logout_uris = vec![format!("{url}{after_logout}")];
+    registration.launch_url = Some(format!("{url}/auth/login"));
+    registration.audiences = vec!["notes".to_owned()];
+    registration.scopes = scopes.split(' ').map(str::to_owned).collect();
+    registration.lifetimes = Lifetimes { at_ttl: Some(options.at_ttl), ..Lifetimes::default() };
+    registration
+}
+
+/// What the backends of browser apps are told alike.
+fn browser_app(options: &Options, app: &MicroApp, mut settings: Settings) -> Settings {
+    settings.set("listen", format!("127.0.0.1:{}", options.port(app.place)));
+    settings.set("public_url", options.url(app.place));
+    settings.set("issuer", options.url(0));
+    settings.set("client_id", app.id);
+    settings.set("data_dir", options.data_dir.display().to_string());
+    settings
+}

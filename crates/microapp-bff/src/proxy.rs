@@ -1,58 +1,31 @@
-//! `/api/*`: to configured upstreams, with the application token attached. Bodies stream both ways.
+//! `/api/*`: to configured upstreams, with the application token attached. Bodies stream both ways, and WebSockets
+//! are passed through.
 
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, web};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use relying_party::TokenError;
 use relying_party::signin::AccessToken;
+use relying_party::web::Site;
+use relying_party::web::auth::{no_token, not_signed_in, unavailable};
+use relying_party::web::guard::is_websocket;
 use secrecy::ExposeSecret as _;
-use serde_json::json;
 use service::http::problem;
 use service::run::detached;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tracing::warn;
 
-use crate::auth::{session_expired, unavailable};
-use crate::{App, base_url, session_id};
+use crate::routes::{Astray, Target};
+use crate::{Bff, SESSION};
 
-/// How long an upstream may take to begin its answer. The answer itself may take as long as it likes.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Chunks of a request body that wait for the upstream.
 const CHUNKS_AHEAD: usize = 4;
-
-/// What is proxied where.
-#[derive(Debug, Clone)]
-pub struct Route {
-    prefix: String,
-    upstream: String,
-}
-
-impl Route {
-    /// Requests to `prefix` and below go to `upstream` and below.
-    ///
-    /// # Errors
-    /// A text when one of them is not usable.
-    pub fn new(prefix: &str, upstream: &str) -> Result<Self, String> {
-        let prefix = prefix.trim_end_matches('/');
-        if !prefix.starts_with("/api/") {
-            return Err(format!("`{prefix}` does not begin with /api/"));
-        }
-        Ok(Self { prefix: prefix.to_owned(), upstream: base_url(upstream)? })
-    }
-
-    /// The upstream's URL for a path, if the path is one of this route's.
-    fn target(&self, path: &str, query: &str) -> Option<String> {
-        let rest = path.strip_prefix(&self.prefix)?;
-        if !rest.is_empty() && !rest.starts_with('/') {
-            return None;
-        }
-        let query = if query.is_empty() { String::new() } else { format!("?{query}") };
-        Some(format!("{}{rest}{query}", self.upstream))
-    }
-}
+/// The most bytes of a WebSocket that are read at once.
+const WEBSOCKET_READ: usize = 16 * 1024;
 
 /// The client for upstreams: connections are reused, redirects are never followed with a token.
 pub(crate) fn client() -> reqwest::Result<reqwest::Client> {
@@ -65,30 +38,33 @@ pub(crate) fn client() -> reqwest::Result<reqwest::Client> {
 
 /// Forwards a request of a signed-in browser.
 pub(crate) async fn forward(
-    app: web::Data<App>,
+    site: web::Data<Site>,
+    bff: web::Data<Bff>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> HttpResponse {
     // The path as it was sent: what is decoded here might be decoded again there.
-    let path = request.uri().path();
-    if !is_plain(path) {
-        return problem(StatusCode::BAD_REQUEST, "the path is not plain");
-    }
-    let query = request.uri().query().unwrap_or_default();
-    let target = app.routes.iter().find_map(|route| route.target(path, query));
-    let Some(target) = target else {
-        return problem(StatusCode::NOT_FOUND, "there is no such API here");
+    let uri = request.uri();
+    let target = match bff.routes.find(request.method(), uri.path(), uri.query()) {
+        Ok(target) => target,
+        Err(astray) => return went_astray(&astray),
     };
-    let Some(id) = session_id(&app, &request) else {
-        return HttpResponse::Unauthorized().json(json!({ "error": "not_signed_in" }));
-    };
-    let token = match fresh_token(&app, id.clone()).await {
+    let Some(id) = site.cookies.read(&SESSION, &request) else { return not_signed_in() };
+    let wanted = target.route.wanted.clone();
+    let (shared, session, which) = (site.clone(), id.clone(), wanted.clone());
+    // A refresh that has begun is finished, or its token might be lost.
+    let token =
+        detached(&site.runtime, async move { shared.party.access_token(&session, &which).await });
+    let token = match token.await {
         Ok(token) => token,
-        Err(refused) => return no_token(&app, &refused),
+        Err(refused) => return no_token(&site, &SESSION, &refused),
     };
+    if is_websocket(request.headers()) {
+        return upgrade(&bff, &request, payload, &target, &token).await;
+    }
     let bodiless = !has_body(&request);
     let body = if bodiless { None } else { Some(stream_of(payload)) };
-    let answer = match send(&app, &request, &target, &token, body).await {
+    let answer = match send(&bff, &request, &target, &token, body).await {
         Ok(answer) => answer,
         Err(response) => return response,
     };
@@ -96,12 +72,14 @@ pub(crate) async fn forward(
         return relay(answer);
     }
     // The upstream does not take the token: perhaps the session has ended since, or keys were changed.
-    let shared = app.clone();
-    let next =
-        detached(&app.runtime, async move { shared.party.token_after_refusal(&id, &token).await });
-    match next.await {
-        Err(refused) => no_token(&app, &refused),
-        Ok(token) if bodiless => match send(&app, &request, &target, &token, None).await {
+    let shared = site.clone();
+    let next: Result<AccessToken, TokenError> = detached(&site.runtime, async move {
+        shared.party.token_after_refusal(&id, &wanted, &token.token).await
+    })
+    .await;
+    match next {
+        Err(refused) => no_token(&site, &SESSION, &refused),
+        Ok(token) if bodiless => match send(&bff, &request, &target, &token, None).await {
             Ok(answer) => relay(answer),
             Err(response) => response,
         },
@@ -110,25 +88,19 @@ pub(crate) async fn forward(
     }
 }
 
-async fn fresh_token(app: &web::Data<App>, id: String) -> Result<AccessToken, TokenError> {
-    let shared = app.clone();
-    // A refresh that has begun is finished, or its token might be lost.
-    detached(&app.runtime, async move { shared.party.access_token(&id).await }).await
-}
-
-fn no_token(app: &App, refused: &TokenError) -> HttpResponse {
-    match refused {
-        TokenError::NoSession | TokenError::Ended => session_expired(app, "session_expired"),
-        TokenError::Unavailable(error) => unavailable(error),
+fn went_astray(astray: &Astray) -> HttpResponse {
+    match astray {
+        Astray::NotPlain => problem(StatusCode::BAD_REQUEST, "the path is not plain"),
+        Astray::Unknown => problem(StatusCode::NOT_FOUND, "there is no such API here"),
+        Astray::Method(allowed) => {
+            let detail = "this API does not answer that method";
+            let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, detail);
+            if let Ok(allowed) = header::HeaderValue::from_str(allowed) {
+                response.headers_mut().insert(header::ALLOW, allowed);
+            }
+            response
+        }
     }
-}
-
-/// Whether no reader of a path could take it for another one.
-fn is_plain(path: &str) -> bool {
-    let lower = path.to_ascii_lowercase();
-    let tricks = ["%2e", "%2f", "%5c", "%00", "%25", "\\", "//", ";", "%0d", "%0a"];
-    !tricks.iter().any(|trick| lower.contains(trick))
-        && !path.split('/').any(|segment| segment == "." || segment == "..")
 }
 
 fn has_body(request: &HttpRequest) -> bool {
@@ -156,28 +128,45 @@ fn stream_of(mut payload: web::Payload) -> reqwest::Body {
     reqwest::Body::wrap_stream(stream)
 }
 
-async fn send(
-    app: &App,
+/// The request as it goes to the upstream, without a body.
+fn request_to(
+    bff: &Bff,
     request: &HttpRequest,
-    target: &str,
+    target: &Target<'_>,
     token: &AccessToken,
-    body: Option<reqwest::Body>,
-) -> Result<reqwest::Response, HttpResponse> {
+) -> Result<reqwest::RequestBuilder, HttpResponse> {
     let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes());
     let method = method.map_err(|_| problem(StatusCode::NOT_IMPLEMENTED, "unknown method"))?;
-    let mut upstream = app.upstream.request(method, target);
+    let mut upstream = bff.upstream.request(method, target.url.clone());
     for (name, value) in request.headers() {
         if is_forwarded(name, request.headers()) {
             upstream = upstream.header(name.as_str(), value.as_bytes());
         }
     }
-    upstream = upstream
+    Ok(upstream
         .header("x-request-id", service::http::RequestId::of(request))
-        .bearer_auth(token.token.expose_secret());
+        .bearer_auth(token.token.expose_secret()))
+}
+
+async fn send(
+    bff: &Bff,
+    request: &HttpRequest,
+    target: &Target<'_>,
+    token: &AccessToken,
+    body: Option<reqwest::Body>,
+) -> Result<reqwest::Response, HttpResponse> {
+    let mut upstream = request_to(bff, request, target, token)?;
     if let Some(body) = body {
         upstream = upstream.body(body);
     }
-    match tokio::time::timeout(PATIENCE, upstream.send()).await {
+    answer_of(upstream, target.route.timeout).await
+}
+
+async fn answer_of(
+    upstream: reqwest::RequestBuilder,
+    patience: Duration,
+) -> Result<reqwest::Response, HttpResponse> {
+    match tokio::time::timeout(patience, upstream.send()).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => {
             warn!(error = %error.without_url(), "an upstream could not be reached");
@@ -185,6 +174,50 @@ async fn send(
         }
         Err(_) => Err(problem(StatusCode::GATEWAY_TIMEOUT, "the API did not answer in time")),
     }
+}
+
+/// Passes a WebSocket through (RFC 6455 §4): two byte streams, which nobody here looks into.
+async fn upgrade(
+    bff: &Bff,
+    request: &HttpRequest,
+    mut payload: web::Payload,
+    target: &Target<'_>,
+    token: &AccessToken,
+) -> HttpResponse {
+    let upstream = match request_to(bff, request, target, token) {
+        Ok(upstream) => upstream.header("connection", "upgrade").header("upgrade", "websocket"),
+        Err(response) => return response,
+    };
+    let answer = match answer_of(upstream, target.route.timeout).await {
+        Ok(answer) if answer.status() == reqwest::StatusCode::SWITCHING_PROTOCOLS => answer,
+        Ok(answer) => return relay(answer),
+        Err(response) => return response,
+    };
+    let mut response = HttpResponse::SwitchingProtocols();
+    response.upgrade("websocket");
+    for (name, value) in answer.headers() {
+        if name.as_str().starts_with("sec-websocket-") {
+            response.append_header((name.as_str(), value.as_bytes()));
+        }
+    }
+    let Ok(upgraded) = answer.upgrade().await else {
+        return problem(StatusCode::BAD_GATEWAY, "the API did not become a WebSocket");
+    };
+    let (from_api, mut to_api) = tokio::io::split(upgraded);
+    actix_web::rt::spawn(async move {
+        while let Some(Ok(chunk)) = payload.next().await {
+            if to_api.write_all(&chunk).await.is_err() {
+                return;
+            }
+        }
+        let _ = to_api.shutdown().await;
+    });
+    let stream = futures_util::stream::try_unfold(from_api, |mut from_api| async move {
+        let mut chunk = BytesMut::with_capacity(WEBSOCKET_READ);
+        let count = from_api.read_buf(&mut chunk).await?;
+        Ok::<_, std::io::Error>((count > 0).then(|| (chunk.freeze(), from_api)))
+    });
+    response.streaming(stream)
 }
 
 /// Headers that concern one connection (RFC 9110 §7.6.1).
@@ -286,37 +319,6 @@ fn relay(answer: reqwest::Response) -> HttpResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paths_stay_within_their_route() {
-        let route = Route::new("/api/notes", "http://notes:1/notes/").unwrap();
-        assert_eq!(route.target("/api/notes", "").unwrap(), "http://notes:1/notes");
-        assert_eq!(route.target("/api/notes/7", "a=b").unwrap(), "http://notes:1/notes/7?a=b");
-        assert_eq!(route.target("/api/notesx", ""), None);
-        assert_eq!(route.target("/api/other", ""), None);
-        assert!(Route::new("/notes", "http://notes:1").is_err());
-        assert!(Route::new("/api/notes", "ftp://notes").is_err());
-    }
-
-    #[test]
-    fn tricky_paths_are_refused() {
-        for path in [
-            "/api/notes/../admin",
-            "/api/notes/..",
-            "/api/notes/%2e%2e/admin",
-            "/api/notes/%2E%2e/admin",
-            "/api/notes/..%2fadmin",
-            "/api/notes//admin",
-            "/api/notes/\\admin",
-            "/api/notes/%5cadmin",
-            "/api/notes/%252e",
-            "/api/notes;x",
-            "/api/notes/%00",
-        ] {
-            assert!(!is_plain(path), "{path}");
-        }
-        assert!(is_plain("/api/notes/0190-a.b_c~d"));
-    }
 
     #[test]
     fn only_harmless_headers_go_on() {

@@ -61,13 +61,8 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
 /// Which other origins' scripts may call: an exact list, and credentials for it alone.
 pub(crate) fn cors(origins: &[PublicUrl]) -> Cors {
     let headers = [header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH];
-    let cors = Cors::default()
-        .allowed_methods(["GET", "POST", "PUT", "DELETE"])
-        .allowed_headers(headers)
-        .expose_headers([header::ETAG, header::LOCATION, header::WWW_AUTHENTICATE])
-        .supports_credentials()
-        .max_age(600);
-    origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin.as_str()))
+    let exposed = [header::ETAG, header::LOCATION, header::WWW_AUTHENTICATE];
+    service::http::cors(origins, &headers, &exposed)
 }
 
 /// JSON bodies: `application/json` alone (415), at most 64 KiB (413), well-formed and without surprises (400).

@@ -6,13 +6,12 @@ mod store;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::dev::Server;
-use actix_web::{HttpServer, middleware, web};
+use actix_web::web;
 use database::Db;
-use service::http::{Policy, harden};
-use service::origin::PublicUrl;
+use service::http::Policy;
+use service::origin::{PublicUrl, origins};
 use service::random::{Random, SystemRandom};
 use service::run::{self, LogFormat, Stop};
 use service::settings::{Program, Setting, Settings, SettingsError};
@@ -69,17 +68,10 @@ impl Config {
         if settings.get::<String>("revocation")? != "ignore" {
             return Err(SettingsError::new("NOTES_REVOCATION: this version can only `ignore`"));
         }
-        let origins: Option<String> = settings.optional("cors_origins")?;
-        let origins = origins.iter().flat_map(|list| list.split(',')).map(str::trim);
+        let cors_origins: Option<String> = settings.optional("cors_origins")?;
         Ok(Self {
-            cors_origins: origins
-                .filter(|origin| !origin.is_empty())
-                .map(|origin| {
-                    origin
-                        .parse()
-                        .map_err(|why| SettingsError::new(format!("NOTES_CORS_ORIGINS: {why}")))
-                })
-                .collect::<Result<_, _>>()?,
+            cors_origins: origins(cors_origins.as_deref().unwrap_or_default())
+                .map_err(|why| SettingsError::new(format!("NOTES_CORS_ORIGINS: {why}")))?,
             listen: settings.get("listen")?,
             public_url: settings.get("public_url")?,
             issuer: settings.get("issuer")?,
@@ -142,30 +134,20 @@ impl Application {
             random: Arc::new(SystemRandom),
             stop: stop.clone(),
         });
-        let policy = web::Data::new(Policy {
+        let policy = Policy {
             csp: "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
                 .into(),
             https: config.public_url.is_https(),
-        });
-        run::start_metrics();
+        };
         let origins = config.cors_origins.clone();
-        let server = HttpServer::new(move || {
-            actix_web::App::new()
-                .app_data(guard.clone())
+        let server = run::server(listener, policy, move |app| {
+            app.app_data(guard.clone())
                 .app_data(api.clone())
-                .app_data(policy.clone())
                 .app_data(http::json_config())
-                .wrap(http::cors(&origins))
-                .wrap(middleware::from_fn(harden))
                 .configure(run::machine_routes("microapp-notes", env!("CARGO_PKG_VERSION")))
-                .configure(http::routes)
+                .service(web::scope("").wrap(http::cors(&origins)).configure(http::routes));
         })
-        .disable_signals()
-        .shutdown_timeout(run::SHUTDOWN_SECONDS)
-        .client_request_timeout(Duration::from_secs(10))
-        .listen(listener)
-        .map_err(cannot)?
-        .run();
+        .map_err(cannot)?;
         Ok(Self { server, port, stop })
     }
 

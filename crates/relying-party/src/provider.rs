@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use service::time::Timestamp;
 use tokens::jws::Compact;
@@ -39,8 +39,19 @@ pub struct ProviderConfig {
     pub client_secret: Option<SecretString>,
     /// The callback, as it is registered there.
     pub redirect_uri: String,
+    /// Where the provider may send the browser after a sign-out, as it is registered there.
+    pub post_logout_redirect_uri: String,
     /// What to ask for.
     pub scopes: String,
+}
+
+/// Which access token is wanted, of those that one sign-in can give.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Wanted {
+    /// For which API (RFC 8707); else the provider's choice.
+    pub resource: Option<String>,
+    /// For what: a part of what was granted (RFC 6749 §6); else all of it.
+    pub scope: Option<String>,
 }
 
 /// An OpenID provider.
@@ -66,6 +77,7 @@ struct Metadata {
     token_endpoint: String,
     jwks_uri: String,
     revocation_endpoint: Option<String>,
+    end_session_endpoint: Option<String>,
     #[serde(default)]
     token_endpoint_auth_methods_supported: Vec<String>,
     #[serde(default)]
@@ -83,8 +95,10 @@ pub struct Tokens {
     pub id_token: Option<String>,
     /// Seconds the access token lives.
     pub expires_in: Option<u64>,
-    /// What the access token allows, if not what was asked for.
-    pub scope: Option<String>,
+    /// Seconds the refresh token lives, if the provider says so (draft-ietf-oauth-refresh-token-expiration; Keycloak
+    /// leaves out "token").
+    #[serde(alias = "refresh_expires_in")]
+    pub refresh_token_expires_in: Option<u64>,
 }
 
 impl std::fmt::Debug for Tokens {
@@ -291,10 +305,26 @@ impl Provider {
     pub async fn refresh(
         &self,
         refresh_token: &SecretString,
+        wanted: &Wanted,
         now: Timestamp,
     ) -> Result<Tokens, ProviderError> {
         let token = refresh_token.expose_secret();
-        self.token_request(&[("grant_type", "refresh_token"), ("refresh_token", token)], now).await
+        let mut fields = vec![("grant_type", "refresh_token"), ("refresh_token", token)];
+        fields.extend(wanted.resource.as_deref().map(|resource| ("resource", resource)));
+        fields.extend(wanted.scope.as_deref().map(|scope| ("scope", scope)));
+        self.token_request(&fields, now).await
+    }
+
+    /// Where to send a browser to end its sign-in at the provider (OpenID Connect RP-Initiated Logout 1.0 §2), if the
+    /// provider has such a page.
+    pub async fn logout_url(&self, id_token: Option<&str>, now: Timestamp) -> Option<String> {
+        let known = self.known_at(now, FRESH_FOR).await.ok()?;
+        let mut url = Url::parse(known.metadata.end_session_endpoint.as_deref()?).ok()?;
+        url.query_pairs_mut()
+            .extend_pairs(id_token.map(|hint| ("id_token_hint", hint)))
+            .append_pair("client_id", &self.config.client_id)
+            .append_pair("post_logout_redirect_uri", &self.config.post_logout_redirect_uri);
+        Some(url.into())
     }
 
     /// Gives a refresh token back (RFC 7009), if the provider takes them.

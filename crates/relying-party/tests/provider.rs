@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use relying_party::signin::{Callback, Finished};
+use relying_party::signin::{AccessToken, Callback, Finished};
 use relying_party::{
-    FinishError, Provider, ProviderConfig, ProviderError, RelyingParty, SessionStore, TokenError,
+    FinishError, Provider, ProviderConfig, ProviderError, RelyingParty, TokenError, Wanted, session,
 };
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use service::random::SystemRandom;
 use service::seal::MasterSecret;
@@ -24,29 +24,38 @@ struct World {
 }
 
 async fn world() -> World {
+    world_with("memory:").await
+}
+
+async fn world_with(store: &str) -> World {
     service::run::install_crypto();
     let server = MockServer::start().await;
     let private = SigningKey::generate(Algorithm::RS256).unwrap();
     let key = SigningKey::from_private(Algorithm::RS256, &private).unwrap();
+    let clock = MovableClock::default();
+    let party = replica(&server, &clock, store).await;
+    let world = World { server, key, party, clock };
+    world.publish(&world.server.uri()).await;
+    world
+}
+
+async fn replica(server: &MockServer, clock: &MovableClock, store: &str) -> Arc<RelyingParty> {
     let provider = Provider::new(ProviderConfig {
         issuer: server.uri(),
         backchannel_url: None,
         client_id: "app".to_owned(),
         client_secret: Some("secret".into()),
         redirect_uri: "https://app.example/cb".to_owned(),
+        post_logout_redirect_uri: "https://app.example/".to_owned(),
         scopes: "openid".to_owned(),
     });
-    let clock = MovableClock::default();
-    let party = Arc::new(RelyingParty::new(
+    Arc::new(RelyingParty::new(
         provider.unwrap(),
-        SessionStore::open("memory:").await.unwrap(),
+        session::open(store, "app").await.unwrap(),
         &MasterSecret::new(vec![7; 32]).unwrap(),
         Arc::new(clock.clone()),
         Arc::new(SystemRandom),
-    ));
-    let world = World { server, key, party, clock };
-    world.publish(&world.server.uri()).await;
-    world
+    ))
 }
 
 impl World {
@@ -62,6 +71,7 @@ impl World {
             "token_endpoint": format!("{url}/token"),
             "jwks_uri": format!("{url}/jwks"),
             "revocation_endpoint": format!("{url}/revoke"),
+            "end_session_endpoint": format!("{url}/logout?tenant=1"),
         });
         let found = ResponseTemplate::new(200).set_body_json(metadata);
         self.answer("GET", "/.well-known/openid-configuration", found).await;
@@ -171,37 +181,248 @@ async fn a_provider_with_another_name_is_not_believed() {
     world.party.begin("/", None).await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_slow_refresh_happens_once_for_all_who_ask() {
-    let world = world().await;
+/// Asks for a token in a task of its own.
+fn ask(
+    party: &Arc<RelyingParty>,
+    id: &SecretString,
+) -> tokio::task::JoinHandle<Result<AccessToken, TokenError>> {
+    let (party, id) = (Arc::clone(party), id.clone());
+    tokio::spawn(async move { party.access_token(id.expose_secret(), &Wanted::default()).await })
+}
+
+fn next_tokens(number: u32) -> ResponseTemplate {
+    let next = json!({ "access_token": format!("at-{number}"), "token_type": "Bearer", "expires_in": 300,
+        "refresh_token": format!("rt-{number}") });
+    ResponseTemplate::new(200).set_body_json(next)
+}
+
+/// Slower than the silence after which a claim is taken over.
+const VERY_SLOW: Duration = Duration::from_secs(7);
+
+/// Two replicas, 25 requests at each, and a provider that takes its time: one refresh.
+async fn refreshes_once(store: &str) {
+    let world = world_with(store).await;
+    let other = if store == "memory:" {
+        Arc::clone(&world.party)
+    } else {
+        replica(&world.server, &world.clock, store).await
+    };
     let id = world.sign_in(|_| ()).await.unwrap().session_id;
-    let token = world.party.access_token(id.expose_secret()).await.unwrap();
-    assert_eq!(
-        (token.token.expose_secret(), world.refreshes().await),
-        ("at-1", 0),
-        "good for a while yet"
-    );
-    let next = json!({ "access_token": "at-2", "token_type": "Bearer", "expires_in": 300 });
-    world
-        .on_refresh(
-            ResponseTemplate::new(200).set_body_json(next).set_delay(Duration::from_millis(300)),
-        )
-        .await;
-    world.clock.advance(Duration::from_secs(241));
-    let asking: Vec<_> = (0..50)
-        .map(|_| {
-            let (party, id) = (Arc::clone(&world.party), id.clone());
-            tokio::spawn(async move { party.access_token(id.expose_secret()).await })
-        })
-        .collect();
+    let token = ask(&world.party, &id).await.unwrap().unwrap();
+    assert_eq!(token.token.expose_secret(), "at-1", "good for a while yet");
+    assert_eq!(world.refreshes().await, 0);
+    world.on_refresh(next_tokens(2).set_delay(VERY_SLOW)).await;
+    world.clock.advance(Duration::from_secs(301));
+    let asking: Vec<_> =
+        (0..50).map(|n| ask(if n % 2 == 0 { &world.party } else { &other }, &id)).collect();
     for answer in asking {
         assert_eq!(answer.await.unwrap().unwrap().token.expose_secret(), "at-2");
     }
     assert_eq!(world.refreshes().await, 1);
-    // A provider that does not rotate means the same refresh token.
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_slow_refresh_happens_once_in_one_process() {
+    refreshes_once("memory:").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_slow_refresh_happens_once_across_replicas_on_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    refreshes_once(&format!("sqlite://{}/s.db", folder.path().display())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_slow_refresh_happens_once_across_replicas_on_postgresql() {
+    if let Some(url) = tokio::task::spawn_blocking(testing::postgres).await.unwrap() {
+        refreshes_once(&url).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_slow_refresh_happens_once_across_replicas_on_redis() {
+    if let Some(url) = tokio::task::spawn_blocking(testing::redis).await.unwrap() {
+        refreshes_once(&url).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn nobody_waits_while_the_token_at_hand_is_good() {
+    let world = world().await;
+    let id = world.sign_in(|_| ()).await.unwrap().session_id;
+    world.on_refresh(next_tokens(2).set_delay(Duration::from_secs(2))).await;
+    // Past four fifths of its life.
     world.clock.advance(Duration::from_secs(241));
-    world.party.access_token(id.expose_secret()).await.unwrap();
-    assert_eq!(world.refreshes().await, 2);
+    let first = ask(&world.party, &id);
+    while world.refreshes().await == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let meanwhile = tokio::time::timeout(Duration::from_secs(1), ask(&world.party, &id)).await;
+    assert_eq!(meanwhile.unwrap().unwrap().unwrap().token.expose_secret(), "at-1");
+    assert_eq!(first.await.unwrap().unwrap().token.expose_secret(), "at-2");
+    // The next refresh shows the newest refresh token, once.
+    world.clock.advance(Duration::from_secs(241));
+    ask(&world.party, &id).await.unwrap().unwrap();
+    let requests = world.server.received_requests().await.unwrap();
+    let bodies: Vec<_> =
+        requests.iter().map(|request| String::from_utf8_lossy(&request.body)).collect();
+    let shown = |token: &str| {
+        bodies.iter().filter(|body| body.contains(&format!("refresh_token={token}"))).count()
+    };
+    assert_eq!((shown("rt-1"), shown("rt-2")), (1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_provider_that_does_not_rotate_means_the_same_refresh_token() {
+    let world = world().await;
+    let id = world.sign_in(|_| ()).await.unwrap().session_id;
+    let next = json!({ "access_token": "at-2", "token_type": "Bearer", "expires_in": 300 });
+    world.on_refresh(ResponseTemplate::new(200).set_body_json(next)).await;
+    for refreshes in 1..=2 {
+        world.clock.advance(Duration::from_secs(301));
+        ask(&world.party, &id).await.unwrap().unwrap();
+        assert_eq!(world.refreshes().await, refreshes);
+    }
+    let requests = world.server.received_requests().await.unwrap();
+    let last = String::from_utf8_lossy(&requests.last().unwrap().body);
+    assert!(last.contains("refresh_token=rt-1"), "{last}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_claim_whose_holder_died_is_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite://{}/s.db", folder.path().display());
+    let world = world_with(&store).await;
+    let other = replica(&world.server, &world.clock, &store).await;
+    let id = world.sign_in(|_| ()).await.unwrap().session_id;
+    let hangs = Mock::given(method("POST"))
+        .and(body_string_contains("grant_type=refresh_token"))
+        .respond_with(next_tokens(9).set_delay(Duration::from_secs(60)))
+        .mount_as_scoped(&world.server)
+        .await;
+    world.clock.advance(Duration::from_secs(301));
+    let dying = ask(&world.party, &id);
+    while world.refreshes().await == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    dying.abort();
+    drop(hangs);
+    world.on_refresh(next_tokens(2)).await;
+    let waited = tokio::time::timeout(Duration::from_secs(9), ask(&other, &id)).await;
+    assert_eq!(waited.unwrap().unwrap().unwrap().token.expose_secret(), "at-2");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_a_refresh_gives_after_a_sign_out_is_given_back() {
+    let world = world().await;
+    world.answer("POST", "/revoke", ResponseTemplate::new(200)).await;
+    let id = world.sign_in(|_| ()).await.unwrap().session_id;
+    world.on_refresh(next_tokens(2).set_delay(Duration::from_millis(500))).await;
+    world.clock.advance(Duration::from_secs(301));
+    let asking = ask(&world.party, &id);
+    while world.refreshes().await == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let url = world.party.sign_out(id.expose_secret()).await.unwrap().unwrap();
+    assert!(matches!(asking.await.unwrap(), Err(TokenError::NoSession)));
+    let requests = world.server.received_requests().await.unwrap();
+    for token in ["rt-1", "rt-2"] {
+        let given_back = requests.iter().any(|request| {
+            request.url.path() == "/revoke"
+                && String::from_utf8_lossy(&request.body).contains(&format!("token={token}"))
+        });
+        assert!(given_back, "{token}");
+    }
+    // And the browser can end its sign-in at the provider.
+    let query = url.strip_prefix(&format!("{}/logout?", world.server.uri())).unwrap();
+    let query = url_pairs(query);
+    assert_eq!(
+        (query["tenant"].as_str(), query["client_id"].as_str()),
+        ("1", "app"),
+        "what the provider's address has already stays"
+    );
+    assert_eq!(query["post_logout_redirect_uri"], "https://app.example/");
+    assert_eq!(query["id_token_hint"].split('.').count(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_refusal_of_a_token_that_is_old_by_now_ends_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite://{}/s.db", folder.path().display());
+    let world = world_with(&store).await;
+    let other = replica(&world.server, &world.clock, &store).await;
+    let id = world.sign_in(|_| ()).await.unwrap().session_id;
+    world.clock.advance(Duration::from_secs(301));
+    // The first one's request is refused, late: it stood still so long that its claim was taken over.
+    let refused = ResponseTemplate::new(400).set_body_json(json!({ "error": "invalid_grant" }));
+    let slow = Mock::given(method("POST"))
+        .and(body_string_contains("refresh_token=rt-1"))
+        .respond_with(refused.set_delay(Duration::from_secs(2)))
+        .mount_as_scoped(&world.server)
+        .await;
+    let late = ask(&world.party, &id);
+    while world.refreshes().await == 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    drop(slow);
+    world.on_refresh(next_tokens(2)).await;
+    let hash = session::IdHash::of(id.expose_secret());
+    let claimed = other.store().read(&hash, world.clock.now()).await.unwrap().unwrap();
+    let free = session::Stored { version: claimed.version + 1, claimed: false, ..claimed };
+    assert!(other.store().update(&hash, &free).await.unwrap());
+    assert_eq!(ask(&other, &id).await.unwrap().unwrap().token.expose_secret(), "at-2");
+    assert_eq!(late.await.unwrap().unwrap().token.expose_secret(), "at-2");
+    assert!(world.party.person(id.expose_secret()).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_fault_is_enough_for_all_who_wait() {
+    let world = world().await;
+    let id = world.sign_in(|_| ()).await.unwrap().session_id;
+    world.on_refresh(ResponseTemplate::new(500).set_delay(Duration::from_millis(300))).await;
+    world.clock.advance(Duration::from_secs(301));
+    let asking: Vec<_> = (0..20).map(|_| ask(&world.party, &id)).collect();
+    for answer in asking {
+        assert!(matches!(answer.await.unwrap(), Err(TokenError::Unavailable(_))));
+    }
+    assert!(world.refreshes().await < 3, "not one after the other");
+}
+
+#[tokio::test]
+async fn each_api_gets_a_token_of_its_own() {
+    let world = world().await;
+    let id = world.sign_in(|_| ()).await.unwrap().session_id;
+    let wanted =
+        Wanted { resource: Some("orders".to_owned()), scope: Some("orders:read".to_owned()) };
+    world.on_refresh(next_tokens(2)).await;
+    for _ in 0..2 {
+        let token = world.party.access_token(id.expose_secret(), &wanted).await.unwrap();
+        assert_eq!(token.token.expose_secret(), "at-2");
+    }
+    assert_eq!(ask(&world.party, &id).await.unwrap().unwrap().token.expose_secret(), "at-1");
+    let requests = world.server.received_requests().await.unwrap();
+    let refresh = String::from_utf8_lossy(&requests.last().unwrap().body);
+    assert!(refresh.contains("resource=orders") && refresh.contains("scope=orders%3Aread"));
+    assert_eq!(world.refreshes().await, 1);
+}
+
+#[tokio::test]
+async fn a_session_ends_with_its_refresh_token() {
+    let world = world().await;
+    let id = world.sign_in(|_| ()).await.unwrap().session_id;
+    let lives = |seconds: u64| {
+        let next = json!({ "access_token": "at", "expires_in": 60, "refresh_token": "rt-2",
+            "refresh_token_expires_in": seconds });
+        ResponseTemplate::new(200).set_body_json(next)
+    };
+    world.on_refresh(lives(600)).await;
+    for _ in 0..3 {
+        // Each refresh gives the next ten minutes.
+        world.clock.advance(Duration::from_secs(500));
+        ask(&world.party, &id).await.unwrap().unwrap();
+    }
+    world.clock.advance(Duration::from_secs(601));
+    assert!(world.party.person(id.expose_secret()).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -222,7 +443,7 @@ async fn a_fault_keeps_the_session_and_a_refusal_ends_it() {
         world.publish(&world.server.uri()).await;
         world.on_refresh(ResponseTemplate::new(status).set_body_json(body)).await;
         world.clock.advance(Duration::from_secs(301));
-        let answer = world.party.access_token(id).await;
+        let answer = world.party.access_token(id, &Wanted::default()).await;
         assert!(matches!(answer, Err(TokenError::Unavailable(_))), "{status}: {answer:?}");
         assert!(world.party.person(id).await.unwrap().is_some(), "{status}: still signed in");
     }
@@ -231,9 +452,15 @@ async fn a_fault_keeps_the_session_and_a_refusal_ends_it() {
     world
         .on_refresh(ResponseTemplate::new(400).set_body_json(json!({ "error": "invalid_grant" })))
         .await;
-    assert!(matches!(world.party.access_token(id).await, Err(TokenError::Ended)));
+    assert!(matches!(
+        world.party.access_token(id, &Wanted::default()).await,
+        Err(TokenError::Ended)
+    ));
     assert!(world.party.person(id).await.unwrap().is_none());
-    assert!(matches!(world.party.access_token(id).await, Err(TokenError::NoSession)));
+    assert!(matches!(
+        world.party.access_token(id, &Wanted::default()).await,
+        Err(TokenError::NoSession)
+    ));
 }
 
 #[tokio::test]
@@ -242,7 +469,7 @@ async fn a_token_that_is_still_good_bridges_a_fault() {
     let id = world.sign_in(|_| ()).await.unwrap().session_id;
     world.on_refresh(ResponseTemplate::new(500)).await;
     world.clock.advance(Duration::from_secs(250));
-    let token = world.party.access_token(id.expose_secret()).await.unwrap();
+    let token = world.party.access_token(id.expose_secret(), &Wanted::default()).await.unwrap();
     assert_eq!(token.token.expose_secret(), "at-1");
 }
 

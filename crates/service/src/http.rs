@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use actix_cors::Cors;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
@@ -11,6 +12,7 @@ use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
 use serde_json::json;
 use tracing::{Instrument as _, info, info_span};
 
+use crate::origin::PublicUrl;
 use crate::random::{Random, SystemRandom};
 use crate::time::{Clock as _, SystemClock};
 
@@ -185,13 +187,17 @@ pub fn single_cookie<'r>(headers: &'r HeaderMap, name: &'r str) -> Option<&'r st
     found.next().is_none().then_some(value)
 }
 
-/// A `Set-Cookie` value: HttpOnly, `Path=/`, and Secure when the program is reached by https.
+/// A `Set-Cookie` value: HttpOnly, and Secure when the program is reached by https.
 #[derive(Debug, Clone)]
 pub struct SetCookie<'a> {
     /// The full name, prefix included.
     pub name: &'a str,
     /// The value.
     pub value: &'a str,
+    /// Below which path it is sent.
+    pub path: &'a str,
+    /// The domain whose hosts all get it; `None` for the one host that sets it.
+    pub domain: Option<&'a str>,
     /// `Strict`, `Lax` or `None`.
     pub same_site: &'static str,
     /// Seconds to live; `None` until the browser closes, 0 to remove it.
@@ -203,8 +209,11 @@ pub struct SetCookie<'a> {
 impl SetCookie<'_> {
     /// As a header value.
     pub fn header(&self) -> (HeaderName, String) {
-        let mut text =
-            format!("{}={}; Path=/; HttpOnly; SameSite={}", self.name, self.value, self.same_site);
+        let Self { name, value, path, same_site, .. } = self;
+        let mut text = format!("{name}={value}; Path={path}; HttpOnly; SameSite={same_site}");
+        if let Some(domain) = self.domain {
+            let _ = write!(text, "; Domain={domain}");
+        }
         if let Some(seconds) = self.max_age {
             let _ = write!(text, "; Max-Age={seconds}");
         }
@@ -213,4 +222,19 @@ impl SetCookie<'_> {
         }
         (header::SET_COOKIE, text)
     }
+}
+
+/// Lets the scripts of exactly these origins call, with credentials; nobody else's.
+pub fn cors(
+    origins: &[PublicUrl],
+    allowed_headers: &[HeaderName],
+    exposed_headers: &[HeaderName],
+) -> Cors {
+    let cors = Cors::default()
+        .allowed_methods(["GET", "POST", "PUT", "PATCH", "DELETE"])
+        .allowed_headers(allowed_headers)
+        .expose_headers(exposed_headers)
+        .supports_credentials()
+        .max_age(600);
+    origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin.as_str()))
 }

@@ -29,6 +29,12 @@ impl PublicUrl {
         self.loopback
     }
 
+    /// Its host, without the port.
+    pub fn host(&self) -> String {
+        let url = Url::parse(&self.text).ok();
+        url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
+    }
+
     /// The URL of a path that starts with a slash.
     pub fn join(&self, path: &str) -> String {
         format!("{}{path}", self.text)
@@ -66,6 +72,15 @@ impl fmt::Display for PublicUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
+}
+
+/// A comma-separated list of origins, each exactly as browsers write it.
+///
+/// # Errors
+/// A text that names the one that is none.
+pub fn origins(list: &str) -> Result<Vec<PublicUrl>, String> {
+    let trimmed = list.split(',').map(str::trim);
+    trimmed.filter(|origin| !origin.is_empty()).map(str::parse).collect()
 }
 
 /// Whether a URL's host is this machine, under a name that browsers treat so.

@@ -1,6 +1,7 @@
 //! Logging, health, serving and stopping.
 
 use std::future::Future;
+use std::net::TcpListener;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::OnceLock;
@@ -8,19 +9,23 @@ use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
+use actix_web::{App, HttpResponse, HttpServer, middleware, web};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
 use tokio::sync::watch;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
+use crate::http::{Policy, harden};
 use crate::settings::SettingsError;
 
 /// How long requests under way may take to finish after a stop was asked for.
 pub const SHUTDOWN_SECONDS: u64 = 25;
 /// How long `/readyz` says no before the socket closes, so that a proxy can look elsewhere.
 const DRAIN: Duration = Duration::from_millis(500);
+
+/// How long the head of a request may take to arrive.
+const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,6 +179,32 @@ async fn wait_for_signal() {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
     }
+}
+
+/// A server on a socket that already listens: limits, request ids, headers and health around what `configure` adds.
+/// What handlers share with each other goes into `configure` as application data.
+///
+/// # Errors
+/// What the socket says.
+pub fn server(
+    listener: TcpListener,
+    policy: Policy,
+    configure: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+) -> std::io::Result<Server> {
+    start_metrics();
+    let policy = web::Data::new(policy);
+    let server = HttpServer::new(move || {
+        App::new()
+            .app_data(policy.clone())
+            .wrap(middleware::from_fn(harden))
+            .configure(configure.clone())
+    });
+    let server = server
+        .disable_signals()
+        .shutdown_timeout(SHUTDOWN_SECONDS)
+        .client_request_timeout(HEAD_PATIENCE)
+        .listen(listener)?;
+    Ok(server.run())
 }
 
 /// Runs a server until `stop`: readiness turns first, then the socket closes, then requests finish.

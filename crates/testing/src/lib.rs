@@ -1,7 +1,7 @@
 //! What tests need of the machine.
 //!
 //! [`postgres`] gives a fresh database in a PostgreSQL of the test process's own, made with `initdb` in a folder
-//! that is gone when the process is. With `CI=true` a missing server is a failure, else a line on standard
+//! that is gone when the process is, and [`redis`] a Redis likewise. With `CI=true` a missing server is a failure, else a line on standard
 //! error says that the test did not run.
 
 use std::path::PathBuf;
@@ -32,6 +32,28 @@ pub fn postgres() -> Option<String> {
     Some(format!("postgres://postgres@127.0.0.1:{}/{name}", cluster.port))
 }
 
+/// The URL of an empty Redis of the test process's own; `None` when there is none here.
+///
+/// # Panics
+/// When there should be one (`CI=true`), or when it does not work.
+pub fn redis() -> Option<String> {
+    static SERVER: OnceLock<Option<(Keeper, u16)>> = OnceLock::new();
+    let start = || {
+        if find_program("redis-server").is_none() {
+            assert!(!is_ci(), "Redis is needed (Debian: redis-server)");
+            eprintln!("SKIPPED: no Redis; on Debian: apt install redis-server");
+            return None;
+        }
+        let port = free_ports(1);
+        let keeper = Keeper::start(REDIS, &[&port.to_string()]);
+        let ready = || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+        wait_until("Redis", ready);
+        Some((keeper, port))
+    };
+    let (_, port) = SERVER.get_or_init(start).as_ref()?;
+    Some(format!("redis://127.0.0.1:{port}"))
+}
+
 /// The first of `count` ports in a row that nobody listens on.
 ///
 /// Below those that the system gives to outgoing connections, or one of these could take it meanwhile.
@@ -57,12 +79,33 @@ pub fn free_ports(count: u16) -> u16 {
 struct Cluster {
     bin: PathBuf,
     port: u16,
-    /// Its keeper stops the server when this end is closed, however the process ends.
-    _keeper: std::process::Child,
+    _keeper: Keeper,
 }
 
-/// Starts a server, waits for the end of its input, stops the server, and removes everything.
-const KEEPER: &str = r#"
+/// A shell script that starts a server, waits for the end of its input, stops the server, and removes
+/// everything. However this process ends, that is when.
+struct Keeper(
+    #[expect(dead_code, reason = "its input is open as long as this is")] std::process::Child,
+);
+
+impl Keeper {
+    #[expect(
+        clippy::zombie_processes,
+        reason = "the keeper outlives this process by design, and then ends"
+    )]
+    fn start(script: &str, args: &[&str]) -> Self {
+        let keeper = Command::new("setsid")
+            .args(["sh", "-c", script, "keeper"])
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn();
+        Self(keeper.expect("sh runs"))
+    }
+}
+
+/// `$1`: the folder of PostgreSQL's programs, `$2`: the port.
+const POSTGRES: &str = r#"
 set -eu
 bin=$1 port=$2
 folder=$(mktemp -d /tmp/testing-postgres.XXXXXX)
@@ -79,11 +122,19 @@ kill -INT $server
 wait $server || true
 "#;
 
+/// `$1`: the port.
+const REDIS: &str = r#"
+set -eu
+folder=$(mktemp -d /tmp/testing-redis.XXXXXX)
+trap 'rm -rf "$folder"' EXIT
+redis-server --port "$1" --bind 127.0.0.1 --dir "$folder" --save '' </dev/null >/dev/null 2>&1 &
+server=$!
+cat >/dev/null || true
+kill -INT $server
+wait $server || true
+"#;
+
 impl Cluster {
-    #[expect(
-        clippy::zombie_processes,
-        reason = "the keeper outlives this process by design, and then ends"
-    )]
     fn start() -> Option<Self> {
         let Some(bin) = find_binaries() else {
             assert!(!is_ci(), "PostgreSQL is needed (Debian: postgresql)");
@@ -91,28 +142,36 @@ impl Cluster {
             return None;
         };
         let port = free_ports(1);
-        let keeper = Command::new("setsid")
-            .args(["sh", "-c", KEEPER, "keeper"])
-            .arg(&bin)
-            .arg(port.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("sh runs");
+        let keeper = Keeper::start(POSTGRES, &[&bin.display().to_string(), &port.to_string()]);
         let ready = || {
             Command::new(bin.join("pg_isready"))
                 .args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()])
                 .status()
                 .is_ok_and(|status| status.success())
         };
-        for _ in 0..600 {
-            if ready() {
-                return Some(Self { bin, port, _keeper: keeper });
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("PostgreSQL did not start");
+        wait_until("PostgreSQL", ready);
+        Some(Self { bin, port, _keeper: keeper })
     }
+}
+
+fn wait_until(what: &str, ready: impl Fn() -> bool) {
+    for _ in 0..600 {
+        if ready() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("{what} did not start");
+}
+
+/// Where a program is, if it is on the path.
+pub fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let sbin = ["/usr/sbin", "/sbin"].into_iter().map(PathBuf::from);
+    std::env::split_paths(&path)
+        .chain(sbin)
+        .map(|folder| folder.join(name))
+        .find(|file| file.exists())
 }
 
 fn find_binaries() -> Option<PathBuf> {

@@ -82,10 +82,15 @@ impl Standing {
         self.refusal(self.generation, now).is_none()
     }
 
+    /// When it ends if nobody uses it.
+    pub fn ends_at(&self) -> Timestamp {
+        self.expires_at.min(self.idle_expires_at)
+    }
+
     fn refusal(&self, generation: u32, now: Timestamp) -> Option<Refusal> {
         if self.ended {
             Some(Refusal::Ended)
-        } else if now >= self.expires_at || now >= self.idle_expires_at {
+        } else if now >= self.ends_at() {
             Some(Refusal::Expired)
         } else if generation > self.generation {
             Some(Refusal::Ahead)

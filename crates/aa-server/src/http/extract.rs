@@ -73,7 +73,9 @@ impl Cookie {
     fn header(self, app: &App, value: &str, max_age: Option<u64>) -> (header::HeaderName, String) {
         let secure = app.config.public_url.is_https();
         // Lax, not Strict: people come from their apps' redirects.
-        SetCookie { name: &self.name(app), value, same_site: "Lax", max_age, secure }.header()
+        let name = self.name(app);
+        SetCookie { name: &name, value, path: "/", domain: None, same_site: "Lax", max_age, secure }
+            .header()
     }
 }
 

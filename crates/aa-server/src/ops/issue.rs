@@ -27,6 +27,8 @@ pub struct Issued {
     pub expires_in: i64,
     /// The next refresh token, if the app may have one.
     pub refresh_token: Option<WireToken>,
+    /// Seconds until the refresh token expires, if it is not used.
+    pub refresh_expires_in: i64,
     /// The ID token, if it was asked for.
     pub id_token: Option<String>,
     /// What the application token allows.
@@ -112,6 +114,7 @@ pub fn for_family(app: &App, issue: Issue<'_>) -> Result<Issued, KeyError> {
         access_token,
         expires_in: claims.exp - claims.iat,
         refresh_token,
+        refresh_expires_in: family.standing.ends_at().secs() - now.secs(),
         id_token,
         scope: issue.scope,
     })
@@ -150,6 +153,7 @@ pub fn for_service(
         access_token: sign_access_token(app, registration, &claims, now)?,
         expires_in: claims.exp - claims.iat,
         refresh_token: None,
+        refresh_expires_in: 0,
         id_token: None,
         scope,
     })

@@ -20,8 +20,11 @@ pub struct World {
 pub async fn world(at_ttl: Duration) -> World {
     install_crypto();
     let folder = tempfile::tempdir().unwrap();
-    let options =
-        Options { data_dir: folder.path().to_owned(), port_base: testing::free_ports(3), at_ttl };
+    let options = Options {
+        data_dir: folder.path().to_owned(),
+        port_base: testing::free_ports(demo::PORTS),
+        at_ttl,
+    };
     let (handle, stop) = Stop::pair();
     let demo = Demo::start(&options, &stop).await.unwrap();
     World { demo, options, stop: handle, folder }

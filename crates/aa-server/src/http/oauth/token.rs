@@ -47,6 +47,8 @@ fn body(issued: &Issued) -> serde_json::Value {
     });
     if let Some(token) = &issued.refresh_token {
         body["refresh_token"] = json!(token.expose());
+        // draft-ietf-oauth-refresh-token-expiration
+        body["refresh_token_expires_in"] = json!(issued.refresh_expires_in);
     }
     if let Some(token) = &issued.id_token {
         body["id_token"] = json!(token);

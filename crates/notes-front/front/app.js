@@ -1,17 +1,17 @@
-// The front end of Notes. It holds no token: the session cookie is HttpOnly, and the backend adds the token.
+// The front end of Notes: the same for each pattern. What differs is in the client: where the tokens are.
+
+import { createClient, SignedOut } from "/client.js";
 
 const byId = (id) => document.getElementById(id);
+const { pattern, api } = document.documentElement.dataset;
+const client = createClient({ pattern, apis: [api] });
 const notes = new Map();
 let next = null;
 
-class SignedOut extends Error {}
-
-// Every call carries a header that other sites cannot send. 401 means that the session is over.
 async function call(path, options = {}) {
-  const headers = { "X-CSRF": "1", Accept: "application/json", ...options.headers };
+  const headers = { Accept: "application/json", ...options.headers };
   if (options.body) headers["Content-Type"] = "application/json";
-  const answer = await fetch(path, { ...options, headers, cache: "no-store" });
-  if (answer.status === 401) throw new SignedOut();
+  const answer = await client.fetch(api + path, { ...options, headers, cache: "no-store" });
   if (!answer.ok) {
     const problem = await answer.json().catch(() => ({}));
     throw new Error(problem.detail || "That did not work. Please try again.");
@@ -26,6 +26,13 @@ function show(signedIn, why) {
   if (why) byId("why").textContent = why;
 }
 
+function leave(why) {
+  stream?.abort();
+  notes.clear();
+  render();
+  show(false, why);
+}
+
 function notice(text) {
   byId("notice").textContent = text || "";
   byId("notice").hidden = !text;
@@ -37,13 +44,9 @@ async function attempt(work) {
     notice("");
     return await work();
   } catch (error) {
-    if (error instanceof SignedOut) {
-      stream?.abort();
-      notes.clear();
-      render();
-      show(false, "Your session has ended. Sign in to go on.");
-    } else {
-      notice(error instanceof TypeError ? "You seem to be offline. Nothing was lost; please try again." : error.message);
+    if (error instanceof SignedOut) leave("Your session has ended. Sign in to go on.");
+    else {
+      notice(["TypeError", "TimeoutError"].includes(error.name) ? "You seem to be offline. Nothing was lost; please try again." : error.message);
     }
     return undefined;
   }
@@ -89,7 +92,7 @@ function edit(li, note) {
   form.querySelector(".cancel").addEventListener("click", () => li.replaceWith(item(notes.get(note.id) ?? note)));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const saved = await attempt(() => call(`/api/notes/${note.id}`, {
+    const saved = await attempt(() => call(`/${note.id}`, {
       method: "PUT",
       headers: { "If-Match": `"${note.version}"` },
       body: JSON.stringify({ text: area.value }),
@@ -104,7 +107,7 @@ function edit(li, note) {
 
 async function remove(note) {
   const gone = await attempt(async () => {
-    await call(`/api/notes/${note.id}`, { method: "DELETE" });
+    await call(`/${note.id}`, { method: "DELETE" });
     return true;
   });
   if (!gone) return;
@@ -113,7 +116,7 @@ async function remove(note) {
 }
 
 async function load(before) {
-  const page = await call(`/api/notes${before ? `?before=${before}` : ""}`);
+  const page = await call(before ? `?before=${before}` : "");
   if (!before) notes.clear(); // what is older than this page comes back with "Older notes"
   for (const note of page.notes) notes.set(note.id, note);
   next = page.next;
@@ -121,15 +124,22 @@ async function load(before) {
 }
 
 let stream = null;
+const news = new BroadcastChannel(`${pattern}-notes`);
+news.onmessage = () => byId("signed-in").hidden || attempt(() => load());
 
-// News of changes made elsewhere: a stream that is read with fetch, because EventSource sends no header.
-async function follow() {
-  for (let pause = 1000; !byId("signed-in").hidden; pause = Math.min(pause * 2, 30000)) {
-    stream = new AbortController();
+// News of changes made elsewhere, for all tabs by one stream: a browser has few connections to one server.
+function follow() {
+  stream?.abort();
+  stream = new AbortController();
+  const { signal } = stream;
+  if (!navigator.locks) return read(signal);
+  return navigator.locks.request(`${pattern}-notes`, { signal }, () => read(signal)).catch(() => {});
+}
+
+async function read(signal) {
+  for (let pause = 1000; !signal.aborted; pause = Math.min(pause * 2, 30000)) {
     try {
-      const headers = { "X-CSRF": "1", Accept: "text/event-stream" };
-      const answer = await fetch("/api/notes/stream", { headers, signal: stream.signal, cache: "no-store" });
-      if (answer.status === 401) throw new SignedOut();
+      const answer = await client.fetch(`${api}/stream`, { headers: { Accept: "text/event-stream" }, signal, cache: "no-store" });
       if (answer.ok) {
         pause = 500;
         await load();
@@ -140,14 +150,16 @@ async function follow() {
           text += value;
           const events = text.split("\n\n");
           text = events.pop();
-          if (events.some((event) => /^event: (added|changed|removed|reset)/m.test(event))) await load();
+          if (events.some((event) => /^event: (added|changed|removed|reset)/m.test(event))) {
+            news.postMessage("changed");
+            await load();
+          }
         }
       }
     } catch (error) {
-      if (error instanceof SignedOut) return attempt(() => { throw error; });
+      if (error instanceof SignedOut) return leave("Your session has ended. Sign in to go on.");
     }
-    if (stream.signal.aborted) return undefined;
-    await new Promise((resume) => setTimeout(resume, pause));
+    if (!signal.aborted) await new Promise((resume) => setTimeout(resume, pause));
   }
   return undefined;
 }
@@ -157,7 +169,7 @@ byId("new").addEventListener("submit", async (event) => {
   const area = byId("text");
   const button = event.target.querySelector("button");
   button.disabled = true;
-  const added = await attempt(() => call("/api/notes", { method: "POST", body: JSON.stringify({ text: area.value }) }));
+  const added = await attempt(() => call("", { method: "POST", body: JSON.stringify({ text: area.value }) }));
   button.disabled = false;
   if (!added) return;
   area.value = "";
@@ -167,34 +179,36 @@ byId("new").addEventListener("submit", async (event) => {
 
 byId("more").addEventListener("click", () => attempt(() => load(next)));
 
-byId("sign-out").addEventListener("click", async () => {
-  const done = await attempt(() => call("/auth/logout", { method: "POST" }));
-  if (!done) return;
-  stream?.abort();
-  notes.clear();
-  render();
-  show(false, "You are signed out of Notes.");
+const signOut = (everywhere) => attempt(async () => {
+  await client.signOut({ everywhere });
+  leave("You are signed out of Notes.");
 });
+byId("sign-out").addEventListener("click", () => signOut(false));
+byId("sign-out-all").addEventListener("click", () => signOut(true));
 
-// A page that comes back from the back/forward cache may be about a session that is over.
+// Another tab has signed out, or somebody else has signed in there.
+client.onChange((change) => (change === "changed" ? start() : leave("You are signed out of Notes.")));
+
+// What holds something open keeps a page out of the back/forward cache; what comes back from it may be over.
+window.addEventListener("pagehide", () => stream?.abort());
 window.addEventListener("pageshow", (event) => {
   if (event.persisted) start();
 });
 
 async function start() {
+  byId("pattern").textContent = { bff: "backend for frontend", tmb: "token-mediating backend", spa: "refresh cookie" }[pattern];
   try {
-    const person = await call("/auth/me");
+    const person = await client.session();
+    if (!person) return show(false, "Sign in to see your notes.");
     byId("name").textContent = person.name || person.email || "";
     show(true);
     await attempt(() => load());
     follow();
-  } catch (error) {
-    if (error instanceof SignedOut) show(false, "Sign in to see your notes.");
-    else {
-      show(true);
-      notice("The server cannot be reached. Please try again in a moment.");
-    }
+  } catch {
+    show(true);
+    notice("The server cannot be reached. Please try again in a moment.");
   }
+  return undefined;
 }
 
 start();

@@ -1,0 +1,60 @@
+/** Nobody is signed in, or not any more: send the person to `client.signIn()`. */
+export class SignedOut extends Error {
+  name: "SignedOut";
+}
+
+export interface Options {
+  /**
+   * Where the tokens are: `bff` (all of them in the backend), `tmb` (the refresh token in the backend), `spa` (the
+   * refresh token in an HttpOnly cookie).
+   */
+  pattern: "bff" | "tmb" | "spa";
+  /** The backend's URL; the page's own origin if left out. */
+  backend?: string;
+  /**
+   * `tmb` and `spa`: the APIs that may see the application token, as URLs; everything below them counts. Requests to
+   * anything else go out as they are. (`bff`: what is below the backend's `/api/`.)
+   */
+  apis?: string[];
+  /** Tells the clients of several apps at one origin apart. */
+  name?: string;
+  /** How long the backend may take to answer, in milliseconds. */
+  timeout?: number;
+}
+
+export interface User {
+  sub: string;
+  name?: string;
+  email?: string;
+}
+
+/**
+ * `signed_out`: the session has ended, here or in another tab. `changed`: somebody else has signed in in another tab;
+ * what is on this page is not theirs, so ask `session()` again.
+ */
+export type Change = "signed_out" | "changed";
+
+export interface Client {
+  /** Who is signed in; `null` if nobody is. Rejects when the backend cannot be reached: that says nothing. */
+  session(): Promise<User | null>;
+  /**
+   * `fetch` with what the pattern needs: the CSRF header, or an application token that is good. After a 401 of the API
+   * it tries once more with another token (not when `body` is a stream, which cannot be sent again). Redirects are
+   * errors unless `redirect` says otherwise. Aborting `signal` gives up this call alone.
+   *
+   * @throws {SignedOut} when there is no session any more. A network fault is thrown as `fetch` throws it.
+   */
+  fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
+  /** An application token that is good for a moment (`tmb` and `spa`). Do not keep it. */
+  token(): Promise<string>;
+  /** Leaves for the sign-in page; comes back to `returnTo`, a local path (this page, if left out). */
+  signIn(returnTo?: string): void;
+  /** Signs out, in all tabs. `everywhere`: leaves for the provider's page, which ends the sign-in of all apps. */
+  signOut(options?: { everywhere?: boolean }): Promise<void>;
+  /** Calls `listener` when the session changes; answers how to stop that. */
+  onChange(listener: (change: Change) => void): () => void;
+  /** Lets go of everything. For tests, and for pages that make several clients. */
+  close(): void;
+}
+
+export function createClient(options: Options): Client;

@@ -1,0 +1,138 @@
+//! What the browser keeps for this backend: two sealed cookies. Nobody else can read or make them.
+
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use relying_party::web::cookies::Cookie;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use service::seal::{MasterSecret, Seal};
+use service::time::Timestamp;
+
+/// Who is signed in. Strict: the pages are static, and only their scripts ask.
+pub(crate) const SESSION: Cookie<'_> =
+    Cookie { name: "spa_session", path: "/", same_site: "Strict", shared: false };
+/// The refresh token, which goes to `/auth/refresh` alone.
+pub(crate) const REFRESH: Cookie<'_> =
+    Cookie { name: "spa_rt", path: "/auth/refresh", same_site: "Strict", shared: false };
+/// A cookie may have 4,096 bytes, name and attributes included.
+const MAX_COOKIE: usize = 3_800;
+
+/// What the session cookie holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Session {
+    /// Random, new at every sign-in.
+    pub id: String,
+    /// What the front end is told of the person.
+    pub profile: Value,
+    /// When it ends if nobody refreshes, in Unix milliseconds.
+    pub ends_at: i64,
+}
+
+/// What the refresh cookie holds.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Refresh {
+    /// The session that it belongs to.
+    pub session: String,
+    pub refresh_token: String,
+    /// Shown to the provider at sign-out; left out if there is no room.
+    pub id_token: Option<String>,
+}
+
+/// The keys.
+pub(crate) struct Seals {
+    session: Seal,
+    refresh: Seal,
+    csrf: hmac::Key,
+}
+
+impl Seals {
+    pub fn new(secret: &MasterSecret) -> Self {
+        Self {
+            session: secret.seal("spa session"),
+            refresh: secret.seal("spa refresh"),
+            csrf: secret.mac_key("spa csrf"),
+        }
+    }
+
+    pub fn close_session(&self, session: &Session) -> String {
+        close(&self.session, session)
+    }
+
+    pub fn open_session(&self, cookie: &str, now: Timestamp) -> Option<Session> {
+        let session: Session = open(&self.session, cookie)?;
+        (now.millis() < session.ends_at).then_some(session)
+    }
+
+    pub fn close_refresh(&self, mut refresh: Refresh) -> String {
+        let cookie = close(&self.refresh, &refresh);
+        if cookie.len() <= MAX_COOKIE {
+            return cookie;
+        }
+        refresh.id_token = None;
+        close(&self.refresh, &refresh)
+    }
+
+    pub fn open_refresh(&self, cookie: &str) -> Option<Refresh> {
+        open(&self.refresh, cookie)
+    }
+
+    /// The CSRF token of a session: only who may read `/auth/me` can know it.
+    pub fn csrf_token(&self, session: &Session) -> String {
+        URL_SAFE_NO_PAD.encode(hmac::sign(&self.csrf, session.id.as_bytes()))
+    }
+
+    pub fn is_csrf_token(&self, session: &Session, text: &[u8]) -> bool {
+        let tag = URL_SAFE_NO_PAD.decode(text);
+        tag.is_ok_and(|tag| hmac::verify(&self.csrf, session.id.as_bytes(), &tag).is_ok())
+    }
+}
+
+fn close(seal: &Seal, content: &impl Serialize) -> String {
+    let plain = serde_json::to_vec(content).expect("a cookie's content is JSON");
+    URL_SAFE_NO_PAD.encode(seal.close(b"cookie", &plain))
+}
+
+fn open<T: for<'de> Deserialize<'de>>(seal: &Seal, cookie: &str) -> Option<T> {
+    let sealed = URL_SAFE_NO_PAD.decode(cookie).ok()?;
+    serde_json::from_slice(&seal.open(b"cookie", &sealed).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn cookies_open_here_alone_and_in_time() {
+        let seals = |byte| Seals::new(&MasterSecret::new(vec![byte; 32]).unwrap());
+        let session = Session { id: "one".to_owned(), profile: json!({}), ends_at: 1_000 };
+        let other = Session { id: "two".to_owned(), ..session.clone() };
+        let cookie = seals(1).close_session(&session);
+        let at = Timestamp::from_millis;
+        assert_eq!(seals(1).open_session(&cookie, at(999)).unwrap().id, "one");
+        assert!(seals(1).open_session(&cookie, at(1_000)).is_none());
+        assert!(seals(2).open_session(&cookie, at(0)).is_none());
+        assert!(seals(1).open_refresh(&cookie).is_none(), "one is not the other");
+        let token = seals(1).csrf_token(&session);
+        assert!(seals(1).is_csrf_token(&session, token.as_bytes()));
+        assert!(!seals(1).is_csrf_token(&other, token.as_bytes()));
+        assert!(!seals(2).is_csrf_token(&session, token.as_bytes()));
+        assert!(!seals(1).is_csrf_token(&session, b""));
+    }
+
+    #[test]
+    fn a_cookie_never_grows_beyond_what_browsers_keep() {
+        let seals = Seals::new(&MasterSecret::new(vec![1; 32]).unwrap());
+        let refresh = |length| Refresh {
+            session: "one".to_owned(),
+            refresh_token: "rt".to_owned(),
+            id_token: Some("x".repeat(length)),
+        };
+        let (small, large) =
+            (seals.close_refresh(refresh(1_000)), seals.close_refresh(refresh(4_000)));
+        assert!(seals.open_refresh(&small).unwrap().id_token.is_some());
+        assert!(large.len() < 4_000 && seals.open_refresh(&large).unwrap().id_token.is_none());
+    }
+}

@@ -1,0 +1,96 @@
+//! `/auth/*`: come back, who am I, a token for the page, sign out.
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+use relying_party::web::Site;
+use relying_party::web::auth::{
+    no_token, not_signed_in, redirect, sign_out, store_session, token_json, unavailable, who,
+};
+use relying_party::{TokenError, Wanted};
+use serde_json::{Value, json};
+use service::run::detached;
+
+use crate::SESSION;
+
+pub(crate) fn routes(config: &mut web::ServiceConfig) {
+    config
+        .route("/auth/callback", web::get().to(callback))
+        .route("/auth/session", web::get().to(session))
+        .route("/auth/token", web::get().to(token))
+        .route("/auth/userinfo", web::get().to(userinfo))
+        .route("/auth/logout", web::post().to(logout))
+        .route("/auth/logout/callback", web::get().to(after_logout));
+}
+
+/// `GET /auth/callback`.
+async fn callback(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
+    store_session(&site, &request, SESSION).await
+}
+
+/// `GET /auth/session`: whether somebody is signed in, and if so who, and a token.
+async fn session(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
+    let nobody =
+        json!({ "logged_in": false, "user": null, "access_token": null, "expires_at": null });
+    let Some(id) = site.cookies.read(&SESSION, &request) else {
+        return HttpResponse::Ok().json(nobody);
+    };
+    let over = || HttpResponse::Ok().append_header(site.cookies.remove(&SESSION)).json(&nobody);
+    let person = match site.party.person(&id).await {
+        Ok(Some(person)) => person,
+        Ok(None) => return over(),
+        Err(error) => return unavailable(&error),
+    };
+    match fresh_token(&site, id, None).await {
+        Ok(mut answer) => {
+            answer["logged_in"] = json!(true);
+            answer["user"] = person.profile();
+            HttpResponse::Ok().json(answer)
+        }
+        Err(TokenError::NoSession | TokenError::Ended) => over(),
+        Err(TokenError::Unavailable(error)) => unavailable(&error),
+    }
+}
+
+/// `GET /auth/token`: a token that is good for a while. An `Authorization` header shows one that an API has refused.
+async fn token(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
+    let Some(id) = site.cookies.read(&SESSION, &request) else { return not_signed_in() };
+    let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let refused = shown.and_then(|shown| shown.strip_prefix("Bearer ")).map(str::to_owned);
+    match fresh_token(&site, id, refused).await {
+        Ok(answer) => HttpResponse::Ok().json(answer),
+        Err(refused) => no_token(&site, &SESSION, &refused),
+    }
+}
+
+async fn fresh_token(
+    site: &web::Data<Site>,
+    id: String,
+    refused: Option<String>,
+) -> Result<Value, TokenError> {
+    let shared = site.clone();
+    // A refresh that has begun is finished, or its token might be lost.
+    let token = detached(&site.runtime, async move {
+        match refused {
+            Some(refused) => {
+                shared.party.token_after_refusal(&id, &Wanted::default(), &refused.into()).await
+            }
+            None => shared.party.access_token(&id, &Wanted::default()).await,
+        }
+    });
+    Ok(token_json(&token.await?, site.party.now()))
+}
+
+/// `GET /auth/userinfo`: who is signed in.
+async fn userinfo(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
+    who(&site, &request, &SESSION).await
+}
+
+/// `POST /auth/logout`.
+async fn logout(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
+    sign_out(&site, &request, SESSION).await
+}
+
+/// `GET /auth/logout/callback`: back from the provider, where the sign-in has ended.
+async fn after_logout(site: web::Data<Site>) -> HttpResponse {
+    redirect(&site.front_url.join("/")).finish()
+}

@@ -1,0 +1,233 @@
+//! What a signed-in browser stands for, and where that is kept.
+//!
+//! The id in the cookie has 256 random bits; the store keeps its hash, so that a copy of it signs nobody in.
+//! What is stored is sealed before it gets here.
+
+mod memory;
+mod redis;
+mod sql;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use aws_lc_rs::digest::{SHA256, digest};
+use service::time::Timestamp;
+
+/// The hash of a session id.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct IdHash(Vec<u8>);
+
+impl IdHash {
+    /// Of the id in a cookie.
+    pub fn of(id: &str) -> Self {
+        Self(digest(&SHA256, id.as_bytes()).as_ref().to_vec())
+    }
+
+    /// As bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// A session as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Counts the writes.
+    pub version: i64,
+    /// Whether somebody is refreshing its tokens. They show that they are alive by writing again and again.
+    pub claimed: bool,
+    /// Sealed.
+    pub sealed: Vec<u8>,
+    /// When it ends in any case.
+    pub expires_at: Timestamp,
+}
+
+/// Why a store does not answer. A fault: the session is still there.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database does not.
+    #[error(transparent)]
+    Database(#[from] database::Error),
+    /// Redis does not.
+    #[error("redis cannot answer: {0}")]
+    Redis(#[from] ::redis::RedisError),
+    /// The URL names no store.
+    #[error("`{0}` is none of memory:, sqlite://…, postgres://…, redis://…")]
+    Unknown(String),
+}
+
+/// Where sessions are kept. All replicas of an app share one.
+///
+/// Every write names the version it follows, so that of two writers one learns that it was second.
+#[async_trait]
+pub trait SessionStore: std::fmt::Debug + Send + Sync {
+    /// Keeps a new session.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn create(&self, id: &IdHash, session: &Stored) -> Result<(), StoreError>;
+
+    /// The session of this id, if it has not expired.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn read(&self, id: &IdHash, now: Timestamp) -> Result<Option<Stored>, StoreError>;
+
+    /// Replaces what is stored, if that is the version before. Whether it was.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn update(&self, id: &IdHash, session: &Stored) -> Result<bool, StoreError>;
+
+    /// Removes a session, and answers what was removed: of two who remove it, one gets it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn remove(&self, id: &IdHash) -> Result<Option<Stored>, StoreError>;
+
+    /// Removes expired sessions, in batches. How many went; a store that forgets by itself answers 0.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn remove_expired(&self, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Whether it answers.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn ping(&self) -> Result<(), StoreError>;
+}
+
+/// Opens the store that a URL names (`memory:`, `sqlite://…`, `postgres://…`, `redis://…`, `rediss://…`), and
+/// brings its schema up to date. `name` keeps the sessions of several apps in one Redis apart.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn open(url: &str, name: &str) -> Result<Arc<dyn SessionStore>, StoreError> {
+    match url.split_once(':').map_or("", |(scheme, _)| scheme) {
+        "memory" => Ok(Arc::new(memory::Memory::default())),
+        "sqlite" | "postgres" | "postgresql" => Ok(Arc::new(sql::Sql::open(url).await?)),
+        "redis" | "rediss" => Ok(Arc::new(redis::Redis::open(url, name).await?)),
+        // Without what may be a password.
+        scheme => Err(StoreError::Unknown(format!("{scheme}:…"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use service::time::{Clock as _, SystemClock};
+
+    use super::*;
+
+    /// What every store must do. A new one is covered by a call of this.
+    async fn conforms(store: Arc<dyn SessionStore>) {
+        let now = SystemClock.now();
+        let later = now + Duration::from_mins(1);
+        let id = IdHash::of("one");
+        let first =
+            Stored { version: 1, claimed: false, sealed: vec![1, 0, 255], expires_at: later };
+        assert_eq!(store.read(&id, now).await.unwrap(), None);
+        store.create(&id, &first).await.unwrap();
+        assert_eq!(store.read(&id, now).await.unwrap(), Some(first.clone()));
+        assert_eq!(store.read(&id, later).await.unwrap(), None, "it has expired");
+        assert_eq!(store.read(&IdHash::of("two"), now).await.unwrap(), None);
+
+        let sooner = later + Duration::from_secs(1);
+        let second = Stored { version: 2, claimed: true, sealed: vec![4], expires_at: sooner };
+        assert!(store.update(&id, &second).await.unwrap());
+        assert!(!store.update(&id, &second).await.unwrap(), "a second writer loses");
+        assert_eq!(store.read(&id, now).await.unwrap(), Some(second.clone()));
+        assert!(!store.update(&IdHash::of("two"), &second).await.unwrap());
+
+        // Of many who write the next version at once, one does; of many who remove it, one gets it.
+        let third = Stored { version: 3, claimed: false, ..second };
+        let writing: Vec<_> = (0..16)
+            .map(|_| {
+                let (store, id, third) = (Arc::clone(&store), id.clone(), third.clone());
+                tokio::spawn(async move { store.update(&id, &third).await.unwrap() })
+            })
+            .collect();
+        let mut wrote = 0;
+        for writer in writing {
+            wrote += u32::from(writer.await.unwrap());
+        }
+        assert_eq!(wrote, 1);
+        let removing: Vec<_> = (0..16)
+            .map(|_| {
+                let (store, id) = (Arc::clone(&store), id.clone());
+                tokio::spawn(async move { store.remove(&id).await.unwrap() })
+            })
+            .collect();
+        let mut removed = Vec::new();
+        for remover in removing {
+            removed.extend(remover.await.unwrap());
+        }
+        assert_eq!(removed, [third.clone()]);
+        assert_eq!(store.read(&id, now).await.unwrap(), None);
+        let fourth = Stored { version: 4, ..third };
+        assert!(!store.update(&id, &fourth).await.unwrap(), "a write does not bring it back");
+        store.ping().await.unwrap();
+    }
+
+    /// What every store must do that is told when to forget.
+    async fn forgets(store: Arc<dyn SessionStore>) {
+        let now = SystemClock.now();
+        for number in 0..1_100 {
+            let expires_at = if number < 1_050 { now } else { now + Duration::from_mins(1) };
+            let session = Stored { version: 1, claimed: false, sealed: vec![], expires_at };
+            store.create(&IdHash::of(&number.to_string()), &session).await.unwrap();
+        }
+        assert_eq!(store.remove_expired(now).await.unwrap(), 1_050);
+        assert_eq!(store.remove_expired(now).await.unwrap(), 0);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn memory_conforms() {
+        conforms(open("memory:", "test").await.unwrap()).await;
+        forgets(open("memory:", "test").await.unwrap()).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn postgresql_conforms() {
+        if let Some(url) = tokio::task::spawn_blocking(testing::postgres).await.unwrap() {
+            let store = open(&url, "test").await.unwrap();
+            conforms(Arc::clone(&store)).await;
+            forgets(store).await;
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn sqlite_conforms() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/s.db", folder.path().display());
+        let store = open(&url, "test").await.unwrap();
+        conforms(Arc::clone(&store)).await;
+        forgets(store).await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn redis_conforms() {
+        let Some(url) = tokio::task::spawn_blocking(testing::redis).await.unwrap() else { return };
+        conforms(open(&url, "test").await.unwrap()).await;
+        // It forgets by itself, and keeps apps apart.
+        let (ours, others) =
+            (open(&url, "ours").await.unwrap(), open(&url, "others").await.unwrap());
+        let now = SystemClock.now();
+        let id = IdHash::of("short");
+        let expires_at = now + Duration::from_millis(300);
+        let session = Stored { version: 1, claimed: false, sealed: vec![7], expires_at };
+        ours.create(&id, &session).await.unwrap();
+        assert_eq!(others.read(&id, now).await.unwrap(), None);
+        assert!(ours.read(&id, now).await.unwrap().is_some());
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        assert_eq!(ours.remove(&id).await.unwrap(), None);
+    }
+
+    #[tokio::test]
+    async fn other_urls_are_refused_without_their_passwords() {
+        let error = open("mysql://u:hush@host/db", "test").await.unwrap_err().to_string();
+        assert!(error.contains("mysql:…") && !error.contains("hush"), "{error}");
+    }
+}

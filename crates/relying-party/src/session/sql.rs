@@ -1,0 +1,112 @@
+//! Sessions in SQLite or PostgreSQL.
+
+use async_trait::async_trait;
+use database::{Db, execute, optional};
+use service::time::Timestamp;
+use sqlx::migrate::Migrator;
+
+use super::{IdHash, SessionStore, StoreError, Stored};
+
+/// Every migration of the session store, in order.
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+/// Rows that one statement of the cleanup removes.
+const BATCH: i64 = 500;
+
+/// `version`, `claimed`, `sealed`, `expires_at`.
+type Row = (i64, i64, Vec<u8>, i64);
+
+#[derive(Debug)]
+pub(super) struct Sql(Db);
+
+impl Sql {
+    pub(super) async fn open(url: &str) -> Result<Self, StoreError> {
+        let db = Db::connect(url).await?;
+        db.migrate(&MIGRATIONS).await?;
+        Ok(Self(db))
+    }
+}
+
+fn stored((version, claimed, sealed, expires_at): Row) -> Stored {
+    Stored {
+        version,
+        claimed: claimed != 0,
+        sealed,
+        expires_at: Timestamp::from_millis(expires_at),
+    }
+}
+
+#[async_trait]
+impl SessionStore for Sql {
+    async fn create(&self, id: &IdHash, session: &Stored) -> Result<(), StoreError> {
+        execute!(
+            self.0.write(),
+            "INSERT INTO rp_sessions (id_hash, version, claimed, sealed, expires_at)
+             VALUES ($1, $2, $3, $4, $5)",
+            id.as_bytes(),
+            session.version,
+            i64::from(session.claimed),
+            session.sealed.as_slice(),
+            session.expires_at.millis()
+        )?;
+        Ok(())
+    }
+
+    async fn read(&self, id: &IdHash, now: Timestamp) -> Result<Option<Stored>, StoreError> {
+        let row = optional!(
+            self.0.read(),
+            Row,
+            "SELECT version, claimed, sealed, expires_at FROM rp_sessions
+             WHERE id_hash = $1 AND expires_at > $2",
+            id.as_bytes(),
+            now.millis()
+        )?;
+        Ok(row.map(stored))
+    }
+
+    async fn update(&self, id: &IdHash, session: &Stored) -> Result<bool, StoreError> {
+        let updated = execute!(
+            self.0.write(),
+            "UPDATE rp_sessions SET version = $1, claimed = $2, sealed = $3, expires_at = $4
+             WHERE id_hash = $5 AND version = $6",
+            session.version,
+            i64::from(session.claimed),
+            session.sealed.as_slice(),
+            session.expires_at.millis(),
+            id.as_bytes(),
+            session.version - 1
+        )?;
+        Ok(updated > 0)
+    }
+
+    async fn remove(&self, id: &IdHash) -> Result<Option<Stored>, StoreError> {
+        let row = optional!(
+            self.0.write(),
+            Row,
+            "DELETE FROM rp_sessions WHERE id_hash = $1
+             RETURNING version, claimed, sealed, expires_at",
+            id.as_bytes()
+        )?;
+        Ok(row.map(stored))
+    }
+
+    async fn remove_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        loop {
+            let batch = execute!(
+                self.0.write(),
+                "DELETE FROM rp_sessions WHERE id_hash IN (
+                     SELECT id_hash FROM rp_sessions WHERE expires_at <= $1 LIMIT $2)",
+                now.millis(),
+                BATCH
+            )?;
+            removed += batch;
+            if batch == 0 {
+                return Ok(removed);
+            }
+        }
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(self.0.ping().await?)
+    }
+}

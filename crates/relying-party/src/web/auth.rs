@@ -1,0 +1,258 @@
+//! `/auth/login`, the way back, and what all answers about sessions have in common.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use service::http::problem;
+use service::run::detached;
+use service::time::Timestamp;
+use tracing::{error, info, warn};
+use url::form_urlencoded;
+
+use super::cookies::Cookie;
+use super::{Site, front};
+use crate::attempt::{ATTEMPT_TTL, Attempt, local_path};
+use crate::signin::{AccessToken, Callback, SESSION_TTL};
+use crate::{FinishError, ProviderError, TokenError};
+
+pub(super) fn routes(config: &mut web::ServiceConfig) {
+    config.route("/auth/login", web::get().to(login));
+}
+
+/// The value of a query parameter that is there once.
+pub fn parameter(request: &HttpRequest, name: &str) -> Option<String> {
+    let mut found = form_urlencoded::parse(request.query_string().as_bytes())
+        .filter(|(known, _)| known == name)
+        .map(|(_, value)| value.into_owned());
+    let value = found.next()?;
+    found.next().is_none().then_some(value)
+}
+
+/// The cookie of an attempt: Lax, because the way back from the provider is another site's redirect.
+fn attempt_cookie(name: &str) -> Cookie<'_> {
+    Cookie { name, path: "/", same_site: "Lax", shared: false }
+}
+
+fn attempt_name(site: &Site, label: &str) -> String {
+    format!("{}_attempt_{label}", site.program.name.trim_start_matches("microapp-"))
+}
+
+/// 303, for nobody to keep.
+pub fn redirect(to: &str) -> HttpResponseBuilder {
+    let mut response = HttpResponse::SeeOther();
+    response.insert_header((header::LOCATION, to));
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    response
+}
+
+/// `GET /auth/login?return_to=/path`.
+async fn login(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
+    let return_to = local_path(parameter(&request, "return_to").as_deref());
+    let prompt = parameter(&request, "prompt")
+        .filter(|prompt| ["login", "select_account"].contains(&prompt.as_str()));
+    match site.party.begin(&return_to, prompt.as_deref()).await {
+        Ok(begun) => {
+            let name = attempt_name(&site, &begun.label);
+            let cookie = attempt_cookie(&name);
+            redirect(&begun.url)
+                .append_header(site.cookies.set(&cookie, &begun.cookie, ATTEMPT_TTL.as_secs()))
+                .finish()
+        }
+        Err(error) => {
+            error!(%error, "a sign-in could not begin");
+            front::message(
+                &request,
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Sign-in cannot be reached right now",
+                "Please try again in a moment.",
+            )
+        }
+    }
+}
+
+/// What a browser brought back, owned.
+#[derive(Debug)]
+pub struct Answer {
+    code: String,
+    state: String,
+    iss: Option<String>,
+    attempt: String,
+}
+
+impl Answer {
+    /// As the relying party takes it.
+    pub fn as_callback(&self) -> Callback<'_> {
+        Callback {
+            code: &self.code,
+            state: &self.state,
+            iss: self.iss.as_deref(),
+            cookie: &self.attempt,
+        }
+    }
+}
+
+/// The way back: reads the answer, lets `finish` do with it what the app does, and leads on with the cookies that
+/// it answers. Everything that can go wrong ends at a page with a way on.
+pub async fn come_back<T, F>(
+    site: &web::Data<Site>,
+    request: &HttpRequest,
+    finish: impl FnOnce(web::Data<Site>, Answer) -> F,
+    lead_on: impl FnOnce(T) -> (String, Vec<(header::HeaderName, String)>),
+) -> HttpResponse
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T, FinishError>> + Send + 'static,
+{
+    let Some(state) = parameter(request, "state") else { return start_again(request) };
+    let name = attempt_name(site, &Attempt::label(&state));
+    let cookie = attempt_cookie(&name);
+    let Some(attempt) = site.cookies.read(&cookie, request) else { return start_again(request) };
+    let forget = site.cookies.remove(&cookie);
+    if let Some(code) = parameter(request, "error") {
+        return refused(request, forget, &code);
+    }
+    let Some(code) = parameter(request, "code") else { return start_again(request) };
+    let answer = Answer { code, state, iss: parameter(request, "iss"), attempt };
+    // The code works once: what it gives must be kept even if the browser goes away meanwhile.
+    match detached(&site.runtime, finish(site.clone(), answer)).await {
+        Ok(finished) => {
+            let (path, cookies) = lead_on(finished);
+            let elsewhere = site.front_url != site.public_url;
+            let to = if elsewhere { site.front_url.join(&path) } else { path };
+            let mut response = redirect(&to);
+            for cookie in cookies.into_iter().chain([forget]) {
+                response.append_header(cookie);
+            }
+            response.finish()
+        }
+        Err(FinishError::NoAttempt) => start_again(request),
+        Err(FinishError::Provider(ProviderError::Refused(code))) => refused(request, forget, &code),
+        Err(error) => {
+            error!(%error, "a sign-in could not be finished");
+            front::message(
+                request,
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Signing in did not work",
+                "The sign-in service or this app cannot answer right now. Please try again in a moment.",
+            )
+        }
+    }
+}
+
+fn start_again(request: &HttpRequest) -> HttpResponse {
+    front::message(
+        request,
+        StatusCode::BAD_REQUEST,
+        "This sign-in is over",
+        "It was finished before, took too long, or was started in another browser. You can start a new one.",
+    )
+}
+
+fn refused(
+    request: &HttpRequest,
+    forget: (header::HeaderName, String),
+    code: &str,
+) -> HttpResponse {
+    // The code comes from the query: only what such codes are made of gets into the log.
+    let code: String =
+        code.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
+    warn!(code, "the provider refused a sign-in");
+    let mut response = front::message(
+        request,
+        StatusCode::FORBIDDEN,
+        "You were not signed in",
+        "The sign-in service refused. You can try again.",
+    );
+    if let Ok(value) = header::HeaderValue::from_str(&forget.1) {
+        response.headers_mut().append(forget.0, value);
+    }
+    response
+}
+
+/// `GET /auth/callback` of an app that keeps its sessions in the store.
+pub async fn store_session(
+    site: &web::Data<Site>,
+    request: &HttpRequest,
+    cookie: Cookie<'static>,
+) -> HttpResponse {
+    let old = site.cookies.read(&cookie, request);
+    let finish = |site: web::Data<Site>, answer: Answer| async move {
+        site.party.finish(&answer.as_callback(), old.as_deref()).await
+    };
+    come_back(site, request, finish, |finished| {
+        let id = finished.session_id.expose_secret();
+        (finished.return_to, vec![site.cookies.set(&cookie, id, SESSION_TTL.as_secs())])
+    })
+    .await
+}
+
+/// `POST /auth/logout` of such an app: the session is gone here, and its refresh token is given back. `logout_url` is
+/// where the sign-in itself can be ended.
+pub async fn sign_out(
+    site: &web::Data<Site>,
+    request: &HttpRequest,
+    cookie: Cookie<'static>,
+) -> HttpResponse {
+    let mut logout_url = None;
+    if let Some(id) = site.cookies.read(&cookie, request) {
+        let shared = site.clone();
+        let done = detached(&site.runtime, async move { shared.party.sign_out(&id).await }).await;
+        logout_url = match done {
+            Ok(url) => url,
+            Err(error) => return unavailable(&error),
+        };
+        info!("signed out");
+    }
+    HttpResponse::Ok()
+        .append_header(site.cookies.remove(&cookie))
+        .json(json!({ "signed_out": true, "logout_url": logout_url }))
+}
+
+/// `GET /auth/me` of such an app: who is signed in. No token, ever.
+pub async fn who(site: &Site, request: &HttpRequest, cookie: &Cookie<'_>) -> HttpResponse {
+    let Some(id) = site.cookies.read(cookie, request) else { return not_signed_in() };
+    match site.party.person(&id).await {
+        Ok(Some(person)) => HttpResponse::Ok().json(person.profile()),
+        Ok(None) => session_expired(site, cookie),
+        Err(error) => unavailable(&error),
+    }
+}
+
+/// A token for a page: `expires_at` in Unix seconds, and `expires_in` for pages whose clock is wrong.
+pub fn token_json(token: &AccessToken, now: Timestamp) -> Value {
+    json!({
+        "access_token": token.token.expose_secret(),
+        "expires_at": token.expires_at.secs(),
+        "expires_in": token.expires_at.since(now).as_secs(),
+    })
+}
+
+/// 401 for a browser that never had a session.
+pub fn not_signed_in() -> HttpResponse {
+    HttpResponse::Unauthorized().json(json!({ "error": "not_signed_in" }))
+}
+
+/// 401 for a session that is over; its cookie is removed.
+pub fn session_expired(site: &Site, cookie: &Cookie<'_>) -> HttpResponse {
+    HttpResponse::Unauthorized()
+        .append_header(site.cookies.remove(cookie))
+        .json(json!({ "error": "session_expired" }))
+}
+
+/// 503: something that is needed does not answer. Nothing is lost.
+pub fn unavailable(error: &dyn std::fmt::Display) -> HttpResponse {
+    error!(%error, "the session cannot be used right now");
+    let mut response =
+        problem(StatusCode::SERVICE_UNAVAILABLE, "the session cannot be checked right now");
+    response.headers_mut().insert(header::RETRY_AFTER, 1.into());
+    response
+}
+
+/// What it means for a browser that there is no token.
+pub fn no_token(site: &Site, cookie: &Cookie<'_>, refused: &TokenError) -> HttpResponse {
+    match refused {
+        TokenError::NoSession | TokenError::Ended => session_expired(site, cookie),
+        TokenError::Unavailable(error) => unavailable(error),
+    }
+}

@@ -1,0 +1,105 @@
+//! Names and attributes of cookies (SPEC §4, RFC 6265bis §4.1.3).
+
+use actix_web::HttpRequest;
+use actix_web::http::header::HeaderName;
+use service::http::{SetCookie, single_cookie};
+use service::origin::PublicUrl;
+
+/// One of an app's cookies. Its bare name is the app's own, because cookies ignore ports.
+#[derive(Debug, Clone, Copy)]
+pub struct Cookie<'a> {
+    /// Without prefix.
+    pub name: &'a str,
+    /// Below which path it is sent.
+    pub path: &'static str,
+    /// `Strict` or `Lax`.
+    pub same_site: &'static str,
+    /// Whether `COOKIE_DOMAIN` applies to it.
+    pub shared: bool,
+}
+
+/// How this app's cookies are set and read.
+#[derive(Debug)]
+pub struct Cookies {
+    https: bool,
+    domain: Option<String>,
+}
+
+impl Cookies {
+    /// As the public URL wants it.
+    pub fn new(public_url: &PublicUrl, domain: Option<String>) -> Self {
+        Self { https: public_url.is_https(), domain }
+    }
+
+    fn domain_of(&self, cookie: &Cookie<'_>) -> Option<&str> {
+        self.domain.as_deref().filter(|_| cookie.shared)
+    }
+
+    /// The full name: `__Host-` when the URL is https; `__Secure-` where a path or a domain rules that out.
+    pub fn name(&self, cookie: &Cookie<'_>) -> String {
+        let prefix = match (self.https, cookie.path, self.domain_of(cookie)) {
+            (false, ..) => "",
+            (true, "/", None) => "__Host-",
+            (true, ..) => "__Secure-",
+        };
+        format!("{prefix}{}", cookie.name)
+    }
+
+    /// Its value, if there is exactly one: a second one is somebody else's doing.
+    pub fn read(&self, cookie: &Cookie<'_>, request: &HttpRequest) -> Option<String> {
+        single_cookie(request.headers(), &self.name(cookie)).map(str::to_owned)
+    }
+
+    /// The header that sets it, for so many seconds.
+    pub fn set(&self, cookie: &Cookie<'_>, value: &str, max_age: u64) -> (HeaderName, String) {
+        SetCookie {
+            name: &self.name(cookie),
+            value,
+            path: cookie.path,
+            domain: self.domain_of(cookie),
+            same_site: cookie.same_site,
+            max_age: Some(max_age),
+            secure: self.https,
+        }
+        .header()
+    }
+
+    /// The header that removes it.
+    pub fn remove(&self, cookie: &Cookie<'_>) -> (HeaderName, String) {
+        self.set(cookie, "", 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SESSION: Cookie<'_> =
+        Cookie { name: "app_session", path: "/", same_site: "Lax", shared: true };
+    const REFRESH: Cookie<'_> =
+        Cookie { name: "app_rt", path: "/auth/refresh", same_site: "Strict", shared: false };
+
+    #[test]
+    fn prefixes_promise_what_the_attributes_keep() {
+        let cookies = |url: &str, domain: Option<&str>| {
+            Cookies::new(&url.parse().unwrap(), domain.map(str::to_owned))
+        };
+        let set = |cookies: Cookies, cookie: &Cookie<'_>| cookies.set(cookie, "v", 9).1;
+        assert_eq!(
+            set(cookies("https://a.example", None), &SESSION),
+            "__Host-app_session=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=9; Secure"
+        );
+        assert_eq!(
+            set(cookies("https://a.b.example", Some("b.example")), &SESSION),
+            "__Secure-app_session=v; Path=/; HttpOnly; SameSite=Lax; Domain=b.example; Max-Age=9; Secure"
+        );
+        assert_eq!(
+            set(cookies("https://a.b.example", Some("b.example")), &REFRESH),
+            "__Secure-app_rt=v; Path=/auth/refresh; HttpOnly; SameSite=Strict; Max-Age=9; Secure"
+        );
+        assert_eq!(
+            set(cookies("http://localhost:8082", None), &SESSION),
+            "app_session=v; Path=/; HttpOnly; SameSite=Lax; Max-Age=9"
+        );
+    }
+}

@@ -1,0 +1,85 @@
+//! What keeps other sites out: `Origin`, what the browser says of itself, and the header `X-CSRF: 1`, which only our
+//! own scripts can send.
+
+use actix_cors::Cors;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::middleware::Next;
+use actix_web::{Error, web};
+use service::http::problem;
+
+use super::Site;
+
+/// What other sites send browsers to; and the question of a proxy, which may be about such a visit.
+const NAVIGATED_TO: [&str; 4] =
+    ["/auth/login", "/auth/callback", "/auth/logout/callback", "/auth/verify"];
+
+/// Middleware: a foreign or `null` origin is refused whatever else is right, and whatever changes something or
+/// answers scripts has to be asked by ours.
+pub(super) async fn ours_only(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let refusal = request.app_data::<web::Data<Site>>().and_then(|site| refusal(site, &request));
+    match refusal {
+        Some(why) => {
+            let response = problem(StatusCode::FORBIDDEN, why);
+            Ok(request.into_response(response).map_into_right_body())
+        }
+        None => next.call(request).await.map(ServiceResponse::map_into_left_body),
+    }
+}
+
+fn refusal(site: &Site, request: &ServiceRequest) -> Option<&'static str> {
+    const FOREIGN: &str = "this comes from another site";
+    let path = request.path();
+    let is_api = path.starts_with("/api/");
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if !is_api && !changes && !path.starts_with("/auth/") {
+        return None;
+    }
+    let headers = request.headers();
+    let header = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
+    if has_foreign_origin(site, headers) {
+        return Some(FOREIGN);
+    }
+    // A browser vouches for whoever has an allowed origin; else for whoever is at ours.
+    let vouched = headers.contains_key(header::ORIGIN) || NAVIGATED_TO.contains(&path);
+    if !vouched
+        && header("sec-fetch-site").is_some_and(|from| from != b"same-origin" && from != b"none")
+    {
+        return Some(FOREIGN);
+    }
+    if !site.program.csrf_header || !(is_api || changes) {
+        return None;
+    }
+    if is_websocket(headers) {
+        // A browser cannot send the header here, but always sends the origin.
+        return (!headers.contains_key(header::ORIGIN)).then_some("the header `Origin` is missing");
+    }
+    (header("x-csrf") != Some(b"1")).then_some("the header `X-CSRF: 1` is missing")
+}
+
+/// Whether an `Origin` is there that is none of ours.
+pub fn has_foreign_origin(site: &Site, headers: &HeaderMap) -> bool {
+    headers.get_all(header::ORIGIN).any(|origin| {
+        !site.origins.iter().any(|known| origin.as_bytes() == known.as_str().as_bytes())
+    })
+}
+
+/// Whether a request wants to become a WebSocket (RFC 6455 §4.1).
+pub fn is_websocket(headers: &HeaderMap) -> bool {
+    let upgrade = headers.get(header::UPGRADE).and_then(|value| value.to_str().ok());
+    upgrade.is_some_and(|upgrade| upgrade.eq_ignore_ascii_case("websocket"))
+}
+
+/// Lets scripts of the allowed origins call, with credentials.
+pub(super) fn cors(site: &Site) -> Cors {
+    let named = ["x-csrf", "x-csrf-token", "last-event-id"].map(HeaderName::from_static);
+    let usual = [header::CONTENT_TYPE, header::AUTHORIZATION, header::IF_MATCH];
+    let allowed: Vec<HeaderName> = named.into_iter().chain(usual).collect();
+    let exposed = [header::ETAG, header::LOCATION, header::RETRY_AFTER];
+    service::http::cors(&site.origins, &allowed, &exposed)
+}

@@ -1,0 +1,216 @@
+//! What the backends of browser apps have in common over HTTP, wherever each keeps its tokens.
+//!
+//! | module | what |
+//! | --- | --- |
+//! | [`settings`] | the settings that all of them have |
+//! | [`cookies`] | names and attributes of their cookies |
+//! | [`guard`] | keeps other sites' scripts out |
+//! | [`auth`] | `/auth/login`, `/auth/callback`, and answers about sessions |
+//! | [`front`] | the front end: embedded, or a folder |
+
+pub mod auth;
+pub mod cookies;
+pub mod front;
+pub mod guard;
+pub mod settings;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
+use actix_web::{HttpResponse, web};
+use service::http::Policy;
+use service::origin::PublicUrl;
+use service::random::SystemRandom;
+use service::run::{self, Stop};
+use service::time::SystemClock;
+use tokio::runtime::Handle;
+use tracing::warn;
+
+use crate::{Provider, ProviderConfig, RelyingParty, SessionStore, StoreError};
+use cookies::Cookies;
+use front::Front;
+use settings::Config;
+
+/// What one of these programs is, apart from its settings.
+#[derive(Debug, Clone, Copy)]
+pub struct Program {
+    /// The program's name.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// The path to which the provider may send the browser after a sign-out.
+    pub after_logout: &'static str,
+    /// Whether its handlers rest on the header `X-CSRF: 1`, which only our own scripts can send.
+    pub csrf_header: bool,
+}
+
+/// What all handlers share.
+#[derive(Debug)]
+pub struct Site {
+    /// The program.
+    pub program: Program,
+    /// Sign-in and sessions.
+    pub party: Arc<RelyingParty>,
+    /// The cookies.
+    pub cookies: Cookies,
+    /// What browsers use for this backend.
+    pub public_url: PublicUrl,
+    /// Where the front end is, if not here.
+    pub front_url: PublicUrl,
+    /// Every origin whose scripts may call: here, the front end's, and those that were listed.
+    pub origins: Vec<PublicUrl>,
+    /// The main runtime, for what must be finished even if a browser goes away.
+    pub runtime: Handle,
+    stop: Stop,
+}
+
+/// Why a program could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The session store cannot be used.
+    #[error("the session store: {0}")]
+    Store(#[from] StoreError),
+    /// No HTTP client can be made.
+    #[error(transparent)]
+    Provider(#[from] crate::ProviderError),
+    /// No HTTP client can be made.
+    #[error(transparent)]
+    Http(#[from] reqwest::Error),
+    /// The address cannot be listened on.
+    #[error(
+        "cannot listen on {0}: {1}. Is another program there? The setting LISTEN takes another address"
+    )]
+    Listen(SocketAddr, std::io::Error),
+}
+
+/// A program, listening.
+pub struct Application {
+    server: Server,
+    port: u16,
+    site: web::Data<Site>,
+}
+
+impl Application {
+    /// Puts a program together and starts to listen. `connect_to` are the origins that the front end may talk to
+    /// beside this backend; `routes` adds what the program does.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn build(
+        program: Program,
+        config: Config,
+        store: Arc<dyn SessionStore>,
+        stop: Stop,
+        front: Front,
+        connect_to: &[String],
+        routes: impl Fn(&mut web::ServiceConfig) + Clone + Send + 'static,
+    ) -> Result<Self, StartError> {
+        let provider = Provider::new(ProviderConfig {
+            issuer: config.issuer,
+            backchannel_url: config.backchannel_url,
+            client_id: config.client_id,
+            client_secret: config.client_secret,
+            redirect_uri: config.public_url.join("/auth/callback"),
+            post_logout_redirect_uri: config.public_url.join(program.after_logout),
+            scopes: config.scopes,
+        })?;
+        let party = RelyingParty::new(
+            provider,
+            store,
+            &config.session_secret,
+            Arc::new(SystemClock),
+            Arc::new(SystemRandom),
+        );
+        let mut origins = vec![config.public_url.clone(), config.front_url.clone()];
+        origins.extend(config.cors_origins);
+        origins.dedup();
+        let cannot = |error| StartError::Listen(config.listen, error);
+        let listener = TcpListener::bind(config.listen).map_err(cannot)?;
+        let port = listener.local_addr().map_err(cannot)?.port();
+        let policy = Policy {
+            csp: front::content_security_policy(connect_to),
+            https: config.public_url.is_https(),
+        };
+        let site = web::Data::new(Site {
+            program,
+            party: Arc::new(party),
+            cookies: Cookies::new(&config.public_url, config.cookie_domain),
+            public_url: config.public_url,
+            front_url: config.front_url,
+            origins,
+            runtime: Handle::current(),
+            stop,
+        });
+        let shared = site.clone();
+        let server = run::server(listener, policy, move |app| {
+            let routes = routes.clone();
+            let front = front.clone();
+            app.app_data(shared.clone())
+                .configure(run::machine_routes(program.name, program.version))
+                .route("/readyz", web::get().to(readyz))
+                .service(
+                    web::scope("")
+                        .wrap(from_fn(guard::ours_only))
+                        .wrap(guard::cors(&shared))
+                        .configure(auth::routes)
+                        .configure(routes)
+                        .configure(|config| front.register(config)),
+                );
+        })
+        .map_err(cannot)?;
+        Ok(Self { server, port, site })
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Serves until it is told to stop.
+    ///
+    /// # Errors
+    /// What the server ends with.
+    pub async fn run_until_stopped(self) -> std::io::Result<()> {
+        let stop = self.site.stop.clone();
+        let upkeep = tokio::spawn(keep_up(self.site.into_inner()));
+        let ended = run::serve(self.server, stop).await;
+        upkeep.abort();
+        ended
+    }
+}
+
+/// What goes on beside requests: the provider's keys are followed, and expired sessions go.
+async fn keep_up(site: Arc<Site>) {
+    const EVERY: Duration = Duration::from_mins(1);
+    let party = &site.party;
+    loop {
+        let wait = match party.provider().discover(party.now()).await {
+            Ok(()) => EVERY,
+            Err(error) => {
+                warn!(%error, "the provider is not known yet; trying again");
+                Duration::from_secs(1)
+            }
+        };
+        if let Err(error) = party.store().remove_expired(party.now()).await {
+            warn!(%error, "expired sessions could not be removed");
+        }
+        tokio::time::sleep(wait).await;
+    }
+}
+
+async fn readyz(site: web::Data<Site>) -> HttpResponse {
+    let mut missing = Vec::new();
+    if site.stop.is_stopping() {
+        missing.push("stopping");
+    }
+    if !site.party.provider().is_known() {
+        missing.push("provider");
+    }
+    if site.party.store().ping().await.is_err() {
+        missing.push("session store");
+    }
+    run::readyz(&missing)
+}

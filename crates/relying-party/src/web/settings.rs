@@ -1,0 +1,186 @@
+//! The settings that all backends of browser apps have.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret as _, SecretString};
+use service::origin::{PublicUrl, origins};
+use service::random::{Random, SystemRandom};
+use service::run::LogFormat;
+use service::seal::MasterSecret;
+use service::settings::{Settings, SettingsError, read_or_make_private};
+use url::Url;
+
+/// The table of a program's settings: those that all have, with its own port and name, and its own ones.
+#[macro_export]
+macro_rules! browser_app_settings {
+    ($port:literal, $name:literal, [$($own:expr),* $(,)?]) => {{
+        use service::settings::Setting;
+        const SETTINGS: &[Setting] = &[
+            Setting::new("listen", concat!("127.0.0.1:", $port), "Address and port to listen on"),
+            Setting::new("public_url", concat!("http://localhost:", $port), "URL that browsers use for this backend"),
+            Setting::new("insecure_http", "false", "Allow an http PUBLIC_URL that is not this machine"),
+            Setting::new("issuer", "http://localhost:8080", "The OpenID provider"),
+            Setting::optional("backchannel_url", "Where this process reaches the provider, if elsewhere"),
+            Setting::new("client_id", $name, "This app's id at the provider"),
+            Setting::secret("client_secret", "This app's secret at the provider"),
+            Setting::optional("client_secret_file", "File with this app's secret at the provider"),
+            Setting::new(
+                "scopes",
+                "openid profile email offline_access notes:read notes:write",
+                "What to ask the provider for",
+            ),
+            Setting::optional("session_secret_file", "File with the secret that seals what is kept"),
+            Setting::new("data_dir", "data", "Folder for that secret, if it is made here"),
+            Setting::optional("static_dir", "Folder with the front end, instead of the embedded one"),
+            Setting::optional("front_url", "Where browsers find the front end, if not here"),
+            Setting::optional("cors_origins", "Further origins whose scripts may call, by commas; exactly these"),
+            Setting::optional("cookie_domain", "Share the session cookie with all hosts of this domain"),
+            Setting::new("log", "info", "Which log lines to write, as a filter"),
+            Setting::new("log_format", "text", "text or json"),
+            $($own),*
+        ];
+        SETTINGS
+    }};
+}
+
+/// What all backends of browser apps are told.
+#[derive(Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// What browsers use.
+    pub public_url: PublicUrl,
+    /// The OpenID provider.
+    pub issuer: String,
+    /// Where this process reaches the provider, if elsewhere.
+    pub backchannel_url: Option<String>,
+    /// This app's id at the provider.
+    pub client_id: String,
+    /// This app's secret at the provider.
+    pub client_secret: Option<SecretString>,
+    /// What to ask the provider for.
+    pub scopes: String,
+    /// Seals what is kept.
+    pub session_secret: MasterSecret,
+    /// The front end's folder, if it is not the embedded one.
+    pub static_dir: Option<PathBuf>,
+    /// Where the front end is.
+    pub front_url: PublicUrl,
+    /// Further origins whose scripts may call.
+    pub cors_origins: Vec<PublicUrl>,
+    /// Whose hosts all get the session cookie.
+    pub cookie_domain: Option<String>,
+    /// Log filter.
+    pub log: String,
+    /// Log format.
+    pub log_format: LogFormat,
+}
+
+impl Config {
+    /// Types what was given. Makes the session secret if there is none. `name` is the app's, and its files'.
+    ///
+    /// # Errors
+    /// [`SettingsError`].
+    pub fn read(settings: &Settings, name: &str) -> Result<Self, SettingsError> {
+        let public_url: PublicUrl = settings.get("public_url")?;
+        let insecure = settings.get::<bool>("insecure_http")?;
+        if !public_url.is_https() && !public_url.is_loopback() && !insecure {
+            return Err(SettingsError::new(format!(
+                "PUBLIC_URL is {public_url}: without https, cookies can be read on the way. \
+                 Use https, or say --insecure-http if that is meant"
+            )));
+        }
+        let data_dir: PathBuf = settings.get("data_dir")?;
+        let secret_file: Option<PathBuf> = settings.optional("session_secret_file")?;
+        let secret_file =
+            secret_file.unwrap_or_else(|| data_dir.join(format!("{name}-session-secret")));
+        let front_url: Option<PublicUrl> = settings.optional("front_url")?;
+        let cors_origins: Option<String> = settings.optional("cors_origins")?;
+        let static_dir: Option<PathBuf> = settings.optional("static_dir")?;
+        if let Some(folder) =
+            static_dir.as_ref().filter(|folder| !folder.join("index.html").exists())
+        {
+            return Err(SettingsError::new(format!(
+                "STATIC_DIR: there is no index.html in {}",
+                folder.display()
+            )));
+        }
+        Ok(Self {
+            listen: settings.get("listen")?,
+            issuer: settings.get("issuer")?,
+            backchannel_url: settings.optional("backchannel_url")?,
+            client_id: settings.get("client_id")?,
+            client_secret: settings.secret("client_secret", "client_secret_file")?,
+            scopes: settings.get("scopes")?,
+            session_secret: read_or_make_secret(&secret_file)?,
+            static_dir,
+            front_url: front_url.unwrap_or_else(|| public_url.clone()),
+            cors_origins: origins(cors_origins.as_deref().unwrap_or_default())
+                .map_err(|why| SettingsError::new(format!("CORS_ORIGINS: {why}")))?,
+            cookie_domain: cookie_domain(settings.optional("cookie_domain")?, &public_url)?,
+            public_url,
+            log: settings.get("log")?,
+            log_format: settings.get("log_format")?,
+        })
+    }
+}
+
+/// Reads the secret that seals what is kept, or makes it, for its owner's eyes alone.
+fn read_or_make_secret(file: &Path) -> Result<MasterSecret, SettingsError> {
+    let random: &dyn Random = &SystemRandom;
+    let text = read_or_make_private(file, || random.token())
+        .map_err(|error| SettingsError::new(format!("{}: {error}", file.display())))?;
+    MasterSecret::new(text.expose_secret().trim().as_bytes().to_vec()).ok_or_else(|| {
+        SettingsError::new(format!("{}: at least 32 bytes are needed", file.display()))
+    })
+}
+
+/// A domain that this host is in, and that is no bare top-level one.
+fn cookie_domain(
+    given: Option<String>,
+    public_url: &PublicUrl,
+) -> Result<Option<String>, SettingsError> {
+    let Some(domain) = given else { return Ok(None) };
+    let domain = domain.trim_start_matches('.').to_ascii_lowercase();
+    let host = public_url.host();
+    if !domain.contains('.') || !(host == domain || host.ends_with(&format!(".{domain}"))) {
+        return Err(SettingsError::new(format!(
+            "COOKIE_DOMAIN: `{domain}` is not a domain that {host} is in"
+        )));
+    }
+    Ok(Some(domain))
+}
+
+/// A URL without a slash at its end, to which paths are added.
+///
+/// # Errors
+/// A text that says what is wrong.
+pub fn base_url(text: &str) -> Result<Url, String> {
+    let url =
+        Url::parse(text.trim_end_matches('/')).map_err(|error| format!("`{text}`: {error}"))?;
+    if !matches!(url.scheme(), "http" | "https")
+        || url.query().is_some()
+        || url.fragment().is_some()
+    {
+        return Err(format!("`{text}` must be http or https, without query and fragment"));
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_is_shared_within_ones_own_domain_alone() {
+        let here: PublicUrl = "https://app.shop.example".parse().unwrap();
+        let shared = |domain: &str| cookie_domain(Some(domain.to_owned()), &here);
+        assert_eq!(shared(".shop.example").unwrap().as_deref(), Some("shop.example"));
+        assert_eq!(shared("app.shop.example").unwrap().as_deref(), Some("app.shop.example"));
+        for domain in ["example", "other.example", "p.example", "hop.example", ""] {
+            assert!(shared(domain).is_err(), "{domain}");
+        }
+        assert_eq!(cookie_domain(None, &here).unwrap(), None);
+    }
+}
