@@ -1,13 +1,13 @@
 //! Everything running on ports of its own, and a browser without a window.
-#![allow(dead_code, reason = "not every test binary uses all of it")]
 
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use demo::{Demo, Options, Person};
+use demo::{Demo, Options, PEOPLE, Person};
 use reqwest::{Method, RequestBuilder, Response};
 use service::run::{Stop, StopHandle, install_crypto};
+use uuid::Uuid;
 
 /// The demo, and what keeps it alive.
 pub struct World {
@@ -30,16 +30,78 @@ pub async fn world(at_ttl: Duration) -> World {
     World { demo, options, stop: handle, folder }
 }
 
+impl World {
+    pub fn authority(&self) -> String {
+        self.options.url(0)
+    }
+
+    pub fn bff(&self, path: &str) -> String {
+        format!("{}{path}", self.options.url(2))
+    }
+
+    pub fn tmb(&self, path: &str) -> String {
+        format!("{}{path}", self.options.url(3))
+    }
+
+    pub fn spa(&self, path: &str) -> String {
+        format!("{}{path}", self.options.url(4))
+    }
+
+    /// A browser in which Ann is signed in at the authority and has opened the app at this URL.
+    pub async fn ann_at(&self, app: &str) -> Browser {
+        let browser = Browser::new();
+        browser.sign_in(&self.authority(), &PEOPLE[0]).await;
+        let (url, page) = browser.follow(&format!("{app}/auth/login"), app).await;
+        assert_eq!((url, page.status().as_u16()), (format!("{app}/"), 200));
+        browser
+    }
+
+    /// A browser in which a person is signed in at the authority and has opened Notes.
+    pub async fn in_notes(&self, person: usize) -> Browser {
+        let browser = Browser::new();
+        browser.sign_in(&self.authority(), &PEOPLE[person]).await;
+        self.open(&browser).await;
+        browser
+    }
+
+    pub async fn open(&self, browser: &Browser) {
+        let (url, page) = browser.follow(&self.bff("/auth/login"), &self.bff("")).await;
+        assert_eq!((url.as_str(), page.status().as_u16()), (self.bff("/").as_str(), 200));
+    }
+
+    /// The generations of all live families: how often the app refreshed, and once for the redemption.
+    pub async fn generations(&self) -> Vec<(Uuid, u32)> {
+        let app = self.demo.authority();
+        let mut found = Vec::new();
+        for event in app
+            .store
+            .events(&aa_server::store::EventFilter { user: None, limit: 1_000 })
+            .await
+            .unwrap()
+        {
+            if event.kind == "family.started" {
+                let family = app.store.family(event.family_id.unwrap()).await.unwrap().unwrap();
+                if family.standing.is_live(app.now()) {
+                    found.push((family.id, family.standing.generation));
+                }
+            }
+        }
+        found
+    }
+}
+
 /// Cookies by name (all here are of `localhost`, and cookies ignore ports), and no automatic redirects.
 pub struct Browser {
     http: reqwest::Client,
     pub cookies: Mutex<HashMap<String, String>>,
+    /// Every `Set-Cookie` so far.
+    pub seen: Mutex<Vec<String>>,
 }
 
 impl Browser {
     pub fn new() -> Self {
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build();
-        Self { http: http.unwrap(), cookies: Mutex::default() }
+        Self { http: http.unwrap(), cookies: Mutex::default(), seen: Mutex::default() }
     }
 
     pub fn request(&self, method: Method, url: &str) -> RequestBuilder {
@@ -56,6 +118,7 @@ impl Browser {
             let (name, rest) = text.split_once('=').unwrap();
             let value = rest.split(';').next().unwrap().to_owned();
             let mut cookies = self.cookies.lock().unwrap();
+            self.seen.lock().unwrap().push(text.to_owned());
             if text.contains("Max-Age=0") {
                 cookies.remove(name);
             } else {
@@ -86,6 +149,14 @@ impl Browser {
             url = if to.starts_with('/') { format!("{}{to}", origin(&url, base)) } else { to };
         }
         panic!("redirects without end at {url}");
+    }
+
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        self.cookies.lock().unwrap().get(name).cloned()
+    }
+
+    pub fn set_cookie(&self, name: &str, value: &str) {
+        self.cookies.lock().unwrap().insert(name.to_owned(), value.to_owned());
     }
 
     /// Signs in on the authority's own page.

@@ -1,59 +1,13 @@
 //! The backend for frontend, with a real authority and a real API behind it.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::{Browser, World, world};
 use demo::PEOPLE;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
-use support::{Browser, World, world};
-use uuid::Uuid;
-
-impl World {
-    fn authority(&self) -> String {
-        self.options.url(0)
-    }
-
-    fn bff(&self, path: &str) -> String {
-        format!("{}{path}", self.options.url(2))
-    }
-
-    /// A browser in which a person is signed in at the authority and has opened Notes.
-    async fn in_notes(&self, person: usize) -> Browser {
-        let browser = Browser::new();
-        browser.sign_in(&self.authority(), &PEOPLE[person]).await;
-        self.open(&browser).await;
-        browser
-    }
-
-    async fn open(&self, browser: &Browser) {
-        let (url, page) = browser.follow(&self.bff("/auth/login"), &self.bff("")).await;
-        assert_eq!((url.as_str(), page.status().as_u16()), (self.bff("/").as_str(), 200));
-    }
-
-    /// The generations of all live families: how often the app refreshed, and once for the redemption.
-    async fn generations(&self) -> Vec<(Uuid, u32)> {
-        let app = self.demo.authority();
-        let mut found = Vec::new();
-        for event in app
-            .store
-            .events(&aa_server::store::EventFilter { user: None, limit: 1_000 })
-            .await
-            .unwrap()
-        {
-            if event.kind == "family.started" {
-                let family = app.store.family(event.family_id.unwrap()).await.unwrap().unwrap();
-                if family.standing.is_live(app.now()) {
-                    found.push((family.id, family.standing.generation));
-                }
-            }
-        }
-        found
-    }
-}
 
 const HOUR: Duration = Duration::from_hours(1);
 

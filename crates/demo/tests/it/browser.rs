@@ -1,14 +1,12 @@
 //! The person's way, in Debian's chromium, with JavaScript off for the authority's pages.
 
-mod support;
-
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::support::world;
 use demo::{Options, PEOPLE};
 use service::run::Failure;
-use support::world;
 use thirtyfour::prelude::*;
 
 /// How long a page may take to show what is waited for.

@@ -1,0 +1,9 @@
+//! One binary for all tests of the whole: everything running, on ports of its own.
+
+mod bff;
+mod browser;
+mod proxy;
+mod shapes;
+mod spa;
+mod support;
+mod tmb;
