@@ -14,7 +14,7 @@ export function createClient({ pattern, backend = "", apis = [], name = `${patte
   const home = new URL(backend || "/", globalThis.location?.href);
   const targets = (pattern === "bff" ? [new URL("/api/", home)] : apis).map((api) => new URL(api, home));
   const listeners = new Set();
-  let held, csrf, who, pending, channel, leave, isOpen;
+  let held, csrf, who, pending, channel, leave, isOpen, arrived;
   const locks = globalThis.navigator?.locks;
 
   // Good is what has not been refused and has not expired; fresh is what need not be replaced yet. A token from the
@@ -36,7 +36,10 @@ export function createClient({ pattern, backend = "", apis = [], name = `${patte
       channel = new BroadcastChannel(name);
       channel.onmessage = ({ data }) => {
         if (data.out) forget();
-        else if (data.token) held = data.token;
+        else if (data.token) {
+          held = data.token;
+          arrived?.();
+        }
         else if (data.ask && fresh(data.refused)) channel.postMessage({ token: held });
         else if (data.who && who && data.who !== who) forget(false, "changed");
       };
@@ -112,7 +115,7 @@ export function createClient({ pattern, backend = "", apis = [], name = `${patte
     if (fresh(refused)) return;
     if (!(await alone())) {
       channel?.postMessage({ ask: 1, refused });
-      for (let waited = 0; waited < HAND_OVER && !fresh(refused); waited += 10) await sleep(10);
+      await Promise.race([new Promise((resume) => (arrived = resume)), sleep(HAND_OVER)]);
       if (fresh(refused)) return;
     }
     const since = Date.now();

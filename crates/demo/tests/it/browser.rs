@@ -1,120 +1,12 @@
 //! The person's way, in Debian's chromium, with JavaScript off for the authority's pages.
 
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use crate::chromium::{at, browser, driver, find, screenshot, sign_in};
 use crate::support::world;
 use demo::{Options, PEOPLE};
 use service::run::Failure;
 use thirtyfour::prelude::*;
-
-/// How long a page may take to show what is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A chromedriver of this test's own; it ends with it.
-struct Driver {
-    process: Child,
-    port: u16,
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-/// `None` without a browser, unless `CI=true`: then a missing one is a failure.
-fn driver() -> Option<Driver> {
-    let port = testing::free_ports(1);
-    let started = Command::new("chromedriver")
-        .arg(format!("--port={port}"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
-    match started {
-        Ok(process) => Some(Driver { process, port }),
-        Err(error) => {
-            assert!(!testing::is_ci(), "chromedriver is needed (Debian: chromium-driver): {error}");
-            eprintln!("SKIPPED: no chromedriver ({error}); on Debian: apt install chromium-driver");
-            None
-        }
-    }
-}
-
-async fn browser(driver: &Driver, profile: PathBuf, authority: &str) -> WebDriverResult<WebDriver> {
-    let mut caps = DesiredCapabilities::chrome();
-    for arg in [
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--disable-quic",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--window-size=1000,900",
-    ] {
-        caps.add_arg(arg)?;
-    }
-    caps.add_arg(&format!("--user-data-dir={}", profile.display()))?;
-    let mut exceptions = serde_json::Map::new();
-    exceptions.insert(format!("{authority},*"), serde_json::json!({ "setting": 2 }));
-    caps.add_experimental_option(
-        "prefs",
-        serde_json::json!({ "profile": { "content_settings": { "exceptions": { "javascript": exceptions } } } }),
-    )?;
-    let url = format!("http://127.0.0.1:{}", driver.port);
-    let mut left = 50;
-    loop {
-        match WebDriver::new(&url, caps.clone()).await {
-            Ok(browser) => return Ok(browser),
-            Err(error) if left == 0 => return Err(error),
-            Err(_) => {
-                left -= 1;
-                tokio::time::sleep(Duration::from_millis(200)).await;
-            }
-        }
-    }
-}
-
-/// Waits for an element that is shown.
-async fn find(browser: &WebDriver, css: &str) -> WebDriverResult<WebElement> {
-    browser
-        .query(By::Css(css))
-        .wait(PATIENCE, Duration::from_millis(50))
-        .and_displayed()
-        .first()
-        .await
-}
-
-/// Waits until the address begins like this.
-async fn at(browser: &WebDriver, prefix: &str) -> WebDriverResult<()> {
-    let mut left = PATIENCE.as_millis() / 50;
-    while !browser.current_url().await?.as_str().starts_with(prefix) {
-        left -= 1;
-        assert!(left > 0, "expected {prefix}, am at {}", browser.current_url().await?);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    Ok(())
-}
-
-async fn sign_in(browser: &WebDriver, email: &str, password: &str) -> WebDriverResult<()> {
-    let field = find(browser, "#email").await?;
-    field.clear().await?;
-    field.send_keys(email).await?;
-    find(browser, "#password").await?.send_keys(password).await?;
-    find(browser, "main button[type=submit]").await?.click().await
-}
-
-async fn screenshot(browser: &WebDriver, name: &str) -> WebDriverResult<()> {
-    if let Some(folder) = std::env::var_os("SCREENSHOTS") {
-        browser.screenshot(&PathBuf::from(folder).join(format!("{name}.png"))).await?;
-    }
-    Ok(())
-}
 
 async fn the_persons_way(browser: &WebDriver, options: &Options) -> WebDriverResult<()> {
     let (authority, notes) = (options.url(0), options.url(2));

@@ -2,8 +2,10 @@
 
 mod bff;
 mod browser;
+mod chromium;
 mod proxy;
 mod shapes;
 mod spa;
 mod support;
+mod tabs;
 mod tmb;

@@ -1,0 +1,147 @@
+//! Debian's chromium, without a window.
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use thirtyfour::prelude::*;
+
+/// How long a page may take to show what is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A chromedriver of this test's own; it ends with it.
+pub struct Driver {
+    process: Child,
+    port: u16,
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// `None` without a browser, unless `CI=true`: then a missing one is a failure.
+pub fn driver() -> Option<Driver> {
+    let port = testing::free_ports(1);
+    let started = Command::new("chromedriver")
+        .arg(format!("--port={port}"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    match started {
+        Ok(process) => Some(Driver { process, port }),
+        Err(error) => {
+            assert!(!testing::is_ci(), "chromedriver is needed (Debian: chromium-driver): {error}");
+            eprintln!("SKIPPED: no chromedriver ({error}); on Debian: apt install chromium-driver");
+            None
+        }
+    }
+}
+
+pub async fn browser(
+    driver: &Driver,
+    profile: PathBuf,
+    authority: &str,
+) -> WebDriverResult<WebDriver> {
+    let mut caps = DesiredCapabilities::chrome();
+    for arg in [
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--window-size=1000,900",
+    ] {
+        caps.add_arg(arg)?;
+    }
+    caps.add_arg(&format!("--user-data-dir={}", profile.display()))?;
+    let mut exceptions = serde_json::Map::new();
+    exceptions.insert(format!("{authority},*"), json!({ "setting": 2 }));
+    caps.add_experimental_option(
+        "prefs",
+        json!({ "profile": { "content_settings": { "exceptions": { "javascript": exceptions } } } }),
+    )?;
+    let url = format!("http://127.0.0.1:{}", driver.port);
+    let mut left = 50;
+    loop {
+        match WebDriver::new(&url, caps.clone()).await {
+            Ok(browser) => return Ok(browser),
+            Err(error) if left == 0 => return Err(error),
+            Err(_) => {
+                left -= 1;
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
+}
+
+/// Waits for an element that is shown.
+pub async fn find(browser: &WebDriver, css: &str) -> WebDriverResult<WebElement> {
+    browser
+        .query(By::Css(css))
+        .wait(PATIENCE, Duration::from_millis(50))
+        .and_displayed()
+        .first()
+        .await
+}
+
+/// Waits until the address begins like this.
+pub async fn at(browser: &WebDriver, prefix: &str) -> WebDriverResult<()> {
+    let mut left = PATIENCE.as_millis() / 50;
+    while !browser.current_url().await?.as_str().starts_with(prefix) {
+        left -= 1;
+        assert!(left > 0, "expected {prefix}, am at {}", browser.current_url().await?);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
+}
+
+pub async fn sign_in(browser: &WebDriver, email: &str, password: &str) -> WebDriverResult<()> {
+    let field = find(browser, "#email").await?;
+    field.clear().await?;
+    field.send_keys(email).await?;
+    find(browser, "#password").await?.send_keys(password).await?;
+    find(browser, "main button[type=submit]").await?.click().await
+}
+
+pub async fn screenshot(browser: &WebDriver, name: &str) -> WebDriverResult<()> {
+    if let Some(folder) = std::env::var_os("SCREENSHOTS") {
+        browser.screenshot(&PathBuf::from(folder).join(format!("{name}.png"))).await?;
+    }
+    Ok(())
+}
+
+/// Runs a function body in the page; what it returns, awaited.
+pub async fn run(browser: &WebDriver, body: &str) -> WebDriverResult<Value> {
+    let script = format!(
+        "const done = arguments[arguments.length - 1];
+         (async () => {{ {body} }})().then((value) => done({{ value }}), (error) => done({{ error: String(error) }}))"
+    );
+    let outcome = browser.execute_async(script, vec![]).await?;
+    let outcome = outcome.json();
+    assert!(outcome.get("error").is_none(), "{}", outcome["error"]);
+    Ok(outcome.get("value").cloned().unwrap_or_default())
+}
+
+impl Driver {
+    /// Cuts the network of the tab that is looked at, or mends it.
+    pub async fn cut(&self, browser: &WebDriver, offline: bool) -> WebDriverResult<()> {
+        let session = browser.handle().session_id().to_string();
+        let url = format!("http://127.0.0.1:{}/session/{session}/goog/cdp/execute", self.port);
+        let params = json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+        let commands = [("Network.enable", json!({})), ("Network.emulateNetworkConditions", params)];
+        for (name, params) in commands {
+            let command = json!({ "cmd": name, "params": params });
+            let answer = reqwest::Client::new().post(&url).json(&command).send().await.unwrap();
+            assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+        }
+        Ok(())
+    }
+}
