@@ -136,7 +136,8 @@ impl Driver {
         let session = browser.handle().session_id().to_string();
         let url = format!("http://127.0.0.1:{}/session/{session}/goog/cdp/execute", self.port);
         let params = json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
-        let commands = [("Network.enable", json!({})), ("Network.emulateNetworkConditions", params)];
+        let commands =
+            [("Network.enable", json!({})), ("Network.emulateNetworkConditions", params)];
         for (name, params) in commands {
             let command = json!({ "cmd": name, "params": params });
             let answer = reqwest::Client::new().post(&url).json(&command).send().await.unwrap();

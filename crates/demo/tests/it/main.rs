@@ -3,6 +3,8 @@
 mod bff;
 mod browser;
 mod chromium;
+mod nginx;
+mod patterns;
 mod proxy;
 mod shapes;
 mod spa;

@@ -1,0 +1,152 @@
+//! The three patterns side by side, as a person sees them.
+
+use std::time::Duration;
+
+use demo::PEOPLE;
+use service::run::Failure;
+use thirtyfour::prelude::*;
+
+use crate::chromium::{at, browser, driver, find, run, screenshot, sign_in};
+use crate::support::{World, world};
+
+/// Waits until an element's text has this part.
+async fn shows(browser: &WebDriver, css: &str, part: &str) -> WebDriverResult<String> {
+    for _ in 0..200 {
+        if let Ok(element) = browser.find(By::Css(css)).await
+            && let Ok(text) = element.text().await
+            && text.contains(part)
+        {
+            return Ok(text);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("`{part}` does not appear in {css} at {}", browser.current_url().await?);
+}
+
+async fn write(browser: &WebDriver, text: &str) -> WebDriverResult<()> {
+    find(browser, "#text").await?.send_keys(text).await?;
+    find(browser, "#new button").await?.click().await
+}
+
+async fn each_pattern(browser: &WebDriver, world: &World) -> WebDriverResult<()> {
+    let authority = world.options.url(0);
+    browser.goto(&authority).await?;
+    sign_in(browser, PEOPLE[0].email, PEOPLE[0].password).await?;
+    at(browser, &format!("{authority}/apps")).await?;
+    screenshot(browser, "launcher").await?;
+    for (app, name, token) in [
+        ("bff", "backend for frontend", "it never comes here"),
+        ("tmb", "token-mediating backend", "for        notes"),
+        ("spa", "refresh cookie", "for        notes"),
+    ] {
+        // The launcher's way: no page between.
+        browser.goto(format!("{authority}/open/{app}")).await?;
+        let home = shows(browser, "#pattern", name).await.map(|_| browser.current_url())?.await?;
+        assert_eq!(shows(browser, "#name", "Ann").await?, "Ann");
+        let first = browser.window().await?;
+        let second = browser.new_tab().await?;
+        browser.switch_to_window(second.clone()).await?;
+        browser.goto(home.as_str()).await?;
+        shows(browser, "#name", "Ann").await?;
+
+        // What is written in one tab appears in the other.
+        write(browser, &format!("written by way of {app}")).await?;
+        shows(browser, "#notes li .text", app).await?;
+        browser.switch_to_window(first.clone()).await?;
+        shows(browser, "#notes li .text", app).await?;
+        screenshot(browser, &format!("notes-{app}")).await?;
+
+        // Longer than a token lives: nobody notices.
+        tokio::time::sleep(world.options.at_ttl + Duration::from_secs(1)).await;
+        write(browser, "later").await?;
+        shows(browser, "#notes", "later").await?;
+
+        // Where the tokens are, and what a script can see of them.
+        find(browser, "#pattern").await?.click().await?;
+        shows(browser, "#token", token).await?;
+        shows(browser, "#person", "ann@example.com").await?;
+        let seen = find(browser, "#cookies").await?.text().await?;
+        assert_eq!(seen, "nothing: document.cookie is empty");
+        assert_eq!(find(browser, "#storage").await?.text().await?, "nothing");
+        screenshot(browser, &format!("where-{app}")).await?;
+
+        // Signed out in one tab, and so in the other; what the back button brings up is signed out too.
+        browser.goto(home.as_str()).await?;
+        find(browser, "#notes li").await?;
+        find(browser, "#sign-out").await?.click().await?;
+        shows(browser, "#why", "You are signed out of Notes.").await?;
+        browser.switch_to_window(second).await?;
+        shows(browser, "#why", "You are signed out of Notes.").await?;
+        assert!(browser.find(By::Css("#notes li")).await.is_err(), "and nothing is left");
+        browser.close_window().await?;
+        browser.switch_to_window(first).await?;
+        browser.back().await?;
+        browser.forward().await?;
+        shows(browser, "#why", "Sign").await?;
+        // Signed in at the authority still: one click, no password.
+        find(browser, "#sign-in").await?.click().await?;
+        shows(browser, "#name", "Ann").await?;
+    }
+    Ok(())
+}
+
+async fn signing_out_everywhere(browser: &WebDriver, world: &World) -> WebDriverResult<()> {
+    let authority = world.options.url(0);
+    let apps = [2, 3, 4].map(|place| world.options.url(place));
+    for home in &apps {
+        browser.goto(format!("{home}/")).await?;
+        shows(browser, "#name", "Ann").await?;
+        find(browser, "#sign-out-all").await?.click().await?;
+        // By way of the authority, and back.
+        at(browser, &format!("{home}/")).await?;
+        shows(browser, "#why", "Sign in").await?;
+        browser.goto(format!("{authority}/apps")).await?;
+        at(browser, &format!("{authority}/login")).await?;
+        // The others are signed out with it.
+        for other in &apps {
+            browser.goto(format!("{other}/")).await?;
+            tokio::time::sleep(world.options.at_ttl).await;
+            browser.refresh().await?;
+            find(browser, "#sign-in").await?;
+        }
+        for other in &apps {
+            browser.goto(format!("{other}/auth/login")).await?;
+            if browser.current_url().await?.as_str().starts_with(&authority) {
+                sign_in(browser, PEOPLE[0].email, PEOPLE[0].password).await?;
+            }
+            shows(browser, "#name", "Ann").await?;
+        }
+    }
+    // Narrow, and without JavaScript's help: the page says so.
+    browser.set_window_rect(0, 0, 500, 800).await?;
+    for home in &apps {
+        for path in ["/", "/where"] {
+            browser.goto(format!("{home}{path}")).await?;
+            shows(browser, "body", if path == "/" { "Ann" } else { "ann@example.com" }).await?;
+            let fits =
+                run(browser, "return document.documentElement.scrollWidth <= window.innerWidth");
+            assert_eq!(fits.await?, true, "{home}{path}");
+        }
+        screenshot(browser, &format!("where-narrow-{}", home.rsplit(':').next().unwrap())).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_three_patterns_side_by_side() -> Result<(), Failure> {
+    let Some(driver) = driver() else { return Ok(()) };
+    let world = world(Duration::from_secs(3)).await;
+    let profile = tempfile::tempdir()?;
+    let browser = browser(&driver, profile.path().to_owned(), &world.options.url(0)).await?;
+    browser.set_script_timeout(Duration::from_secs(30)).await?;
+    let mut outcome = each_pattern(&browser, &world).await;
+    if outcome.is_ok() {
+        outcome = signing_out_everywhere(&browser, &world).await;
+    }
+    if outcome.is_err() {
+        eprintln!("at {}", browser.current_url().await?);
+        screenshot(&browser, "patterns-failed").await?;
+    }
+    browser.quit().await?;
+    Ok(outcome?)
+}
