@@ -1,34 +1,19 @@
 // openid-client's own way through the code flow with PKCE: sign in, userinfo, refresh, introspect, revoke.
 import assert from "node:assert";
 import * as client from "openid-client";
+import { Person } from "./person.mjs";
 
 const { ISSUER, CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, EMAIL, PASSWORD } = process.env;
 const config = await client.discovery(new URL(ISSUER), CLIENT_ID, CLIENT_SECRET, undefined, {
   execute: [client.allowInsecureRequests],
 });
 
-// The person: follows redirects to the sign-in page, fills it in, and ends at the app's callback.
+// The person signs in, and ends at the app's callback.
 async function signIn(url) {
-  const cookies = new Map();
-  const go = async (to, options = {}) => {
-    const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join("; ");
-    const answer = await fetch(new URL(to, ISSUER), { redirect: "manual", ...options, headers: { cookie } });
-    for (const header of answer.headers.getSetCookie()) {
-      const [, name, value] = /^([^=]+)=([^;]*)/.exec(header);
-      cookies.set(name, value);
-    }
-    return answer;
-  };
-  let answer = await go(url);
-  while (answer.status === 303) answer = await go(answer.headers.get("location"));
-  const page = await answer.text();
-  const body = new URLSearchParams({ email: EMAIL, password: PASSWORD });
-  for (const [, name, value] of page.matchAll(/name="(csrf|return_to)" value="([^"]*)"/g)) {
-    body.set(name, value.replaceAll("&#38;", "&").replaceAll("&amp;", "&"));
-  }
-  answer = await go("/login", { method: "POST", body });
-  while (!answer.headers.get("location").startsWith(REDIRECT_URI)) answer = await go(answer.headers.get("location"));
-  return new URL(answer.headers.get("location"));
+  const isDone = (at) => at.href.startsWith(REDIRECT_URI);
+  const person = new Person();
+  const page = await person.follow(url);
+  return (await person.submit(page, { email: EMAIL, password: PASSWORD }, isDone)).at;
 }
 
 const pkceCodeVerifier = client.randomPKCECodeVerifier();
