@@ -6,9 +6,17 @@ default:
 demo *args:
     cargo run --bin demo -- {{args}}
 
-# Every test: SQLite, PostgreSQL, browser
+# Every test: SQLite, PostgreSQL, Redis, nginx, browser
 test *args:
     cargo test --workspace {{args}}
+
+# The browser client: types, and Node's own test runner
+test-js:
+    cd clients/js && npm install --silent --no-audit --no-fund --no-package-lock && npm test
+
+# Ten tabs of each app for two minutes, with the network cut twice
+prove-tabs seconds="120":
+    TABS_SECONDS={{seconds}} cargo test -p demo --test it -- tabs:: --nocapture
 
 # Formatting, lints, licences and sources of dependencies
 check:
@@ -16,7 +24,7 @@ check:
     cargo clippy --workspace --all-targets -- -D warnings
     cargo deny --log-level error check bans licenses sources
 
-# Other vendors' clients against the authority (authlib, openid-client)
+# Others' software with ours: authlib, openid-client, oidc-provider, Vite
 interop:
     interop/run
 

@@ -1,5 +1,5 @@
-//! `/api/*`: to configured upstreams, with the application token attached. Bodies stream both ways, and WebSockets
-//! are passed through.
+//! `/api/*`: to configured upstreams, with the application token attached. Bodies stream both ways, and a `WebSocket`
+//! is passed through.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ pub(crate) async fn forward(
     let body = if bodiless { None } else { Some(stream_of(payload)) };
     let answer = match send(&bff, &request, &target, &token, body).await {
         Ok(answer) => answer,
-        Err(response) => return response,
+        Err(failed) => return failed.into(),
     };
     if answer.status() != reqwest::StatusCode::UNAUTHORIZED {
         return relay(answer);
@@ -81,7 +81,7 @@ pub(crate) async fn forward(
         Err(refused) => no_token(&site, &SESSION, &refused),
         Ok(token) if bodiless => match send(&bff, &request, &target, &token, None).await {
             Ok(answer) => relay(answer),
-            Err(response) => response,
+            Err(failed) => failed.into(),
         },
         // The body is gone; the next try will have the fresh token.
         Ok(_) => unavailable(&"the upstream refused the token, and the body cannot be sent again"),
@@ -128,15 +128,36 @@ fn stream_of(mut payload: web::Payload) -> reqwest::Body {
     reqwest::Body::wrap_stream(stream)
 }
 
+/// Why an upstream gave no answer.
+enum Failed {
+    /// Its method has no name that could be sent on.
+    Method,
+    /// Nobody is there.
+    Unreachable,
+    /// It took too long.
+    Late,
+}
+
+impl From<Failed> for HttpResponse {
+    fn from(failed: Failed) -> Self {
+        let (status, detail) = match failed {
+            Failed::Method => (StatusCode::NOT_IMPLEMENTED, "unknown method"),
+            Failed::Unreachable => (StatusCode::BAD_GATEWAY, "the API cannot be reached right now"),
+            Failed::Late => (StatusCode::GATEWAY_TIMEOUT, "the API did not answer in time"),
+        };
+        problem(status, detail)
+    }
+}
+
 /// The request as it goes to the upstream, without a body.
 fn request_to(
     bff: &Bff,
     request: &HttpRequest,
     target: &Target<'_>,
     token: &AccessToken,
-) -> Result<reqwest::RequestBuilder, HttpResponse> {
-    let method = reqwest::Method::from_bytes(request.method().as_str().as_bytes());
-    let method = method.map_err(|_| problem(StatusCode::NOT_IMPLEMENTED, "unknown method"))?;
+) -> Result<reqwest::RequestBuilder, Failed> {
+    let method = request.method().as_str().as_bytes();
+    let method = reqwest::Method::from_bytes(method).map_err(|_| Failed::Method)?;
     let mut upstream = bff.upstream.request(method, target.url.clone());
     for (name, value) in request.headers() {
         if is_forwarded(name, request.headers()) {
@@ -154,7 +175,7 @@ async fn send(
     target: &Target<'_>,
     token: &AccessToken,
     body: Option<reqwest::Body>,
-) -> Result<reqwest::Response, HttpResponse> {
+) -> Result<reqwest::Response, Failed> {
     let mut upstream = request_to(bff, request, target, token)?;
     if let Some(body) = body {
         upstream = upstream.body(body);
@@ -165,14 +186,14 @@ async fn send(
 async fn answer_of(
     upstream: reqwest::RequestBuilder,
     patience: Duration,
-) -> Result<reqwest::Response, HttpResponse> {
+) -> Result<reqwest::Response, Failed> {
     match tokio::time::timeout(patience, upstream.send()).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => {
             warn!(error = %error.without_url(), "an upstream could not be reached");
-            Err(problem(StatusCode::BAD_GATEWAY, "the API cannot be reached right now"))
+            Err(Failed::Unreachable)
         }
-        Err(_) => Err(problem(StatusCode::GATEWAY_TIMEOUT, "the API did not answer in time")),
+        Err(_) => Err(Failed::Late),
     }
 }
 
@@ -186,12 +207,12 @@ async fn upgrade(
 ) -> HttpResponse {
     let upstream = match request_to(bff, request, target, token) {
         Ok(upstream) => upstream.header("connection", "upgrade").header("upgrade", "websocket"),
-        Err(response) => return response,
+        Err(failed) => return failed.into(),
     };
     let answer = match answer_of(upstream, target.route.timeout).await {
         Ok(answer) if answer.status() == reqwest::StatusCode::SWITCHING_PROTOCOLS => answer,
         Ok(answer) => return relay(answer),
-        Err(response) => return response,
+        Err(failed) => return failed.into(),
     };
     let mut response = HttpResponse::SwitchingProtocols();
     response.upgrade("websocket");

@@ -100,6 +100,11 @@ impl Routes {
         Ok(Self(routes))
     }
 
+    /// Where a GET of this path goes, if it goes anywhere: at or below its route's upstream.
+    pub fn url_for(&self, path: &str, query: Option<&str>) -> Option<Url> {
+        self.find(&Method::GET, path, query).ok().map(|target| target.url)
+    }
+
     pub(crate) fn find(
         &self,
         method: &Method,

@@ -110,18 +110,27 @@ async fn me(site: web::Data<Site>, seals: web::Data<Seals>, request: HttpRequest
     HttpResponse::Ok().json(answer)
 }
 
-/// The session of a request that has to come from our own script.
+/// It is not our own script that asks.
+struct Forbidden;
+
+impl From<Forbidden> for HttpResponse {
+    fn from(_: Forbidden) -> Self {
+        problem(StatusCode::FORBIDDEN, "the header `X-CSRF-Token` is not that of /auth/me")
+    }
+}
+
+/// The session of a request that has to come from our own script; `None` if there is no session.
 fn our_own(
     site: &Site,
     seals: &Seals,
     request: &HttpRequest,
-) -> Result<Option<Session>, HttpResponse> {
+) -> Result<Option<Session>, Forbidden> {
     let Some(session) = session_of(site, seals, request) else { return Ok(None) };
     let token = request.headers().get("x-csrf-token").map(HeaderValue::as_bytes);
     if token.is_some_and(|token| seals.is_csrf_token(&session, token)) {
         Ok(Some(session))
     } else {
-        Err(problem(StatusCode::FORBIDDEN, "the header `X-CSRF-Token` is not that of /auth/me"))
+        Err(Forbidden)
     }
 }
 
@@ -134,7 +143,7 @@ async fn refresh(
     let mut session = match our_own(&site, &seals, &request) {
         Ok(Some(session)) => session,
         Ok(None) => return not_signed_in(),
-        Err(forbidden) => return forbidden,
+        Err(forbidden) => return forbidden.into(),
     };
     let cookie = site.cookies.read(&REFRESH, &request);
     let opened = cookie.and_then(|cookie| seals.open_refresh(&cookie));
@@ -192,14 +201,14 @@ fn on_to(site: &Site, seals: &Seals, request: &HttpRequest, path: &str) -> HttpR
             .insert_header((header::LOCATION, path))
             .insert_header((header::CACHE_CONTROL, "no-store"))
             .finish(),
-        Err(forbidden) => forbidden,
+        Err(forbidden) => forbidden.into(),
     }
 }
 
 async fn end(site: web::Data<Site>, seals: web::Data<Seals>, request: HttpRequest) -> HttpResponse {
     match sign_out(&site, &seals, &request).await {
         Ok(_) => without_cookies(&site, HttpResponse::Ok().json(json!({ "signed_out": true }))),
-        Err(forbidden) => forbidden,
+        Err(forbidden) => forbidden.into(),
     }
 }
 
@@ -215,7 +224,7 @@ async fn end_all(
             let answer = json!({ "signed_out": true, "logout_url": logout_url });
             without_cookies(&site, HttpResponse::Ok().json(answer))
         }
-        Err(forbidden) => forbidden,
+        Err(forbidden) => forbidden.into(),
     }
 }
 
@@ -224,7 +233,7 @@ async fn sign_out(
     site: &web::Data<Site>,
     seals: &Seals,
     request: &HttpRequest,
-) -> Result<Option<String>, HttpResponse> {
+) -> Result<Option<String>, Forbidden> {
     our_own(site, seals, request)?;
     let cookie = site.cookies.read(&REFRESH, request);
     let Some(held) = cookie.and_then(|cookie| seals.open_refresh(&cookie)) else {

@@ -83,6 +83,26 @@ struct KeptToken {
     expires_at: i64,
 }
 
+impl Kept {
+    fn find(&self, wanted: &Wanted) -> Option<&KeptToken> {
+        self.tokens.iter().find(|token| token.wanted == *wanted)
+    }
+
+    /// The newest token, whether it is still good or not.
+    fn newest(&self, wanted: &Wanted) -> Option<AccessToken> {
+        self.find(wanted).map(KeptToken::as_access_token)
+    }
+}
+
+impl KeptToken {
+    fn as_access_token(&self) -> AccessToken {
+        AccessToken {
+            token: self.access_token.clone().into(),
+            expires_at: Timestamp::from_millis(self.expires_at),
+        }
+    }
+}
+
 /// Who is signed in.
 #[derive(Debug, Clone)]
 pub struct Person {
@@ -382,7 +402,7 @@ impl RelyingParty {
         wanted: &Wanted,
         refused: Option<&str>,
     ) -> Option<AccessToken> {
-        let token = kept.tokens.iter().find(|token| token.wanted == *wanted)?;
+        let token = kept.find(wanted)?;
         if refused == Some(token.access_token.as_str()) {
             return None;
         }
@@ -391,8 +411,7 @@ impl RelyingParty {
         let ahead = (expires_at.since(issued_at) / 5).min(REFRESH_AHEAD);
         let is_fresh = self.now() + ahead < expires_at;
         let is_usable = stored.claimed && self.now() + MARGIN < expires_at;
-        (is_fresh || is_usable)
-            .then(|| AccessToken { token: token.access_token.clone().into(), expires_at })
+        (is_fresh || is_usable).then(|| token.as_access_token())
     }
 
     fn waiting_for(&self, id: &IdHash) -> Arc<Waiting> {
@@ -482,7 +501,7 @@ impl RelyingParty {
                 // If somebody else has refreshed meanwhile, it was this token that was old, and not the session.
                 match self.open(id).await? {
                     Some((_, now)) if now.refresh_token != kept.refresh_token => {
-                        self.newest(&now, wanted).ok_or_else(|| {
+                        now.newest(wanted).ok_or_else(|| {
                             TokenError::Unavailable("another refresh is under way".to_owned())
                         })
                     }
@@ -498,7 +517,7 @@ impl RelyingParty {
                 if let Err(error) = self.store.update(id, &freed).await {
                     warn!(%error, "a claim could not be given up; it will be taken over");
                 }
-                match self.newest(&kept, wanted) {
+                match kept.newest(wanted) {
                     Some(token) if self.now() + MARGIN < token.expires_at => {
                         warn!(%error, "the token could not be refreshed; the one at hand is still good");
                         Ok(token)
@@ -507,12 +526,6 @@ impl RelyingParty {
                 }
             }
         }
-    }
-
-    fn newest(&self, kept: &Kept, wanted: &Wanted) -> Option<AccessToken> {
-        let token = kept.tokens.iter().find(|token| token.wanted == *wanted)?;
-        let expires_at = Timestamp::from_millis(token.expires_at);
-        Some(AccessToken { token: token.access_token.clone().into(), expires_at })
     }
 
     /// Keeps what a refresh gave: it must not be lost, whatever others wrote meanwhile.
@@ -525,10 +538,7 @@ impl RelyingParty {
         wanted: &Wanted,
     ) -> Result<AccessToken, TokenError> {
         let token = self.kept_token(&tokens, wanted);
-        let answer = AccessToken {
-            token: token.access_token.clone().into(),
-            expires_at: Timestamp::from_millis(token.expires_at),
-        };
+        let answer = token.as_access_token();
         let mut before = Some(claim);
         loop {
             let found = match before.take() {

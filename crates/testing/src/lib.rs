@@ -89,10 +89,6 @@ struct Keeper(
 );
 
 impl Keeper {
-    #[expect(
-        clippy::zombie_processes,
-        reason = "the keeper outlives this process by design, and then ends"
-    )]
     fn start(script: &str, args: &[&str]) -> Self {
         let keeper = Command::new("setsid")
             .args(["sh", "-c", script, "keeper"])

@@ -207,7 +207,7 @@ async fn ten_tabs_of_each_app_outlive_many_tokens_and_two_cuts() -> Result<(), F
     let world = world(AT_TTL).await;
     let profile = tempfile::tempdir()?;
     let browser = browser(&driver, profile.path().to_owned(), &world.options.url(0)).await?;
-    browser.set_script_timeout(Duration::from_secs(60)).await?;
+    browser.set_script_timeout(Duration::from_mins(1)).await?;
     let outcome = work_in_tabs(&driver, &browser, &world).await;
     if outcome.is_err() {
         screenshot(&browser, "tabs-failed").await?;

@@ -71,7 +71,7 @@ impl Front {
                         actix_web::guard::Any(actix_web::guard::Get()).or(actix_web::guard::Head()),
                     )
                     .default_handler(fn_service(move |request| {
-                        in_the_front_ends_hands(index.clone(), request)
+                        std::future::ready(in_the_front_ends_hands(&index, request))
                     }));
                 config.service(
                     web::scope("").wrap(Compress::default()).wrap(from_fn(cached)).service(files),
@@ -132,8 +132,8 @@ async fn cached(
 
 /// A page that the folder has no file for may be one of the front end's own router: it gets the index. A missing
 /// file is missing.
-async fn in_the_front_ends_hands(
-    index: PathBuf,
+fn in_the_front_ends_hands(
+    index: &Path,
     request: ServiceRequest,
 ) -> Result<ServiceResponse, Error> {
     let accepts = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());

@@ -1,0 +1,51 @@
+//! What the program is told, and what it says when that cannot be right.
+
+use microapp_bff::{Config, PREFIX, SETTINGS};
+use service::settings::Settings;
+
+fn read(given: &[(&'static str, &str)]) -> Result<Config, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = Settings::empty(PREFIX, SETTINGS);
+    settings.set("data_dir", folder.path().display().to_string());
+    for (name, value) in given {
+        settings.set(name, *value);
+    }
+    Config::read(&settings).map_err(|error| error.to_string())
+}
+
+#[test]
+fn it_needs_nothing() {
+    let config = read(&[]).unwrap();
+    assert_eq!(config.site.public_url.as_str(), "http://localhost:8082");
+    assert_eq!(config.site.front_url, config.site.public_url);
+}
+
+#[test]
+fn routes_come_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("routes.toml");
+    let path = file.to_str().unwrap();
+    std::fs::write(&file, "[[route]]\nprefix = '/api/a'\nupstream = 'http://a'\n").unwrap();
+    assert!(format!("{:?}", read(&[("routes", path)]).unwrap().routes).contains("/api/a"));
+    std::fs::write(&file, "[[route]]\nprefix = '/api/a'\nupstrem = 'http://a'\n").unwrap();
+    let error = read(&[("routes", path)]).unwrap_err();
+    assert!(error.contains("BFF_ROUTES") && error.contains("upstrem"), "{error}");
+    let error = read(&[("routes", "/nowhere.toml")]).unwrap_err();
+    assert!(error.contains("/nowhere.toml"), "{error}");
+}
+
+#[test]
+fn what_cannot_be_safe_or_right_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for (given, part) in [
+        (("public_url", "http://shop.example"), "--insecure-http"),
+        (("cookie_domain", "example"), "COOKIE_DOMAIN"),
+        (("cors_origins", "https://*.shop.example/x"), "CORS_ORIGINS"),
+        (("static_dir", folder.path().to_str().unwrap()), "index.html"),
+        (("verify_secret_file", "/nowhere"), "/nowhere"),
+    ] {
+        let error = read(&[given]).unwrap_err();
+        assert!(error.contains(part), "{given:?}: {error}");
+    }
+    read(&[("public_url", "http://shop.example"), ("insecure_http", "true")]).unwrap();
+}
