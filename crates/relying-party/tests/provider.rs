@@ -297,7 +297,7 @@ async fn a_claim_whose_holder_died_is_taken_over() {
     let id = world.sign_in(|_| ()).await.unwrap().session_id;
     let hangs = Mock::given(method("POST"))
         .and(body_string_contains("grant_type=refresh_token"))
-        .respond_with(next_tokens(9).set_delay(Duration::from_secs(60)))
+        .respond_with(next_tokens(9).set_delay(Duration::from_mins(1)))
         .mount_as_scoped(&world.server)
         .await;
     world.clock.advance(Duration::from_secs(301));

@@ -164,7 +164,7 @@ mod tests {
         for remover in removing {
             removed.extend(remover.await.unwrap());
         }
-        assert_eq!(removed, [third.clone()]);
+        assert_eq!(removed, std::slice::from_ref(&third));
         assert_eq!(store.read(&id, now).await.unwrap(), None);
         let fourth = Stored { version: 4, ..third };
         assert!(!store.update(&id, &fourth).await.unwrap(), "a write does not bring it back");
