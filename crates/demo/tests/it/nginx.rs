@@ -6,13 +6,9 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use aa_server::domain::client::{AppKind, Registration};
-use aa_server::ops::{Caller, apps};
 use reqwest::Method;
-use service::run::Stop;
-use service::settings::Settings;
 
-use crate::support::{Browser, world};
+use crate::support::{Browser, Shop, world};
 
 const SECRET: &str = "between nginx and the backend";
 
@@ -76,24 +72,9 @@ async fn nginx_lets_signed_in_people_through() {
     let world = world(Duration::from_hours(1)).await;
     let ports = testing::free_ports(2);
     let url = format!("http://localhost:{ports}");
-    let mut registration = Registration::named("shop", "Shop", AppKind::Confidential);
-    registration.redirect_uris = vec![format!("{url}/auth/callback")];
-    let secret =
-        apps::add(&world.demo.authority(), &registration, &Caller::operator()).await.unwrap();
-    let mut settings = Settings::empty(microapp_bff::PREFIX, microapp_bff::SETTINGS);
-    settings.set("listen", format!("127.0.0.1:{}", ports + 1));
-    settings.set("public_url", &url);
-    settings.set("issuer", world.authority());
-    settings.set("client_id", "shop");
-    settings.set("scopes", "openid email offline_access");
-    settings.set("session_store", "memory:");
-    settings.set("data_dir", world.options.data_dir.display().to_string());
-    settings.set("verify_secret", SECRET);
-    let mut config = microapp_bff::Config::read(&settings).unwrap();
-    config.site.client_secret = secret;
-    let (_handle, stop) = Stop::pair();
-    let bff = microapp_bff::build(config, stop).await.unwrap();
-    tokio::spawn(bff.run_until_stopped());
+    let mut shop = Shop::new(&world, &url);
+    shop.settings.set("verify_secret", SECRET);
+    let _handle = shop.start(&[ports + 1]).await;
     let folder = tempfile::tempdir().unwrap();
     let _nginx = nginx(&program, folder.path(), [ports, ports + 1, app_behind()]);
     for _ in 0..100 {

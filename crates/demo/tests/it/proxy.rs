@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use aa_server::domain::client::{AppKind, Registration};
-use aa_server::ops::{Caller, apps};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,12 +13,11 @@ use futures_util::{StreamExt as _, stream};
 use microapp_bff::Routes;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use service::run::{Stop, StopHandle};
-use service::settings::Settings;
+use service::run::StopHandle;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::support::{Browser, World, world};
+use crate::support::{Browser, Shop, World, world};
 
 /// An API, and what it has seen.
 #[derive(Clone, Default)]
@@ -144,35 +141,20 @@ impl Proxy {
         let upstream = api.start();
         let port = testing::free_ports(1);
         let url = format!("http://localhost:{port}");
-        let mut registration = Registration::named("shop", "Shop", AppKind::Confidential);
-        registration.redirect_uris = vec![format!("{url}/auth/callback")];
-        registration.audiences = vec!["notes".to_owned(), "orders".to_owned()];
-        registration.scopes = ["openid", "email", "offline_access", "orders:read", "orders:write"]
-            .map(str::to_owned)
-            .to_vec();
-        let authority = world.demo.authority();
-        let secret = apps::add(&authority, &registration, &Caller::operator()).await.unwrap();
-        let mut settings = Settings::empty(microapp_bff::PREFIX, microapp_bff::SETTINGS);
-        settings.set("listen", format!("127.0.0.1:{port}"));
-        settings.set("public_url", &url);
-        settings.set("issuer", world.authority());
-        settings.set("client_id", "shop");
-        settings.set("scopes", registration.scopes.join(" "));
-        settings.set("session_store", "memory:");
-        settings.set("data_dir", world.options.data_dir.display().to_string());
-        settings.set("verify_secret", "between the proxy and us");
-        let mut config = microapp_bff::Config::read(&settings).unwrap();
-        config.site.client_secret = secret;
-        config.routes = Routes::parse(&format!(
+        let mut shop = Shop::new(&world, &url);
+        shop.registration.audiences = vec!["notes".to_owned(), "orders".to_owned()];
+        let scopes = ["openid", "email", "offline_access", "orders:read", "orders:write"];
+        shop.registration.scopes = scopes.map(str::to_owned).to_vec();
+        shop.settings.set("scopes", scopes.join(" "));
+        shop.settings.set("verify_secret", "between the proxy and us");
+        let routes = Routes::parse(&format!(
             "[[route]]\nprefix = '/api/shop'\nupstream = 'http://127.0.0.1:{upstream}/v1'\n
              [[route]]\nprefix = '/api/orders'\nupstream = 'http://127.0.0.1:{upstream}/v1'\naudience = 'orders'
              scopes = ['orders:read']\nmethods = ['GET']\ntimeout = '300ms'\n
              [[route]]\nprefix = '/api/gone'\nupstream = 'http://127.0.0.1:1'"
-        ))
-        .unwrap();
-        let (handle, stop) = Stop::pair();
-        let application = microapp_bff::build(config, stop).await.unwrap();
-        tokio::spawn(application.run_until_stopped());
+        ));
+        shop.routes = Some(routes.unwrap());
+        let handle = shop.start(&[port]).await;
         let browser = world.ann_at(&url).await;
         Self { world, api, url, browser, _stop: handle }
     }

@@ -3,13 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use aa_server::domain::client::{AppKind, Registration};
-use aa_server::ops::{Caller, apps};
 use reqwest::{Method, StatusCode};
-use service::run::{Stop, StopHandle};
-use service::settings::Settings;
+use service::run::StopHandle;
 
-use crate::support::{Browser, World, world};
+use crate::support::{Browser, Shop, World, world};
 
 /// A BFF of its own, with these settings besides.
 struct Shape {
@@ -24,26 +21,11 @@ async fn shape(public_url: Option<&str>, given: &[(&'static str, &str)]) -> Shap
     let world = world(Duration::from_hours(1)).await;
     let port = testing::free_ports(1);
     let url = public_url.map_or_else(|| format!("http://localhost:{port}"), str::to_owned);
-    let mut registration = Registration::named("shop", "Shop", AppKind::Confidential);
-    registration.redirect_uris = vec![format!("{url}/auth/callback")];
-    let secret =
-        apps::add(&world.demo.authority(), &registration, &Caller::operator()).await.unwrap();
-    let (handle, stop) = Stop::pair();
-    let mut settings = Settings::empty(microapp_bff::PREFIX, microapp_bff::SETTINGS);
-    settings.set("listen", format!("127.0.0.1:{port}"));
-    settings.set("public_url", &url);
-    settings.set("issuer", world.authority());
-    settings.set("client_id", "shop");
-    settings.set("scopes", "openid profile email offline_access");
-    settings.set("session_store", "memory:");
-    settings.set("data_dir", world.options.data_dir.display().to_string());
+    let mut shop = Shop::new(&world, &url);
     for (name, value) in given {
-        settings.set(name, *value);
+        shop.settings.set(name, *value);
     }
-    let mut config = microapp_bff::Config::read(&settings).unwrap();
-    config.site.client_secret = secret;
-    let application = microapp_bff::build(config, stop).await.unwrap();
-    tokio::spawn(application.run_until_stopped());
+    let handle = shop.start(&[port]).await;
     Shape { world, url, port, _stop: handle }
 }
 
@@ -194,31 +176,14 @@ async fn cookies_are_of_one_host_unless_a_domain_is_set_on_purpose() {
 async fn replicas_behind_a_load_balancer_need_no_stickiness() {
     // Two replicas with one store and one secret: signing in begins at one, ends at the other, and goes on at both.
     let world = world(Duration::from_secs(6)).await;
-    let folder = world.options.data_dir.clone();
-    let store = format!("sqlite://{}", folder.join("shared.db").display());
+    let store = format!("sqlite://{}", world.options.data_dir.join("shared.db").display());
     let ports = testing::free_ports(2);
     let public_url = format!("http://localhost:{ports}");
-    let mut registration = Registration::named("shop", "Shop", AppKind::Confidential);
-    registration.redirect_uris = vec![format!("{public_url}/auth/callback")];
-    registration.lifetimes.at_ttl = Some(Duration::from_secs(6));
-    let authority = world.demo.authority();
-    let secret = apps::add(&authority, &registration, &Caller::operator()).await.unwrap();
-    let (_handle, stop) = Stop::pair();
-    for port in [ports, ports + 1] {
-        let mut settings = Settings::empty(microapp_bff::PREFIX, microapp_bff::SETTINGS);
-        settings.set("listen", format!("127.0.0.1:{port}"));
-        settings.set("public_url", &public_url);
-        settings.set("issuer", world.authority());
-        settings.set("client_id", "shop");
-        settings.set("scopes", "openid profile email offline_access");
-        settings.set("session_store", &store);
-        settings.set("data_dir", folder.display().to_string());
-        settings.set("verify_secret", "the proxy's");
-        let mut config = microapp_bff::Config::read(&settings).unwrap();
-        config.site.client_secret.clone_from(&secret);
-        let application = microapp_bff::build(config, stop.clone()).await.unwrap();
-        tokio::spawn(application.run_until_stopped());
-    }
+    let mut shop = Shop::new(&world, &public_url);
+    shop.registration.lifetimes.at_ttl = Some(Duration::from_secs(6));
+    shop.settings.set("session_store", store);
+    shop.settings.set("verify_secret", "the proxy's");
+    let _handle = shop.start(&[ports, ports + 1]).await;
     let browser = Browser::new();
     browser.sign_in(&world.authority(), &demo::PEOPLE[0]).await;
     let mut url = format!("{public_url}/auth/login");

@@ -4,9 +4,13 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use aa_server::domain::client::{AppKind, Registration};
+use aa_server::ops::{Caller, apps};
 use demo::{Demo, Options, PEOPLE, Person};
+use microapp_bff::Routes;
 use reqwest::{Method, RequestBuilder, Response};
 use service::run::{Stop, StopHandle, install_crypto};
+use service::settings::Settings;
 use uuid::Uuid;
 
 /// The demo, and what keeps it alive.
@@ -87,6 +91,48 @@ impl World {
             }
         }
         found
+    }
+}
+
+/// A BFF of a test's own in front of whatever it wants, registered as `shop`.
+pub struct Shop<'w> {
+    world: &'w World,
+    pub registration: Registration,
+    pub settings: Settings,
+    pub routes: Option<Routes>,
+}
+
+impl<'w> Shop<'w> {
+    /// Found by browsers under this URL. Its sessions are in memory.
+    pub fn new(world: &'w World, public_url: &str) -> Self {
+        let mut registration = Registration::named("shop", "Shop", AppKind::Confidential);
+        registration.redirect_uris = vec![format!("{public_url}/auth/callback")];
+        let mut settings = Settings::empty(microapp_bff::PREFIX, microapp_bff::SETTINGS);
+        settings.set("public_url", public_url);
+        settings.set("issuer", world.authority());
+        settings.set("client_id", "shop");
+        settings.set("scopes", "openid profile email offline_access");
+        settings.set("session_store", "memory:");
+        settings.set("data_dir", world.options.data_dir.display().to_string());
+        Self { world, registration, settings, routes: None }
+    }
+
+    /// Registers it, and starts a replica on each of these ports. They end with the handle.
+    pub async fn start(mut self, ports: &[u16]) -> StopHandle {
+        let authority = self.world.demo.authority();
+        let secret = apps::add(&authority, &self.registration, &Caller::operator()).await.unwrap();
+        let (handle, stop) = Stop::pair();
+        for port in ports {
+            self.settings.set("listen", format!("127.0.0.1:{port}"));
+            let mut config = microapp_bff::Config::read(&self.settings).unwrap();
+            config.site.client_secret.clone_from(&secret);
+            if let Some(routes) = &self.routes {
+                config.routes = routes.clone();
+            }
+            let application = microapp_bff::build(config, stop.clone()).await.unwrap();
+            tokio::spawn(application.run_until_stopped());
+        }
+        handle
     }
 }
 
