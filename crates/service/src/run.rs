@@ -1,7 +1,8 @@
 //! Logging, health, serving and stopping.
 
 use std::future::Future;
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::OnceLock;
@@ -22,7 +23,7 @@ use crate::settings::SettingsError;
 /// How long requests under way may take to finish after a stop was asked for.
 pub const SHUTDOWN_SECONDS: u64 = 25;
 /// How long `/readyz` says no before the socket closes, so that a proxy can look elsewhere.
-const DRAIN: Duration = Duration::from_millis(500);
+const DRAIN: Duration = Duration::from_secs(1);
 
 /// How long the head of a request may take to arrive.
 const HEAD_PATIENCE: Duration = Duration::from_secs(10);
@@ -205,6 +206,30 @@ pub fn server(
         .client_request_timeout(HEAD_PATIENCE)
         .listen(listener)?;
     Ok(server.run())
+}
+
+/// Asks the program that listens here whether it is ready: for a container's health check, which has no other tool.
+///
+/// # Errors
+/// What it answered, or that nobody did.
+pub fn ask_readiness(mut listen: SocketAddr) -> Result<(), String> {
+    const PATIENCE: Duration = Duration::from_secs(3);
+    if listen.ip().is_unspecified() {
+        listen.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    let ask = || {
+        let mut stream = TcpStream::connect_timeout(&listen, PATIENCE)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        write!(stream, "GET /readyz HTTP/1.1\r\nHost: {listen}\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.take(64 * 1024).read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    let answer: String = ask().map_err(|error: std::io::Error| format!("{listen}: {error}"))?;
+    if answer.starts_with("HTTP/1.1 200 ") {
+        return Ok(());
+    }
+    Err(format!("{listen} is not ready: {}", answer.lines().last().unwrap_or_default()))
 }
 
 /// Runs a server until `stop`: readiness turns first, then the socket closes, then requests finish.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Arg, ArgMatches};
+use clap::{Arg, ArgAction, ArgMatches};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
@@ -122,14 +122,31 @@ pub struct Program {
 }
 
 impl Program {
-    /// Reads the process's arguments and environment, and the file. `--help` and mistakes in flags end the process.
+    /// Reads the process's arguments and environment, and the file. `--help`, mistakes in flags and the command
+    /// `check --live` end the process.
     ///
     /// # Errors
     /// [`SettingsError`].
     pub fn read_settings(&self) -> Result<Settings, SettingsError> {
+        let live = Arg::new("live").long("live").required(true).action(ArgAction::SetTrue);
+        let check = clap::Command::new("check")
+            .about("Say whether the running program is ready")
+            .arg(live.help("Ask the one that listens where LISTEN says"));
         let command = clap::Command::new(self.name).version(self.version).about(self.about);
-        let matches = command.args(flags(self.prefix, self.settings)).get_matches();
-        Settings::load(self.prefix, self.settings, &matches, std::env::vars_os(), self.file)
+        let command = command.subcommand(check).args(flags(self.prefix, self.settings));
+        let matches = command.get_matches();
+        let settings =
+            Settings::load(self.prefix, self.settings, &matches, std::env::vars_os(), self.file)?;
+        if matches.subcommand_name() == Some("check") {
+            match crate::run::ask_readiness(settings.get("listen")?) {
+                Ok(()) => std::process::exit(0),
+                Err(why) => {
+                    eprintln!("{why}");
+                    std::process::exit(1);
+                }
+            }
+        }
+        Ok(settings)
     }
 }
 

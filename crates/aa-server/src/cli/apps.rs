@@ -1,12 +1,12 @@
 //! `aa-server app …`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use service::run::Failure;
-use service::settings::Settings;
+use service::settings::{Settings, read_or_make_private};
 use tokens::Algorithm;
 
 use super::Output;
@@ -26,6 +26,9 @@ pub(super) enum AppCommand {
     Apply {
         /// TOML with `[[app]]` tables.
         file: PathBuf,
+        /// The secret of a new app is that in DIR/<id>/client-secret; made there if it is missing, and not printed.
+        #[arg(long, value_name = "DIR")]
+        secrets_dir: Option<PathBuf>,
     },
     /// List all apps.
     List,
@@ -139,7 +142,9 @@ pub(super) async fn run(app: &App, command: AppCommand, own: Own) -> Result<Outp
             };
             Output::new(text, with_secret(id, secret.as_ref()))
         }
-        AppCommand::Apply { file } => apply(app, &file, &operator).await?,
+        AppCommand::Apply { file, secrets_dir } => {
+            apply(app, &file, secrets_dir.as_deref(), &operator).await?
+        }
         AppCommand::List => {
             let all = app.store.apps().await?;
             let line = |found: &crate::store::App| {
@@ -216,7 +221,12 @@ fn registration(add: AddApp, (lifetimes, at_alg): Own) -> Registration {
     }
 }
 
-async fn apply(app: &App, file: &std::path::Path, operator: &Caller) -> Result<Output, Failure> {
+async fn apply(
+    app: &App,
+    file: &Path,
+    secrets_dir: Option<&Path>,
+    operator: &Caller,
+) -> Result<Output, Failure> {
     let shown = file.display();
     let text = std::fs::read_to_string(file).map_err(|error| format!("{shown}: {error}"))?;
     let file: AppsFile = toml::from_str(&text).map_err(|error| format!("{shown}: {error}"))?;
@@ -224,7 +234,11 @@ async fn apply(app: &App, file: &std::path::Path, operator: &Caller) -> Result<O
     let mut json = Vec::new();
     for registration in &file.app {
         let id = &registration.client_id;
-        let applied = apps::apply(app, registration, operator)
+        let secret = match secrets_dir.filter(|_| registration.kind != AppKind::Public) {
+            Some(folder) => Some(secret_in(app, &folder.join(id).join("client-secret"))?),
+            None => None,
+        };
+        let applied = apps::apply_with_secret(app, registration, secret.as_ref(), operator)
             .await
             .map_err(|error| format!("{shown}: {id}: {error}"))?;
         let (line, mut value, what) = match applied {
@@ -242,4 +256,15 @@ async fn apply(app: &App, file: &std::path::Path, operator: &Caller) -> Result<O
         json.push(value);
     }
     Ok(Output::new(lines.join("\n"), json.into()))
+}
+
+/// The secret in a file, which is made if it is missing.
+fn secret_in(app: &App, file: &Path) -> Result<SecretString, Failure> {
+    let text = read_or_make_private(file, || app.random.token())
+        .map_err(|error| format!("{}: {error}", file.display()))?;
+    let secret = text.expose_secret().trim();
+    if secret.len() < 32 {
+        return Err(format!("{}: a secret needs at least 32 characters", file.display()).into());
+    }
+    Ok(secret.into())
 }

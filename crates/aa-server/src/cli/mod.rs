@@ -11,7 +11,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use service::random::SystemRandom;
-use service::run::{Failure, LogFormat, Stop, start_logging, to_exit};
+use service::run::{Failure, LogFormat, Stop, ask_readiness, start_logging, to_exit};
 use service::settings::{Settings, flags};
 use service::time::Timestamp;
 
@@ -56,7 +56,11 @@ enum Command {
     /// Bring the database's schema up to date.
     Migrate,
     /// Say what is wrong with the configuration, and how to mend it.
-    Check,
+    Check {
+        /// Ask the authority that runs here whether it is ready, and nothing more.
+        #[arg(long)]
+        live: bool,
+    },
 }
 
 /// What a command has to say: to people, and to programs.
@@ -112,13 +116,17 @@ async fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<Option<Output>, Fai
     if is_server {
         return serve(config).await.map(|()| None);
     }
-    if matches!(command, Command::Check) {
+    if let Command::Check { live } = command {
+        if live {
+            ask_readiness(config.listen)?;
+            return Ok(Some(Output::new("It is ready.", json!({ "ready": true }))));
+        }
         return check(config).await.map(Some);
     }
     let (_handle, stop) = Stop::pair();
     let app = App::open_for_real(config, stop).await?;
     let output = match command {
-        Command::Serve | Command::Check => unreachable!("handled above"),
+        Command::Serve | Command::Check { .. } => unreachable!("handled above"),
         Command::User(command) => users::run(&app, command).await?,
         Command::App(command) => apps::run(&app, command, own).await?,
         Command::Family(command) => records::family(&app, command).await?,

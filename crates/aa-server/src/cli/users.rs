@@ -1,9 +1,11 @@
 //! `aa-server user …`.
 
 use std::io::Read as _;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use service::run::Failure;
 use service::time::Timestamp;
@@ -29,6 +31,11 @@ pub(super) enum UserCommand {
         admin: bool,
         #[command(flatten)]
         password: PasswordInput,
+    },
+    /// Make those users of a file who are not there yet.
+    Apply {
+        /// TOML with `[[user]]` tables: email, password, and perhaps name and admin.
+        file: PathBuf,
     },
     /// List all users.
     List,
@@ -76,6 +83,7 @@ pub(super) async fn run(app: &App, command: UserCommand) -> Result<Output, Failu
             let id = people::add(app, person, &operator).await?;
             Output::new(format!("{email} may sign in."), json!({ "id": id, "email": email }))
         }
+        UserCommand::Apply { file } => apply(app, &file, &operator).await?,
         UserCommand::List => {
             let users = app.store.users().await?;
             let lines: Vec<String> = users.iter().map(user_line).collect();
@@ -112,6 +120,49 @@ pub(super) async fn run(app: &App, command: UserCommand) -> Result<Output, Failu
             )
         }
     })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UsersFile {
+    #[serde(default)]
+    user: Vec<UserForm>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UserForm {
+    email: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    admin: bool,
+    /// The first one: somebody who is there keeps theirs.
+    password: SecretString,
+}
+
+async fn apply(app: &App, file: &Path, operator: &Caller) -> Result<Output, Failure> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file).map(zeroize::Zeroizing::new);
+    let text = text.map_err(|error| format!("{shown}: {error}"))?;
+    // The parser's message would quote the line, and there may be a password in it.
+    let file: UsersFile = toml::from_str(&text)
+        .map_err(|error: toml::de::Error| format!("{shown}: {}", error.message()))?;
+    let mut lines = Vec::new();
+    let mut json = Vec::new();
+    for UserForm { email, name, admin, password } in file.user {
+        let is_known = app.store.user_by_email(&email.trim().to_lowercase()).await?.is_some();
+        if !is_known {
+            let person = NewPerson { email: email.clone(), name, password, admin };
+            people::add(app, person, operator)
+                .await
+                .map_err(|error| format!("{shown}: {email}: {error}"))?;
+        }
+        let result = if is_known { "unchanged" } else { "added" };
+        lines.push(format!("{email}: {result}"));
+        json.push(json!({ "email": email, "result": result }));
+    }
+    Ok(Output::new(lines.join("\n"), json.into()))
 }
 
 fn user_line(user: &User) -> String {

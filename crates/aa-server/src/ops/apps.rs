@@ -101,8 +101,27 @@ pub async fn apply(
     registration: &Registration,
     caller: &Caller,
 ) -> Result<Applied, AppError> {
+    apply_with_secret(app, registration, None, caller).await
+}
+
+/// Makes an app as declared, or changes it to be so. A new one gets this secret, if one is given; it is then not
+/// answered.
+///
+/// # Errors
+/// [`AppError`].
+pub async fn apply_with_secret(
+    app: &App,
+    registration: &Registration,
+    secret: Option<&SecretString>,
+    caller: &Caller,
+) -> Result<Applied, AppError> {
     let Some(known) = app.store.app(&registration.client_id).await? else {
-        return add(app, registration, caller).await.map(Applied::Added);
+        return match secret {
+            Some(_) => add_with_secret(app, registration, secret, caller)
+                .await
+                .map(|()| Applied::Added(None)),
+            None => add(app, registration, caller).await.map(Applied::Added),
+        };
     };
     if known.registration == *registration {
         return Ok(Applied::Unchanged);

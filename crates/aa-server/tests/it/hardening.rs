@@ -157,7 +157,14 @@ async fn every_form_wants_its_csrf_token_and_its_own_origin() {
 async fn pages_for_people_are_shown_to_nobody_else() {
     let t = TestApp::sqlite().await;
     let nobody = Browser::new(&t.url);
-    let public = ["/", "/login", "/register", "/oauth/authorize", "/.well-known/change-password"];
+    let public = [
+        "/",
+        "/login",
+        "/register",
+        "/oauth/authorize",
+        "/oauth/logout",
+        "/.well-known/change-password",
+    ];
     for route in ROUTES.iter().filter(|route| route.kind == Kind::Page && route.method == "GET") {
         if !public.contains(&route.path) {
             let answer = nobody.get(&path_of(route.path)).await;
