@@ -24,6 +24,15 @@ check:
     cargo clippy --workspace --all-targets -- -D warnings
     cargo deny --log-level error check bans licenses sources
 
+# Two authorities behind a proxy, as processes: a person's way, and refreshes while replicas die
+drill:
+    cargo build --workspace --bins && cargo run --bin drill -- processes
+
+# The same in containers: builds, starts, drills, and removes everything; then the person's way by https
+compose-test:
+    cargo run --bin drill -- compose
+    cargo run --bin drill -- compose-tls
+
 # Others' software with ours: authlib, openid-client, oidc-provider, Vite
 interop:
     interop/run

@@ -4,6 +4,9 @@
 //! that is gone when the process is, and [`redis`] a Redis likewise. With `CI=true` a missing server is a failure, else a line on standard
 //! error says that the test did not run.
 
+#[cfg(feature = "chromium")]
+pub mod chromium;
+
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use crate::chromium::{at, browser, driver, find, screenshot, sign_in};
 use crate::support::world;
 use demo::{Options, PEOPLE};
 use service::run::Failure;
+use testing::chromium::{at, browser, driver, find, screenshot, sign_in};
 use thirtyfour::prelude::*;
 
 async fn the_persons_way(browser: &WebDriver, options: &Options) -> WebDriverResult<()> {

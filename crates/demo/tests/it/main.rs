@@ -2,7 +2,7 @@
 
 mod bff;
 mod browser;
-mod chromium;
+mod declared;
 mod nginx;
 mod patterns;
 mod proxy;

@@ -6,22 +6,8 @@ use demo::PEOPLE;
 use service::run::Failure;
 use thirtyfour::prelude::*;
 
-use crate::chromium::{at, browser, driver, find, run, screenshot, sign_in};
 use crate::support::{World, world};
-
-/// Waits until an element's text has this part.
-async fn shows(browser: &WebDriver, css: &str, part: &str) -> WebDriverResult<String> {
-    for _ in 0..200 {
-        if let Ok(element) = browser.find(By::Css(css)).await
-            && let Ok(text) = element.text().await
-            && text.contains(part)
-        {
-            return Ok(text);
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("`{part}` does not appear in {css} at {}", browser.current_url().await?);
-}
+use testing::chromium::{at, browser, driver, find, run, screenshot, shows, sign_in};
 
 async fn write(browser: &WebDriver, text: &str) -> WebDriverResult<()> {
     find(browser, "#text").await?.send_keys(text).await?;

@@ -9,8 +9,8 @@ use service::run::Failure;
 use service::time::{Clock as _, SystemClock};
 use thirtyfour::prelude::*;
 
-use crate::chromium::{Driver, at, browser, driver, find, run, screenshot, sign_in};
 use crate::support::{World, world};
+use testing::chromium::{Driver, at, browser, driver, find, run, screenshot, sign_in};
 
 /// Tabs of each app.
 const TABS: usize = 10;

@@ -1,4 +1,4 @@
-//! Debian's chromium, without a window.
+//! Debian's chromium, without a window. What goes wrong ends the test.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -24,8 +24,11 @@ impl Drop for Driver {
 }
 
 /// `None` without a browser, unless `CI=true`: then a missing one is a failure.
+///
+/// # Panics
+/// When there should be one.
 pub fn driver() -> Option<Driver> {
-    let port = testing::free_ports(1);
+    let port = crate::free_ports(1);
     let started = Command::new("chromedriver")
         .arg(format!("--port={port}"))
         .stdout(Stdio::null())
@@ -34,13 +37,18 @@ pub fn driver() -> Option<Driver> {
     match started {
         Ok(process) => Some(Driver { process, port }),
         Err(error) => {
-            assert!(!testing::is_ci(), "chromedriver is needed (Debian: chromium-driver): {error}");
+            assert!(!crate::is_ci(), "chromedriver is needed (Debian: chromium-driver): {error}");
             eprintln!("SKIPPED: no chromedriver ({error}); on Debian: apt install chromium-driver");
             None
         }
     }
 }
 
+/// A browser with a profile of its own, in which the authority's pages run no JavaScript. It takes self-made
+/// certificates.
+///
+/// # Errors
+/// What the driver says.
 pub async fn browser(
     driver: &Driver,
     profile: PathBuf,
@@ -61,6 +69,7 @@ pub async fn browser(
     ] {
         caps.add_arg(arg)?;
     }
+    caps.accept_insecure_certs(true)?;
     caps.add_arg(&format!("--user-data-dir={}", profile.display()))?;
     let mut exceptions = serde_json::Map::new();
     exceptions.insert(format!("{authority},*"), json!({ "setting": 2 }));
@@ -83,6 +92,9 @@ pub async fn browser(
 }
 
 /// Waits for an element that is shown.
+///
+/// # Errors
+/// When it does not come.
 pub async fn find(browser: &WebDriver, css: &str) -> WebDriverResult<WebElement> {
     browser
         .query(By::Css(css))
@@ -93,6 +105,12 @@ pub async fn find(browser: &WebDriver, css: &str) -> WebDriverResult<WebElement>
 }
 
 /// Waits until the address begins like this.
+///
+/// # Errors
+/// What the driver says.
+///
+/// # Panics
+/// When it does not come to that.
 pub async fn at(browser: &WebDriver, prefix: &str) -> WebDriverResult<()> {
     let mut left = PATIENCE.as_millis() / 50;
     while !browser.current_url().await?.as_str().starts_with(prefix) {
@@ -103,6 +121,30 @@ pub async fn at(browser: &WebDriver, prefix: &str) -> WebDriverResult<()> {
     Ok(())
 }
 
+/// Waits until an element's text has this part, and answers the text.
+///
+/// # Errors
+/// What the driver says.
+///
+/// # Panics
+/// When it does not come to that.
+pub async fn shows(browser: &WebDriver, css: &str, part: &str) -> WebDriverResult<String> {
+    for _ in 0..PATIENCE.as_millis() / 50 {
+        if let Ok(element) = browser.find(By::Css(css)).await
+            && let Ok(text) = element.text().await
+            && text.contains(part)
+        {
+            return Ok(text);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("`{part}` does not appear in {css} at {}", browser.current_url().await?);
+}
+
+/// Fills in the authority's sign-in page.
+///
+/// # Errors
+/// What the driver says.
 pub async fn sign_in(browser: &WebDriver, email: &str, password: &str) -> WebDriverResult<()> {
     let field = find(browser, "#email").await?;
     field.clear().await?;
@@ -111,6 +153,10 @@ pub async fn sign_in(browser: &WebDriver, email: &str, password: &str) -> WebDri
     find(browser, "main button[type=submit]").await?.click().await
 }
 
+/// Keeps a picture, if the environment's `SCREENSHOTS` names a folder.
+///
+/// # Errors
+/// What the driver says.
 pub async fn screenshot(browser: &WebDriver, name: &str) -> WebDriverResult<()> {
     if let Some(folder) = std::env::var_os("SCREENSHOTS") {
         browser.screenshot(&PathBuf::from(folder).join(format!("{name}.png"))).await?;
@@ -119,6 +165,12 @@ pub async fn screenshot(browser: &WebDriver, name: &str) -> WebDriverResult<()> 
 }
 
 /// Runs a function body in the page; what it returns, awaited.
+///
+/// # Errors
+/// What the driver says.
+///
+/// # Panics
+/// When the body throws.
 pub async fn run(browser: &WebDriver, body: &str) -> WebDriverResult<Value> {
     let script = format!(
         "const done = arguments[arguments.length - 1];
@@ -132,6 +184,12 @@ pub async fn run(browser: &WebDriver, body: &str) -> WebDriverResult<Value> {
 
 impl Driver {
     /// Cuts the network of the tab that is looked at, or mends it.
+    ///
+    /// # Errors
+    /// What the driver says.
+    ///
+    /// # Panics
+    /// When it cannot.
     pub async fn cut(&self, browser: &WebDriver, offline: bool) -> WebDriverResult<()> {
         let session = browser.handle().session_id().to_string();
         let url = format!("http://127.0.0.1:{}/session/{session}/goog/cdp/execute", self.port);

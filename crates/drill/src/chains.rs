@@ -1,0 +1,269 @@
+//! Chains of refreshes: each token is used once, and what comes back is the next one.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::future::{join_all, try_join_all};
+use reqwest::{Client, Response, StatusCode};
+use serde_json::Value;
+use service::run::Failure;
+use service::time::{Clock as _, SystemClock, Timestamp};
+use url::Url;
+
+use crate::System;
+
+const CALLBACK: &str = "http://localhost:9/callback";
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+/// Between two refreshes of a family.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Every so many refreshes the same token is shown twice at once, as two tabs do.
+const TWICE_EVERY: usize = 5;
+
+/// The app whose families these are.
+#[derive(Clone)]
+struct App {
+    authority: String,
+    id: String,
+    secret: String,
+    http: Client,
+}
+
+/// What became of one family.
+#[derive(Default)]
+struct Chain {
+    refreshes: u32,
+    tokens: Vec<String>,
+    /// Answers that were no success, with when they came.
+    failures: Vec<(Timestamp, String)>,
+    /// What must never be.
+    wrong: Vec<String>,
+}
+
+impl App {
+    async fn token(&self, form: &[(&str, &str)]) -> Result<Response, reqwest::Error> {
+        let request = self.http.post(format!("{}/oauth/token", self.authority));
+        request.basic_auth(&self.id, Some(&self.secret)).form(form).send().await
+    }
+
+    /// Shows a refresh token: the next one, or what was said instead.
+    async fn refresh(&self, token: &str) -> Result<String, String> {
+        let form = [("grant_type", "refresh_token"), ("refresh_token", token)];
+        let answer = match self.token(&form).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(format!("no answer: {}", error.without_url())),
+        };
+        let status = answer.status();
+        let body: Value = answer.json().await.unwrap_or_default();
+        match body["refresh_token"].as_str() {
+            Some(next) if status.is_success() => Ok(next.to_owned()),
+            _ => Err(format!("{} {}", status.as_u16(), body["error"].as_str().unwrap_or("?"))),
+        }
+    }
+
+    /// Signs somebody in in a browser of its own, and opens the app there: a family's first refresh token.
+    async fn open(&self) -> Result<String, Failure> {
+        let cookies = &mut HashMap::new();
+        let login = format!("{}/login", self.authority);
+        let page = self.visit(&login, None, cookies).await?.text().await?;
+        let csrf =
+            page.split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
+        let csrf = csrf.ok_or("there is no sign-in page")?;
+        let form = [("csrf", csrf), ("email", "ann@example.com"), ("password", "tangerine-lamp")];
+        let signed_in = self.visit(&login, Some(&form), cookies).await?;
+        if signed_in.status() != StatusCode::SEE_OTHER {
+            return Err(format!("signing in answered {}", signed_in.status()).into());
+        }
+        let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, VERIFIER.as_bytes()));
+        let mut authorize = Url::parse(&format!("{}/oauth/authorize", self.authority))?;
+        authorize.query_pairs_mut().extend_pairs([
+            ("response_type", "code"),
+            ("client_id", &self.id),
+            ("redirect_uri", CALLBACK),
+            ("scope", "openid offline_access"),
+            ("code_challenge", &challenge),
+            ("code_challenge_method", "S256"),
+        ]);
+        let answer = self.visit(authorize.as_str(), None, cookies).await?;
+        let to = answer.headers().get("location").ok_or("no redirect to the app")?.to_str()?;
+        let to = Url::parse(to)?;
+        let code = to.query_pairs().find(|(name, _)| name == "code").ok_or("no code")?.1;
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", &code),
+            ("redirect_uri", CALLBACK),
+            ("code_verifier", VERIFIER),
+        ];
+        let body: Value = self.token(&form).await?.json().await?;
+        Ok(body["refresh_token"].as_str().ok_or_else(|| body.to_string())?.to_owned())
+    }
+
+    async fn visit(
+        &self,
+        url: &str,
+        form: Option<&[(&str, &str)]>,
+        cookies: &mut HashMap<String, String>,
+    ) -> Result<Response, Failure> {
+        let pairs: Vec<_> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let request = match form {
+            Some(form) => self.http.post(url).form(form),
+            None => self.http.get(url),
+        };
+        let answer = request.header("cookie", pairs.join("; ")).send().await?;
+        for value in answer.headers().get_all("set-cookie") {
+            let (name, rest) = value.to_str()?.split_once('=').ok_or("an odd cookie")?;
+            let value = rest.split(';').next().unwrap_or_default();
+            cookies.insert(name.to_owned(), value.to_owned());
+        }
+        Ok(answer)
+    }
+
+    /// Refreshes again and again, until it is told to stop. Whoever gets no answer, or a 503, tries the same again.
+    async fn follow(&self, first: String, stop: Arc<AtomicBool>) -> Chain {
+        let mut chain = Chain { tokens: vec![first], ..Chain::default() };
+        while !stop.load(Ordering::SeqCst) {
+            let token = chain.tokens.last().cloned().unwrap_or_default();
+            let tabs = if chain.tokens.len().is_multiple_of(TWICE_EVERY) { 2 } else { 1 };
+            let answers = join_all((0..tabs).map(|_| self.refresh(&token))).await;
+            let mut next: Vec<String> = Vec::new();
+            for answer in answers {
+                match answer {
+                    Ok(token) => next.push(token),
+                    Err(said) => {
+                        let passing = said.starts_with("503 ") || said.starts_with("no answer");
+                        if !passing {
+                            chain.wrong.push(said.clone());
+                        }
+                        chain.failures.push((SystemClock.now(), said));
+                    }
+                }
+            }
+            next.dedup();
+            if next.len() > 1 {
+                chain.wrong.push("two tabs got two different tokens".to_owned());
+            }
+            if let Some(next) = next.pop() {
+                chain.refreshes += 1;
+                chain.tokens.push(next);
+            }
+            if !chain.wrong.is_empty() {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        chain
+    }
+
+    /// There is one live token: its predecessor leads to it, and an older one ends the family, it too.
+    async fn has_one_live_token(&self, chain: &Chain) -> Result<(), Failure> {
+        let [.., older, predecessor, newest] = chain.tokens.as_slice() else {
+            return Err("there were too few refreshes".into());
+        };
+        let again = self.refresh(predecessor).await?;
+        if again != *newest {
+            return Err("a predecessor led to another token than the newest".into());
+        }
+        for token in [older, newest] {
+            match self.refresh(token).await {
+                Err(said) if said == "400 invalid_grant" => {}
+                other => return Err(format!("after a reuse: {other:?}").into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Refreshes while one replica is killed and comes back, and both are stopped gently in turn.
+pub async fn drill(
+    system: &impl System,
+    families: usize,
+    duration: Duration,
+) -> Result<(), Failure> {
+    let id = "drill";
+    let add = [
+        "--json",
+        "app",
+        "add",
+        id,
+        "--name",
+        "Drill",
+        "--redirect-uri",
+        CALLBACK,
+        "--scope",
+        "openid",
+        "offline_access",
+    ];
+    let added: Value = serde_json::from_str(&system.command(&add).await?)?;
+    let app = App {
+        authority: system.urls().authority.clone(),
+        id: id.to_owned(),
+        secret: added["client_secret"].as_str().ok_or("no secret")?.to_owned(),
+        http: Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_secs(10))
+            .build()?,
+    };
+    let mut first = Vec::new();
+    while first.len() < families {
+        first.extend(try_join_all((0..families.min(5)).map(|_| app.open())).await?);
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let chains: Vec<_> = first
+        .into_iter()
+        .map(|token| {
+            let (app, stop) = (app.clone(), Arc::clone(&stop));
+            tokio::spawn(async move { app.follow(token, stop).await })
+        })
+        .collect();
+
+    // A sixth of the time each: all is well · one is dead · it is back · the other is stopped gently · it is back ·
+    // the first is stopped gently, and started again.
+    let part = duration / 6;
+    tokio::time::sleep(part).await;
+    system.kill(0).await?;
+    println!("replica 1 was killed");
+    tokio::time::sleep(part).await;
+    system.start(0).await?;
+    tokio::time::sleep(part).await;
+    let gently = SystemClock.now();
+    system.stop(1).await?;
+    println!("replica 2 was stopped");
+    tokio::time::sleep(part).await;
+    system.start(1).await?;
+    tokio::time::sleep(part).await;
+    system.stop(0).await?;
+    println!("replica 1 was stopped");
+    system.start(0).await?;
+    tokio::time::sleep(part).await;
+    stop.store(true, Ordering::SeqCst);
+
+    let mut ended = Vec::new();
+    for chain in chains {
+        ended.push(chain.await?);
+    }
+    let refreshes: u32 = ended.iter().map(|chain| chain.refreshes).sum();
+    let mut said: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, failure) in ended.iter().flat_map(|chain| &chain.failures) {
+        *said.entry(failure.as_str()).or_default() += 1;
+    }
+    println!("{refreshes} refreshes of {families} families; no success: {said:?}");
+    let wrong: Vec<_> = ended.iter().flat_map(|chain| &chain.wrong).collect();
+    if !wrong.is_empty() {
+        return Err(format!("{wrong:?}").into());
+    }
+    let failures = ended.iter().flat_map(|chain| &chain.failures);
+    let in_rolling: Vec<_> = failures.filter(|(at, _)| *at >= gently).collect();
+    if !in_rolling.is_empty() {
+        return Err(format!("a gentle stop failed requests: {in_rolling:?}").into());
+    }
+    println!("no request failed while replicas were stopped gently and started again");
+    for chain in &ended {
+        app.has_one_live_token(chain).await?;
+    }
+    println!("no family was lost, and each had one live token");
+    Ok(())
+}
