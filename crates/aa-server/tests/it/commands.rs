@@ -113,6 +113,54 @@ fn apps_are_added_shown_applied_and_disabled() {
 }
 
 #[test]
+fn people_and_apps_are_declared_with_their_secrets_in_files() {
+    let deployment = Deployment::new(None);
+    let people = deployment.folder.path().join("people.toml");
+    let path = people.to_str().unwrap();
+    let user = format!("[[user]]\nemail = 'Ann@example.com'\npassword = '{PASSWORD}'\n");
+    std::fs::write(&people, &user).unwrap();
+    for expected in ["added", "unchanged"] {
+        assert_eq!(deployment.json(&["user", "apply", path], "")[0]["result"], expected);
+    }
+    // What is wrong with the file is told, and no password.
+    for (text, part) in [
+        (user.replace("email", "mail"), "mail"),
+        (user.replace(PASSWORD, "password"), "Ann@example.com"),
+    ] {
+        let text = text.replace("Ann@", if part == "mail" { "Ann@" } else { "Bob-Ann@" });
+        std::fs::write(&people, &text).unwrap();
+        let wrong = run(&deployment, &["user", "apply", path]);
+        assert_eq!(wrong.status.code(), Some(1));
+        assert!(stderr(&wrong).contains(part), "{}", stderr(&wrong));
+        assert!(!stderr(&wrong).contains(PASSWORD), "{}", stderr(&wrong));
+    }
+
+    let apps = deployment.folder.path().join("apps.toml");
+    let (path, folder) = (apps.to_str().unwrap(), deployment.folder.path().to_str().unwrap());
+    std::fs::write(&apps, format!("[[app]]\nclient_id = 'web'\nname = 'Web'\nkind = 'confidential'\nredirect_uris = ['{CALLBACK}']\n")).unwrap();
+    let secret = deployment.folder.path().join("web/client-secret");
+    for expected in ["added", "unchanged"] {
+        let done = deployment.json(&["app", "apply", path, "--secrets-dir", folder], "");
+        assert_eq!(done[0]["result"], expected);
+        assert!(done[0].get("client_secret").is_none(), "it is in the file, and nowhere else");
+        assert!(std::fs::read_to_string(&secret).unwrap().trim().len() >= 43);
+    }
+    use std::os::unix::fs::PermissionsExt as _;
+    assert_eq!(std::fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
+    std::fs::write(&secret, "short\n").unwrap();
+    let wrong = run(&deployment, &["app", "apply", path, "--secrets-dir", folder]);
+    assert!(stderr(&wrong).contains("at least 32 characters"), "{}", stderr(&wrong));
+}
+
+#[test]
+fn health_is_asked_without_another_tool() {
+    let deployment = Deployment::new(None);
+    let dead = run(&deployment, &["check", "--live"]);
+    assert_eq!(dead.status.code(), Some(1));
+    assert!(stderr(&dead).contains("refused"), "{}", stderr(&dead));
+}
+
+#[test]
 fn mistakes_are_told_with_what_to_do() {
     let deployment = Deployment::new(None);
     for (name, value, expected, code) in [
