@@ -228,6 +228,23 @@ impl Db {
         execute!(self.read(), "SELECT 1").map(drop)
     }
 
+    /// Writes a consistent copy of an SQLite database into a new file, for its owner alone, while others go on reading
+    /// and writing. `false` for PostgreSQL, which has its own tools for that.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] when the file is there already or cannot be made.
+    pub async fn back_up(&self, file: &Path) -> Result<bool> {
+        let Either::Sqlite(pools) = &self.0 else { return Ok(false) };
+        let unusable = |why: String| Error::Unusable(format!("{}: {why}", file.display()));
+        if file.exists() {
+            return Err(unusable("it is there already".to_owned()));
+        }
+        let path = file.to_str().ok_or_else(|| unusable("its name is not UTF-8".to_owned()))?;
+        create_private(file).map_err(|error| unusable(error.to_string()))?;
+        sqlx::query("VACUUM INTO $1").bind(path).execute(&pools.write).await?;
+        Ok(true)
+    }
+
     /// Which database it is, in words.
     pub fn kind(&self) -> &'static str {
         match self.0 {

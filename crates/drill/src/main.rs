@@ -18,7 +18,7 @@ use service::run::{Failure, to_exit};
 use tokio::process::Command;
 
 /// How long the refreshes go on.
-const DRILL: Duration = Duration::from_secs(60);
+const DRILL: Duration = Duration::from_mins(1);
 /// How many families.
 const FAMILIES: usize = 50;
 

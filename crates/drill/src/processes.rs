@@ -20,7 +20,8 @@ pub struct Processes {
     database: String,
     first_port: u16,
     replicas: Mutex<[Option<Child>; 2]>,
-    _others: Vec<Child>,
+    /// They end with it.
+    others: Vec<Child>,
 }
 
 /// Where the project's files are.
@@ -43,7 +44,7 @@ impl Processes {
             database,
             first_port,
             replicas: Mutex::default(),
-            _others: Vec::new(),
+            others: Vec::new(),
         };
         std::fs::write(
             system.folder.path().join("secret"),
@@ -77,7 +78,7 @@ impl Processes {
             )?,
             system.app("microapp-spa", "SPA", 4, "spa", &[("API_URL", &url(1))])?,
         ];
-        system._others = others.into();
+        system.others = others.into();
         for place in 0..5 {
             wait_until_ready(first_port + place).await?;
         }

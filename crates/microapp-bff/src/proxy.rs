@@ -1,5 +1,5 @@
-//! `/api/*`: to configured upstreams, with the application token attached. Bodies stream both ways, and a `WebSocket`
-//! is passed through.
+//! `/api/*`: to configured upstreams, with the application token attached. Bodies stream both ways, and WebSockets
+//! are passed through.
 
 use std::time::Duration;
 

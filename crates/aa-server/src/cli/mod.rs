@@ -5,6 +5,7 @@ mod apps;
 mod records;
 mod users;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -55,6 +56,11 @@ enum Command {
     Events(EventsCommand),
     /// Bring the database's schema up to date.
     Migrate,
+    /// Write a copy of an SQLite database into a new file, while the authority goes on.
+    Backup {
+        /// The new file.
+        file: PathBuf,
+    },
     /// Say what is wrong with the configuration, and how to mend it.
     Check {
         /// Ask the authority that runs here whether it is ready, and nothing more.
@@ -134,6 +140,7 @@ async fn run(cli: Cli, matches: &clap::ArgMatches) -> Result<Option<Output>, Fai
         Command::Events(EventsCommand::List { user, limit }) => {
             records::events(&app, user.as_deref(), limit).await?
         }
+        Command::Backup { file } => backup(&app, &file).await?,
         Command::Migrate => Output::new("The schema is up to date.", json!({ "migrated": true })),
     };
     app.store.db().close().await;
@@ -153,6 +160,16 @@ async fn serve(config: Config) -> Result<(), Failure> {
     }
     application.run_until_stopped().await?;
     Ok(())
+}
+
+async fn backup(app: &App, file: &Path) -> Result<Output, Failure> {
+    if !app.store.db().back_up(file).await? {
+        return Err(
+            "PostgreSQL is backed up with its own tools: pg_dump, or an archive of its WAL".into(),
+        );
+    }
+    let text = format!("{} is a copy. Keep it apart from the server's secret.", file.display());
+    Ok(Output::new(text, json!({ "file": file })))
 }
 
 /// A one-time link to make the first administrator, while there is none. Earlier links stop working.

@@ -333,3 +333,81 @@ async fn a_wrong_or_missing_secret_is_refused_on_postgresql() {
     std::fs::write(&secret, both).unwrap();
     deployment.json(&["check"], "");
 }
+
+/// What a restored database knows: everything up to the copy. A refresh token that is newer is refused, and ends
+/// nothing.
+async fn restored(deployment: &Deployment, app: &OAuthApp, at_copy: &str, after_copy: &str) {
+    let port = free_port();
+    let server = deployment.serve(port).await;
+    let app = app.at(&server.url);
+    app.refresh(after_copy).await.refused("invalid_grant");
+    let next = app.refresh(at_copy).await.ok();
+    assert_eq!(app.refresh(next.refresh_token()).await.status, StatusCode::OK);
+    let browser = Browser::new(&server.url);
+    assert_eq!(browser.sign_in("ann@example.com", PASSWORD).await.status(), StatusCode::SEE_OTHER);
+}
+
+/// A family, and its token before and after `copy` is made, while the server runs and others refresh.
+async fn copied_while_running(
+    deployment: &Deployment,
+    server: &Server,
+    copy: impl FnOnce(),
+) -> (OAuthApp, String, String) {
+    let app = deployment.people_and_app(&server.url);
+    let browser = Browser::new(&server.url);
+    browser.sign_in("ann@example.com", PASSWORD).await;
+    let first = app.redeem(&browser.open(&app).await).await.ok();
+    let at_copy = app.refresh(first.refresh_token()).await.ok().refresh_token().to_owned();
+    let busy = app.redeem(&browser.open(&app).await).await.ok().refresh_token().to_owned();
+    let others = app.clone();
+    let refreshing = tokio::spawn(async move {
+        let mut token = busy;
+        loop {
+            token = others.refresh(&token).await.ok().refresh_token().to_owned();
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::task::block_in_place(copy);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(!refreshing.is_finished(), "the server went on meanwhile");
+    refreshing.abort();
+    let moved = app.refresh(&at_copy).await.ok();
+    let after_copy = app.refresh(moved.refresh_token()).await.ok().refresh_token().to_owned();
+    (app, at_copy, after_copy)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_copy_of_sqlite_made_meanwhile_can_be_restored() {
+    let mut deployment = Deployment::new(None);
+    let server = deployment.serve(free_port()).await;
+    let copy = deployment.folder.path().join("copy.db");
+    let path = copy.to_str().unwrap().to_owned();
+    let make = || drop(deployment.json(&["backup", &path], ""));
+    let (app, at_copy, after_copy) = copied_while_running(&deployment, &server, make).await;
+    let again = deployment.command().args(["backup", &path]).output().unwrap();
+    assert!(String::from_utf8_lossy(&again.stderr).contains("it is there already"));
+    drop(server);
+    deployment.database_url = Some(format!("sqlite://{path}"));
+    restored(&deployment, &app, &at_copy, &after_copy).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_dump_of_postgresql_made_meanwhile_can_be_restored() {
+    let databases = || Some((testing::postgres()?, testing::postgres()?));
+    let Some((url, new)) = tokio::task::spawn_blocking(databases).await.unwrap() else { return };
+    let mut deployment = Deployment::new(Some(url.clone()));
+    let server = deployment.serve(free_port()).await;
+    let refused = deployment.command().args(["backup", "copy.db"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("pg_dump"));
+    let dump = deployment.folder.path().join("dump");
+    let run = |program: &str, args: &[&str]| {
+        let done = Command::new(program).args(args).arg(&dump).output().unwrap();
+        assert!(done.status.success(), "{program}: {}", String::from_utf8_lossy(&done.stderr));
+    };
+    let make = || run("pg_dump", &["--format=custom", "--dbname", &url, "--file"]);
+    let (app, at_copy, after_copy) = copied_while_running(&deployment, &server, make).await;
+    drop(server);
+    run("pg_restore", &["--exit-on-error", "--dbname", &new]);
+    deployment.database_url = Some(new);
+    restored(&deployment, &app, &at_copy, &after_copy).await;
+}
