@@ -6,7 +6,7 @@
 //! [`SILENCE`] by its own watch, so clocks are never compared. Meanwhile a token that is still good is used.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ const MARGIN: Duration = Duration::from_secs(1);
 const BEAT: Duration = Duration::from_secs(1);
 /// Beats that have to be missed before another one takes a claim over.
 const SILENCE: Duration = Duration::from_secs(5);
+/// How long a provider that was away is left alone by those who need not ask.
+const REST: Duration = Duration::from_secs(2);
 /// How often those who wait look again.
 const POLL: Duration = Duration::from_millis(50);
 /// When a refresh token is given back again that the provider could not take.
@@ -50,6 +52,8 @@ pub struct RelyingParty {
     sessions: Seal,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    /// The provider was away a moment ago: until then (Unix milliseconds) tokens that are still good are used.
+    resting_until: AtomicI64,
     /// Those who wait for a refresh in this process, by session: they take turns at the store.
     waiting: Mutex<HashMap<IdHash, Weak<Waiting>>>,
 }
@@ -229,6 +233,7 @@ impl RelyingParty {
             sessions: secret.seal("sessions"),
             clock,
             random,
+            resting_until: AtomicI64::new(0),
             waiting: Mutex::default(),
         }
     }
@@ -394,7 +399,8 @@ impl RelyingParty {
         self.refreshed(&IdHash::of(session_id), wanted, Some(refused.expose_secret())).await
     }
 
-    /// A token that need not be waited for: fresh, or still good while somebody is refreshing.
+    /// A token that need not be waited for: fresh, or still good while somebody is refreshing, while the provider is
+    /// away, or where there is no refresh token.
     fn at_hand(
         &self,
         stored: &Stored,
@@ -409,9 +415,12 @@ impl RelyingParty {
         let issued_at = Timestamp::from_millis(token.issued_at);
         let expires_at = Timestamp::from_millis(token.expires_at);
         let ahead = (expires_at.since(issued_at) / 5).min(REFRESH_AHEAD);
-        let is_fresh = self.now() + ahead < expires_at;
-        let is_usable = stored.claimed && self.now() + MARGIN < expires_at;
-        (is_fresh || is_usable).then(|| token.as_access_token())
+        let now = self.now();
+        let is_fresh = now + ahead < expires_at;
+        let is_resting = now.millis() < self.resting_until.load(Ordering::SeqCst);
+        let is_all_there_is = stored.claimed || is_resting || kept.refresh_token.is_none();
+        (is_fresh || (is_all_there_is && now + MARGIN < expires_at))
+            .then(|| token.as_access_token())
     }
 
     fn waiting_for(&self, id: &IdHash) -> Arc<Waiting> {
@@ -513,6 +522,8 @@ impl RelyingParty {
                 }
             }
             Err(error) => {
+                let again = self.now() + REST;
+                self.resting_until.store(again.millis(), Ordering::SeqCst);
                 let freed = Stored { version: claim.version + 1, claimed: false, ..claim };
                 if let Err(error) = self.store.update(id, &freed).await {
                     warn!(%error, "a claim could not be given up; it will be taken over");

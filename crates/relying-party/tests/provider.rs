@@ -1,6 +1,7 @@
 //! A provider that is right, wrong, slow, away, and refusing; and what becomes of the session.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use relying_party::signin::{AccessToken, Callback, Finished};
@@ -21,6 +22,7 @@ struct World {
     key: SigningKey,
     party: Arc<RelyingParty>,
     clock: MovableClock,
+    grant_refresh_tokens: AtomicBool,
 }
 
 async fn world() -> World {
@@ -34,7 +36,8 @@ async fn world_with(store: &str) -> World {
     let key = SigningKey::from_private(Algorithm::RS256, &private).unwrap();
     let clock = MovableClock::default();
     let party = replica(&server, &clock, store).await;
-    let world = World { server, key, party, clock };
+    let grant_refresh_tokens = AtomicBool::new(true);
+    let world = World { server, key, party, clock, grant_refresh_tokens };
     world.publish(&world.server.uri()).await;
     world
 }
@@ -92,8 +95,11 @@ impl World {
         let mut claims = self.id_token(&query["nonce"]);
         change(&mut claims);
         let id_token = self.key.sign("JWT", &claims).unwrap();
-        let tokens = json!({ "access_token": "at-1", "token_type": "Bearer", "expires_in": 300,
-            "refresh_token": "rt-1", "id_token": id_token });
+        let mut tokens = json!({ "access_token": "at-1", "token_type": "Bearer", "expires_in": 300,
+            "id_token": id_token });
+        if self.grant_refresh_tokens.load(Ordering::SeqCst) {
+            tokens["refresh_token"] = json!("rt-1");
+        }
         let _guard = Mock::given(method("POST"))
             .and(path("/token"))
             .and(body_string_contains("grant_type=authorization_code"))
@@ -469,8 +475,25 @@ async fn a_token_that_is_still_good_bridges_a_fault() {
     let id = world.sign_in(|_| ()).await.unwrap().session_id;
     world.on_refresh(ResponseTemplate::new(500)).await;
     world.clock.advance(Duration::from_secs(250));
-    let token = world.party.access_token(id.expose_secret(), &Wanted::default()).await.unwrap();
-    assert_eq!(token.token.expose_secret(), "at-1");
+    // And a provider that is away is not asked by every call.
+    for (advance, asked) in [(0, 1), (1, 1), (2, 2)] {
+        world.clock.advance(Duration::from_secs(advance));
+        let token = ask(&world.party, &id).await.unwrap().unwrap();
+        assert_eq!((token.token.expose_secret(), world.refreshes().await), ("at-1", asked));
+    }
+}
+
+#[tokio::test]
+async fn without_a_refresh_token_a_session_lasts_as_long_as_its_token() {
+    let world = world().await;
+    world.grant_refresh_tokens.store(false, Ordering::SeqCst);
+    let id = world.sign_in(|_| ()).await.unwrap().session_id;
+    world.clock.advance(Duration::from_secs(298));
+    assert_eq!(ask(&world.party, &id).await.unwrap().unwrap().token.expose_secret(), "at-1");
+    assert!(world.party.person(id.expose_secret()).await.unwrap().is_some());
+    world.clock.advance(Duration::from_secs(2));
+    assert!(matches!(ask(&world.party, &id).await.unwrap(), Err(TokenError::NoSession)));
+    assert_eq!(world.refreshes().await, 0);
 }
 
 #[tokio::test]
