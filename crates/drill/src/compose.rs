@@ -14,8 +14,8 @@ pub struct Compose {
 }
 
 impl Compose {
-    /// Builds, starts, and waits until everything is healthy.
-    pub async fn up(tls: bool) -> Result<Self, Failure> {
+    /// Builds if asked to, starts, and waits until everything is healthy.
+    pub async fn up(tls: bool, build: bool) -> Result<Self, Failure> {
         let mut files = vec!["docker-compose.yml"];
         let urls = if tls {
             files.push("docker-compose.tls.yml");
@@ -26,7 +26,8 @@ impl Compose {
             Urls { authority: url(8080), bff: url(8082), tmb: url(8083), spa: url(8084) }
         };
         let system = Self { urls, files };
-        let built = system.compose(&["up", "--build", "-d"]).status().await?;
+        let up: &[&str] = if build { &["up", "--build", "-d"] } else { &["up", "-d"] };
+        let built = system.compose(up).status().await?;
         if !built.success() {
             return Err(format!("docker compose up: {built}").into());
         }
@@ -70,6 +71,8 @@ impl Compose {
         }
         command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("../.."));
         command.args(["-p", "drill"]);
+        // What Compose 1 has to be told; 2 does it anyway.
+        command.env("DOCKER_BUILDKIT", "1").env("COMPOSE_DOCKER_CLI_BUILD", "1");
         for file in &self.files {
             command.args(["-f", file]);
         }

@@ -4,6 +4,8 @@
 //! | `drill processes` | programs of `target/debug` beside a PostgreSQL, a Redis and an HAProxy of this machine's own |
 //! | `drill compose` | `docker-compose.yml`, built and started, and removed afterwards |
 //! | `drill compose-tls` | with `docker-compose.tls.yml` too: the person's way by https |
+//!
+//! `--no-build` takes the images that are there.
 
 mod chains;
 mod compose;
@@ -47,16 +49,17 @@ trait System: Send + Sync {
 #[tokio::main]
 async fn main() -> ExitCode {
     to_exit(Box::pin(async {
+        let build = std::env::args().nth(2).as_deref() != Some("--no-build");
         match std::env::args().nth(1).as_deref() {
             Some("processes") => drill(&processes::Processes::up().await?).await,
             Some("compose") => {
-                let system = compose::Compose::up(false).await?;
+                let system = compose::Compose::up(false, build).await?;
                 let outcome = drill(&system).await;
                 system.down(outcome.is_ok()).await?;
                 outcome
             }
             Some("compose-tls") => {
-                let system = compose::Compose::up(true).await?;
+                let system = compose::Compose::up(true, build).await?;
                 let outcome = walk::persons_way(system.urls()).await;
                 system.down(outcome.is_ok()).await?;
                 outcome
