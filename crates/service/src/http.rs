@@ -10,7 +10,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
 use serde_json::json;
-use tracing::{Instrument as _, info, info_span};
+use tracing::{Instrument as _, debug, info, info_span};
 
 use crate::origin::PublicUrl;
 use crate::random::{Random, SystemRandom};
@@ -20,6 +20,9 @@ use crate::time::{Clock as _, SystemClock};
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// The most bytes that a request target may have.
 const MAX_TARGET_BYTES: usize = 8 * 1024;
+
+/// Asked again and again by machines.
+const MACHINE_PATHS: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
 /// What the responses of one program say about themselves.
 #[derive(Debug, Clone)]
@@ -82,7 +85,7 @@ pub async fn harden(
 
     let method = request.method().clone();
     let path = request.path().to_owned();
-    let span = info_span!("request", id = %id.0, %method, path);
+    let span = info_span!("request", id = %id.0, %method, path = path.as_str());
     let mut response = match too_large(&request) {
         Some(status) => request
             .into_response(problem(status, "the request's head is too large"))
@@ -108,7 +111,13 @@ pub async fn harden(
     metrics::counter!("http_requests_total", &labels).increment(1);
     metrics::histogram!("http_request_duration_seconds", &labels[..2])
         .record(elapsed.as_secs_f64());
-    span.in_scope(|| info!(status, ms = elapsed.as_millis(), "answered"));
+    let ms = elapsed.as_millis();
+    // What asks every moment would drown the rest.
+    if MACHINE_PATHS.contains(&path.as_str()) {
+        span.in_scope(|| debug!(status, ms, "answered"));
+    } else {
+        span.in_scope(|| info!(status, ms, "answered"));
+    }
     Ok(response)
 }
 
