@@ -1,7 +1,7 @@
 //! A fault is not a refusal (SPEC §2 rule 10): a database that is away, a client that hangs up.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -21,20 +21,38 @@ fn is_fault(answer: &Answer) {
 struct Wire {
     port: u16,
     cut: Arc<AtomicBool>,
+    /// Connections that run through it.
+    open: Arc<AtomicUsize>,
+}
+
+impl Wire {
+    /// Cuts it: when this returns, nothing runs through it any more.
+    async fn cut(&self) {
+        self.cut.store(true, Ordering::SeqCst);
+        while self.open.load(Ordering::SeqCst) > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    fn mend(&self) {
+        self.cut.store(false, Ordering::SeqCst);
+    }
 }
 
 async fn wire(to: u16) -> Wire {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let cut = Arc::new(AtomicBool::new(false));
-    let shared = Arc::clone(&cut);
+    let open = Arc::new(AtomicUsize::new(0));
+    let shared = (Arc::clone(&cut), Arc::clone(&open));
     tokio::spawn(async move {
         loop {
             let (mut near, _) = listener.accept().await.unwrap();
-            let cut = Arc::clone(&shared);
+            let (cut, open) = shared.clone();
             if cut.load(Ordering::SeqCst) {
                 continue;
             }
+            open.fetch_add(1, Ordering::SeqCst);
             tokio::spawn(async move {
                 let mut far = TcpStream::connect(("127.0.0.1", to)).await.unwrap();
                 let is_cut = async {
@@ -46,10 +64,12 @@ async fn wire(to: u16) -> Wire {
                     _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
                     () = is_cut => {}
                 }
+                drop((near, far));
+                open.fetch_sub(1, Ordering::SeqCst);
             });
         }
     });
-    Wire { port, cut }
+    Wire { port, cut, open }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -63,12 +83,12 @@ async fn when_postgresql_is_away_nothing_is_lost() {
     let app = t.confidential().await;
     let first = app.redeem(&browser.open(&app).await).await.ok();
     let code = browser.open(&app).await;
-    wire.cut.store(true, Ordering::SeqCst);
+    wire.cut().await;
     is_fault(&app.refresh(first.refresh_token()).await);
     is_fault(&app.redeem(&code).await);
     is_fault(&app.post("/oauth/revoke", &[("token", first.refresh_token())]).await);
     assert_eq!(browser.get("/sessions").await.status(), StatusCode::SERVICE_UNAVAILABLE);
-    wire.cut.store(false, Ordering::SeqCst);
+    wire.mend();
     let second = app.refresh(first.refresh_token()).await.ok();
     assert_eq!(t.family(first.family()).await.standing.generation, 2);
     app.refresh(second.refresh_token()).await.ok();
