@@ -10,7 +10,8 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 /// They are made once per process, and stay.
 pub fn files(pattern: &str, api: &str) -> &'static [File] {
     let fill = |page: &str| page.replace("{pattern}", pattern).replace("{api}", &escaped(api));
-    let file = |path, media_type, content| File { path, media_type, content };
+    let file =
+        |path, media_type, content: String| File { path, media_type, content: content.into() };
     Box::leak(Box::new([
         file("/", HTML, fill(include_str!("../front/index.html"))),
         file("/where", HTML, fill(include_str!("../front/where.html"))),

@@ -1,13 +1,10 @@
 //! Sign-in, sessions and refresh together.
-//!
-//! **One refresh per session**, however many requests, processes and replicas: whoever wants to refresh *claims* the
-//! session first, by a guarded write in the store that all share. A claim does not run out while its holder lives: it
-//! writes again every second. Another one takes over only after it has seen the session unchanged for
-//! [`SILENCE`] by its own watch, so clocks are never compared. Meanwhile a token that is still good is used.
+
+mod refresh;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
@@ -17,28 +14,17 @@ use service::random::Random;
 use service::seal::{MasterSecret, Seal};
 use service::time::{Clock, Timestamp};
 use tokio::time::sleep;
-use tracing::{info, warn};
+use tracing::warn;
 
+use self::refresh::Waiting;
 use crate::attempt::Attempt;
 use crate::provider::{Provider, ProviderError, Tokens, Wanted};
 use crate::session::{IdHash, SessionStore, StoreError, Stored};
 
 /// How long a session lasts at most. The provider may end it earlier.
 pub const SESSION_TTL: Duration = Duration::from_hours(90 * 24);
-/// How far ahead of its end an access token is refreshed; a fifth of its life, if that is shorter.
-const REFRESH_AHEAD: Duration = Duration::from_mins(5);
 /// What an access token's life is taken to be when the provider does not say.
 const UNSAID_LIFE: u64 = 300;
-/// A token this close to its end might not arrive in time.
-const MARGIN: Duration = Duration::from_secs(1);
-/// How often a holder shows that it is alive.
-const BEAT: Duration = Duration::from_secs(1);
-/// Beats that have to be missed before another one takes a claim over.
-const SILENCE: Duration = Duration::from_secs(5);
-/// How long a provider that was away is left alone by those who need not ask.
-const REST: Duration = Duration::from_secs(2);
-/// How often those who wait look again.
-const POLL: Duration = Duration::from_millis(50);
 /// When a refresh token is given back again that the provider could not take.
 const GIVE_BACK_AGAIN: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(10), Duration::from_mins(1)];
@@ -56,14 +42,6 @@ pub struct RelyingParty {
     resting_until: AtomicI64,
     /// Those who wait for a refresh in this process, by session: they take turns at the store.
     waiting: Mutex<HashMap<IdHash, Weak<Waiting>>>,
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    /// How often one of them has tried to refresh.
-    tries: AtomicU64,
-    /// What went wrong at the last try, so that not everyone waits for the same fault in turn.
-    turn: tokio::sync::Mutex<Option<String>>,
 }
 
 /// What is kept of a signed-in browser.
@@ -366,225 +344,6 @@ impl RelyingParty {
     pub async fn person(&self, session_id: &str) -> Result<Option<Person>, StoreError> {
         let found = self.open(&IdHash::of(session_id)).await?;
         Ok(found.map(|(_, kept)| Person { claims: kept.claims }))
-    }
-
-    /// A token that is good for a while, refreshed if it is time: once per session, however many ask.
-    ///
-    /// # Errors
-    /// [`TokenError`].
-    pub async fn access_token(
-        &self,
-        session_id: &str,
-        wanted: &Wanted,
-    ) -> Result<AccessToken, TokenError> {
-        let id = IdHash::of(session_id);
-        let (stored, kept) = self.open(&id).await?.ok_or(TokenError::NoSession)?;
-        match self.at_hand(&stored, &kept, wanted, None) {
-            Some(token) => Ok(token),
-            None => self.refreshed(&id, wanted, None).await,
-        }
-    }
-
-    /// Says that an API refused a token that seemed good: the session may have ended at the provider.
-    /// The next token is a fresh one, or the session is found ended.
-    ///
-    /// # Errors
-    /// [`TokenError`].
-    pub async fn token_after_refusal(
-        &self,
-        session_id: &str,
-        wanted: &Wanted,
-        refused: &SecretString,
-    ) -> Result<AccessToken, TokenError> {
-        self.refreshed(&IdHash::of(session_id), wanted, Some(refused.expose_secret())).await
-    }
-
-    /// A token that need not be waited for: fresh, or still good while somebody is refreshing, while the provider is
-    /// away, or where there is no refresh token.
-    fn at_hand(
-        &self,
-        stored: &Stored,
-        kept: &Kept,
-        wanted: &Wanted,
-        refused: Option<&str>,
-    ) -> Option<AccessToken> {
-        let token = kept.find(wanted)?;
-        if refused == Some(token.access_token.as_str()) {
-            return None;
-        }
-        let issued_at = Timestamp::from_millis(token.issued_at);
-        let expires_at = Timestamp::from_millis(token.expires_at);
-        let ahead = (expires_at.since(issued_at) / 5).min(REFRESH_AHEAD);
-        let now = self.now();
-        let is_fresh = now + ahead < expires_at;
-        let is_resting = now.millis() < self.resting_until.load(Ordering::SeqCst);
-        let is_all_there_is = stored.claimed || is_resting || kept.refresh_token.is_none();
-        (is_fresh || (is_all_there_is && now + MARGIN < expires_at))
-            .then(|| token.as_access_token())
-    }
-
-    fn waiting_for(&self, id: &IdHash) -> Arc<Waiting> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = waiting.get(id).and_then(Weak::upgrade) {
-            return known;
-        }
-        waiting.retain(|_, known| known.strong_count() > 0);
-        let new = Arc::<Waiting>::default();
-        waiting.insert(id.clone(), Arc::downgrade(&new));
-        new
-    }
-
-    /// Waits for somebody's refresh, or claims the session and refreshes.
-    async fn refreshed(
-        &self,
-        id: &IdHash,
-        wanted: &Wanted,
-        refused: Option<&str>,
-    ) -> Result<AccessToken, TokenError> {
-        let waiting = self.waiting_for(id);
-        let tries = waiting.tries.load(Ordering::SeqCst);
-        let mut turn = waiting.turn.lock().await;
-        if waiting.tries.load(Ordering::SeqCst) != tries
-            && let Some(fault) = &*turn
-        {
-            return Err(TokenError::Unavailable(fault.clone()));
-        }
-        let mut seen = (0, Duration::ZERO);
-        loop {
-            let (stored, kept) = self.open(id).await?.ok_or(TokenError::NoSession)?;
-            if let Some(token) = self.at_hand(&stored, &kept, wanted, refused) {
-                return Ok(token);
-            }
-            seen = if seen.0 == stored.version {
-                (seen.0, seen.1 + POLL)
-            } else {
-                (stored.version, Duration::ZERO)
-            };
-            if stored.claimed && seen.1 < SILENCE {
-                sleep(POLL).await;
-                continue;
-            }
-            let claim = Stored { version: stored.version + 1, claimed: true, ..stored };
-            if self.store.update(id, &claim).await? {
-                let done = self.refresh(id, claim, kept, wanted).await;
-                *turn = match &done {
-                    Err(TokenError::Unavailable(fault)) => Some(fault.clone()),
-                    _ => None,
-                };
-                waiting.tries.fetch_add(1, Ordering::SeqCst);
-                return done;
-            }
-        }
-    }
-
-    /// Refreshes a session that this call has claimed.
-    async fn refresh(
-        &self,
-        id: &IdHash,
-        mut claim: Stored,
-        kept: Kept,
-        wanted: &Wanted,
-    ) -> Result<AccessToken, TokenError> {
-        let Some(refresh_token) = kept.refresh_token.clone() else {
-            // Another token cannot be had, and this one is at its end.
-            self.store.remove(id).await?;
-            return Err(TokenError::Ended);
-        };
-        let secret = refresh_token.clone().into();
-        let mut asking = std::pin::pin!(self.provider.refresh(&secret, wanted, self.now()));
-        let answer = loop {
-            tokio::select! {
-                answer = &mut asking => break answer,
-                () = sleep(BEAT) => {
-                    let beat = Stored { version: claim.version + 1, ..claim.clone() };
-                    // Whoever has taken over finds the same answer; what counts is decided at the end.
-                    if self.store.update(id, &beat).await.is_ok_and(|written| written) {
-                        claim = beat;
-                    }
-                }
-            }
-        };
-        match answer {
-            Ok(tokens) => self.keep(id, claim, &refresh_token, tokens, wanted).await,
-            Err(ProviderError::Refused(code)) if code == "invalid_grant" => {
-                // If somebody else has refreshed meanwhile, it was this token that was old, and not the session.
-                match self.open(id).await? {
-                    Some((_, now)) if now.refresh_token != kept.refresh_token => {
-                        now.newest(wanted).ok_or_else(|| {
-                            TokenError::Unavailable("another refresh is under way".to_owned())
-                        })
-                    }
-                    _ => {
-                        info!("the provider has ended the session");
-                        self.store.remove(id).await?;
-                        Err(TokenError::Ended)
-                    }
-                }
-            }
-            Err(error) => {
-                let again = self.now() + REST;
-                self.resting_until.store(again.millis(), Ordering::SeqCst);
-                let freed = Stored { version: claim.version + 1, claimed: false, ..claim };
-                if let Err(error) = self.store.update(id, &freed).await {
-                    warn!(%error, "a claim could not be given up; it will be taken over");
-                }
-                match kept.newest(wanted) {
-                    Some(token) if self.now() + MARGIN < token.expires_at => {
-                        warn!(%error, "the token could not be refreshed; the one at hand is still good");
-                        Ok(token)
-                    }
-                    _ => Err(TokenError::Unavailable(error.to_string())),
-                }
-            }
-        }
-    }
-
-    /// Keeps what a refresh gave: it must not be lost, whatever others wrote meanwhile.
-    async fn keep(
-        &self,
-        id: &IdHash,
-        claim: Stored,
-        used: &str,
-        tokens: Tokens,
-        wanted: &Wanted,
-    ) -> Result<AccessToken, TokenError> {
-        let token = self.kept_token(&tokens, wanted);
-        let answer = token.as_access_token();
-        let mut before = Some(claim);
-        loop {
-            let found = match before.take() {
-                Some(stored) => self.unseal(id, &stored).map(|kept| (stored, kept)),
-                None => self.open(id).await?,
-            };
-            let Some((stored, mut kept)) = found else {
-                // Signed out meanwhile: what came of the refresh must not live on.
-                self.give_back(tokens.refresh_token).await;
-                return Err(TokenError::NoSession);
-            };
-            if kept.refresh_token.as_deref() != Some(used) {
-                // Somebody took over and was faster. The provider answered both; theirs is kept.
-                return Ok(answer);
-            }
-            // A provider that does not rotate says nothing, and means the same one.
-            if let Some(next) = &tokens.refresh_token {
-                kept.refresh_token = Some(next.expose_secret().to_owned());
-            }
-            kept.tokens.retain(|known| known.wanted != *wanted);
-            kept.tokens.push(token.clone());
-            let update = Stored {
-                version: stored.version + 1,
-                claimed: false,
-                sealed: self.close(id, &kept),
-                expires_at: self.end_of_session(
-                    &tokens,
-                    true,
-                    Timestamp::from_millis(kept.ends_at),
-                ),
-            };
-            if self.store.update(id, &update).await? {
-                return Ok(answer);
-            }
-        }
     }
 
     /// Signs out: the session is gone here, and its refresh token is given back to the provider. Answers where the

@@ -279,7 +279,15 @@ mod tests {
         assert!(mint(&[2, 1]).read(Kind::Refresh, old.expose()).is_some());
         assert!(mint(&[2]).read(Kind::Refresh, old.expose()).is_none());
         let new = mint(&[2, 1]).write(&token(1));
-        assert!(mint(&[1]).read(Kind::Refresh, new.expose()).is_none(), "the newest one writes");
+        assert!(mint(&[1]).read(Kind::Refresh, new.expose()).is_none(), "the first one writes");
+        // Two rounds of a rotation: in each, whatever one replica makes, the other reads.
+        for replicas in [[&[1][..], &[1, 2]], [&[1, 2], &[2, 1]]] {
+            for (one, other) in [(0, 1), (1, 0)] {
+                let made = mint(replicas[one]).write(&token(1));
+                let read = mint(replicas[other]).read(Kind::Refresh, made.expose());
+                assert!(read.is_some(), "{replicas:?}");
+            }
+        }
     }
 
     #[test]

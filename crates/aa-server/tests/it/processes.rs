@@ -380,6 +380,9 @@ async fn copied_while_running(
 async fn a_copy_of_sqlite_made_meanwhile_can_be_restored() {
     let mut deployment = Deployment::new(None);
     let server = deployment.serve(free_port()).await;
+    let address = server.url.replace("http://localhost", "127.0.0.1");
+    let live = deployment.command().env("AA_LISTEN", address).args(["check", "--live"]).output();
+    assert!(live.unwrap().status.success(), "a running server says that it is ready");
     let copy = deployment.folder.path().join("copy.db");
     let path = copy.to_str().unwrap().to_owned();
     let make = || drop(deployment.json(&["backup", &path], ""));

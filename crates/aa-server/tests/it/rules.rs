@@ -296,8 +296,10 @@ on_both! {
         hasty.redeem(&late).await.refused("invalid_grant");
         let first = hasty.redeem(&browser.open(&hasty).await).await.ok();
         assert_eq!(first.json["expires_in"], 7);
+        assert_eq!(first.json["refresh_token_expires_in"], 20, "the idle end");
         t.advance(19);
         let second = hasty.refresh(first.refresh_token()).await.ok();
+        assert_eq!(second.json["refresh_token_expires_in"], 11, "the absolute end is nearer");
         t.advance(11);
         hasty.refresh(second.refresh_token()).await.refused("invalid_grant");
     }

@@ -18,7 +18,7 @@ pub struct File {
     /// What it is.
     pub media_type: &'static str,
     /// What is in it.
-    pub content: String,
+    pub content: web::Bytes,
 }
 
 /// Where the front end comes from.
@@ -84,7 +84,7 @@ impl Front {
 /// A tag for the whole front end: it changes as one. FNV-1a tells versions of our own files apart; nothing rests on
 /// its strength.
 fn etag(files: &[File]) -> String {
-    let bytes = files.iter().flat_map(|file| file.content.bytes());
+    let bytes = files.iter().flat_map(|file| file.content.iter().copied());
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
