@@ -484,6 +484,22 @@ async fn a_token_that_is_still_good_bridges_a_fault() {
 }
 
 #[tokio::test]
+async fn however_often_it_is_refreshed_a_session_ends_after_90_days() {
+    const DAY: Duration = Duration::from_hours(24);
+    let world = world().await;
+    let id = world.sign_in(|_| ()).await.unwrap().session_id;
+    let next = json!({ "access_token": "at", "expires_in": 60, "refresh_token": "rt-2",
+        "refresh_token_expires_in": 60 * DAY.as_secs() });
+    world.on_refresh(ResponseTemplate::new(200).set_body_json(next)).await;
+    for _ in 0..3 {
+        world.clock.advance(29 * DAY);
+        ask(&world.party, &id).await.unwrap().unwrap();
+    }
+    world.clock.advance(3 * DAY);
+    assert!(world.party.person(id.expose_secret()).await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn without_a_refresh_token_a_session_lasts_as_long_as_its_token() {
     let world = world().await;
     world.grant_refresh_tokens.store(false, Ordering::SeqCst);
