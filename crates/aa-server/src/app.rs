@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::domain::token::TokenMint;
 use crate::http;
 use crate::ops::Caller;
+use crate::ops::authenticate_app::AppCache;
 use crate::ops::keys::Signer;
 use crate::ops::passwords::Hasher;
 use crate::ops::throttle::Throttle;
@@ -42,6 +43,8 @@ pub struct App {
     pub hasher: Hasher,
     /// Slows guessing down.
     pub throttle: Throttle,
+    /// Apps as they were last read.
+    pub known_apps: AppCache,
     /// For CSRF tokens.
     pub csrf_key: hmac::Key,
     /// Where work goes on when a client hangs up.
@@ -96,6 +99,7 @@ impl App {
             signer: Signer::new(&config.secrets),
             hasher: Hasher::new(config.hash_permits),
             throttle: Throttle::default(),
+            known_apps: AppCache::default(),
             csrf_key: config.secrets[0].mac_key("csrf"),
             runtime: tokio::runtime::Handle::current(),
             store,

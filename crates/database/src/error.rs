@@ -1,16 +1,19 @@
 /// What a query answers with.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// What a driver says.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why a database did not do what it was asked for. "Not found" is no error, but an `Option`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// It cannot answer now; nothing has been changed that a retry would not find. A fault, not a refusal.
     #[error("the database cannot answer: {0}")]
-    Unavailable(#[source] sqlx::Error),
+    Unavailable(#[source] Cause),
     /// A row with the same unique value is there already.
     #[error("it exists already: {0}")]
-    Conflict(#[source] sqlx::Error),
+    Conflict(#[source] Cause),
     /// The URL or the file cannot be used.
     #[error("the database cannot be used: {0}")]
     Unusable(String),
@@ -29,7 +32,7 @@ pub enum Error {
     },
     /// A query and the schema do not fit together: a defect of this program.
     #[error("a query failed: {0}")]
-    Defect(#[source] sqlx::Error),
+    Defect(#[source] Cause),
 }
 
 impl Error {
@@ -43,13 +46,13 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match &error {
             sqlx::Error::Database(database) if database.is_unique_violation() => {
-                Self::Conflict(error)
+                Self::Conflict(error.into())
             }
             sqlx::Error::Database(database) => {
                 if database.code().is_some_and(|code| is_passing(&code)) {
-                    Self::Unavailable(error)
+                    Self::Unavailable(error.into())
                 } else {
-                    Self::Defect(error)
+                    Self::Defect(error.into())
                 }
             }
             sqlx::Error::Io(_)
@@ -57,8 +60,19 @@ impl From<sqlx::Error> for Error {
             | sqlx::Error::Protocol(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
-            _ => Self::Defect(error),
+            | sqlx::Error::WorkerCrashed => Self::Unavailable(error.into()),
+            _ => Self::Defect(error.into()),
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Error {
+    fn from(error: rusqlite::Error) -> Self {
+        let code = error.sqlite_error().map(|error| error.extended_code.to_string());
+        if code.is_some_and(|code| is_passing(&code)) {
+            Self::Unavailable(error.into())
+        } else {
+            Self::Defect(error.into())
         }
     }
 }

@@ -26,11 +26,11 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
-pub use error::{Error, Result};
-pub use sqlx;
+pub use error::{Cause, Error, Result};
+pub use {rusqlite, sqlx};
 
 /// How long a query waits for a free connection, or SQLite for another process's lock.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub const PATIENCE: Duration = Duration::from_secs(5);
 const POSTGRES_CONNECTIONS: u32 = 16;
 const SQLITE_READERS: u32 = 4;
 
@@ -143,7 +143,11 @@ impl Db {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(PATIENCE);
+            .busy_timeout(PATIENCE)
+            // A checkpoint copies pages that changed many times once. More often is slower, and its stalls longer.
+            .pragma("wal_autocheckpoint", "16000")
+            .pragma("mmap_size", "1073741824")
+            .pragma("cache_size", "-4096");
         create_private(options.get_filename())
             .map_err(|error| Error::Unusable(error.to_string()))?;
         // The writer first: it turns the file into WAL mode, which readers then find.

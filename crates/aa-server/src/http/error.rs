@@ -169,7 +169,7 @@ impl From<GrantError> for Error {
     fn from(refused: GrantError) -> Self {
         match refused {
             // Which of the two it was is for the operator and the person, not for whoever holds the token.
-            GrantError::Invalid | GrantError::Reused => {
+            GrantError::Invalid | GrantError::Reused | GrantError::AppChanged => {
                 Self::oauth("invalid_grant", "the token is not valid")
             }
             GrantError::ScopeTooWide => {

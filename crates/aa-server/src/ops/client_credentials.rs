@@ -27,5 +27,5 @@ pub fn client_credentials(
     }
     let audience = issue::choose_audience(registration, resource, None)
         .map_err(|_| GrantError::UnknownResource)?;
-    Ok(issue::for_service(app, registration, audience, scope)?)
+    Ok(issue::for_service(app, registration, audience, &scope)?)
 }

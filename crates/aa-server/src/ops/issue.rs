@@ -3,15 +3,17 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use service::time::Timestamp;
-use tokens::{Algorithm, Claims, Scope, Subject};
+use tokens::{Algorithm, Scope};
+use uuid::Uuid;
 
 use super::keys::KeyError;
 use crate::app::App;
 use crate::domain::client::{OFFLINE_ACCESS, OPENID, Registration};
 use crate::domain::token::{FamilySecret, Token, WireToken};
-use crate::store::{Family, User};
+use crate::store::{Grant, User};
 
 /// The media type of application tokens.
 const ACCESS_TOKEN_TYPE: &str = "at+jwt";
@@ -31,39 +33,81 @@ pub struct Issued {
     pub refresh_expires_in: i64,
     /// The ID token, if it was asked for.
     pub id_token: Option<String>,
-    /// What the application token allows.
-    pub scope: Scope,
+    /// What the application token allows: scope names, separated by spaces.
+    pub scope: String,
 }
 
 /// What to make for a family that has just moved, or is answered again.
 #[derive(Debug)]
 pub struct Issue<'a> {
-    /// The family.
-    pub family: &'a Family,
+    /// The family, as it stands now.
+    pub grant: &'a Grant,
     /// Its app.
     pub app: &'a Registration,
     /// Its user, read when something of theirs goes into a token.
     pub user: Option<&'a User>,
     /// For whom the application token is.
     pub audience: &'a str,
-    /// What it allows.
-    pub scope: Scope,
+    /// What it allows, if that is less than the family does.
+    pub scope: Option<Scope>,
     /// The family's secret, for the next token.
     pub secret: &'a FamilySecret,
-    /// The generation of the next token.
-    pub generation: u32,
     /// Whether an ID token goes with it.
     pub with_id_token: bool,
-}
-
-/// Whether an app may have refresh tokens for this scope.
-pub fn may_refresh(app: &Registration, scope: &Scope) -> bool {
-    app.always_refresh || scope.contains(OFFLINE_ACCESS)
 }
 
 /// Whether a token of this app and scope needs to know more of the user than their id.
 pub fn needs_user(app: &Registration, with_id_token: bool) -> bool {
     with_id_token || !app.claims.is_empty()
+}
+
+/// The claims of an application token, as they are written: what [`tokens::Claims`] reads, without owning any of it.
+#[derive(Serialize)]
+struct AccessClaims<'a> {
+    iss: &'a str,
+    sub: Sub<'a>,
+    aud: &'a str,
+    client_id: &'a str,
+    iat: i64,
+    exp: i64,
+    jti: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<Uuid>,
+    scope: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth_time: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    amr: Option<Words<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    roles: Option<Words<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+}
+
+/// Who a token speaks for.
+enum Sub<'a> {
+    User(Uuid),
+    App(&'a str),
+}
+
+impl Serialize for Sub<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::User(id) => id.serialize(serializer),
+            Self::App(client_id) => serializer.collect_str(&format_args!("app:{client_id}")),
+        }
+    }
+}
+
+/// Words of a text, as an array.
+struct Words<'a>(&'a str);
+
+impl Serialize for Words<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.split_whitespace())
+    }
 }
 
 /// Makes the answer for a family.
@@ -72,51 +116,53 @@ pub fn needs_user(app: &Registration, with_id_token: bool) -> bool {
 /// [`KeyError`].
 pub fn for_family(app: &App, issue: Issue<'_>) -> Result<Issued, KeyError> {
     let now = app.now();
-    let family = issue.family;
-    let granted: Scope = family.scope.parse().unwrap_or_default();
+    let grant = issue.grant;
+    let may_have = |wanted| grant.scope.split(' ').any(|name| name == wanted);
+    let scope = issue.scope.as_ref().map_or_else(|| grant.scope.clone(), ToString::to_string);
     // The application token never outlives the family.
-    let expires_at = (now + app.config.ttls.at(issue.app)).min(family.standing.expires_at);
+    let expires_at = (now + app.config.ttls.at(issue.app)).min(grant.expires_at);
     let claim = |name: &str| issue.app.claims.iter().any(|known| known == name);
     let user = issue.user;
-    let claims = Claims {
-        iss: app.config.public_url.as_str().to_owned(),
-        sub: Subject::User(family.user_id),
-        aud: vec![issue.audience.to_owned()],
-        client_id: family.client_id.clone(),
+    let claims = AccessClaims {
+        iss: app.config.public_url.as_str(),
+        sub: Sub::User(grant.user_id),
+        aud: issue.audience,
+        client_id: &issue.app.client_id,
         iat: now.secs(),
         exp: expires_at.secs(),
-        nbf: None,
-        jti: app.random.uuid().to_string(),
-        sid: Some(family.id),
-        scope: issue.scope.clone(),
-        auth_time: Some(Timestamp::from_millis(family.auth_time).secs()),
-        amr: Some(family.amr.split_whitespace().map(str::to_owned).collect()),
-        act: None,
-        roles: user.filter(|_| claim("roles")).map(User::roles),
-        email: user.filter(|_| claim("email")).map(|user| user.email.clone()),
-        name: user.filter(|_| claim("name")).map(|user| user.display_name().to_owned()),
+        jti: app.random.uuid(),
+        sid: Some(grant.family),
+        scope: &scope,
+        auth_time: Some(Timestamp::from_millis(grant.auth_time).secs()),
+        amr: Some(Words(&grant.amr)),
+        roles: user.filter(|_| claim("roles")).map(|user| Words(user.role_names())),
+        email: user.filter(|_| claim("email")).map(|user| user.email.as_str()),
+        name: user.filter(|_| claim("name")).map(User::display_name),
     };
     let access_token = sign_access_token(app, issue.app, &claims, now)?;
+    let expires_in = claims.exp - claims.iat;
     let id_token = match user {
-        Some(user) if issue.with_id_token && granted.contains(OPENID) => {
-            Some(id_token(app, &issue, user, &access_token, now)?)
+        Some(user) if issue.with_id_token && may_have(OPENID) => {
+            let scope: Scope = scope.parse().unwrap_or_default();
+            Some(id_token(app, &issue, user, &scope, &access_token, now)?)
         }
         _ => None,
     };
-    let refresh_token = may_refresh(issue.app, &granted).then(|| {
+    let refreshes = issue.app.always_refresh || may_have(OFFLINE_ACCESS);
+    let refresh_token = refreshes.then(|| {
         app.mint.write(&Token {
-            family: family.id,
-            generation: issue.generation,
+            family: grant.family,
+            generation: grant.generation,
             secret: issue.secret.clone(),
         })
     });
     Ok(Issued {
         access_token,
-        expires_in: claims.exp - claims.iat,
+        expires_in,
         refresh_token,
-        refresh_expires_in: family.standing.ends_at().secs() - now.secs(),
+        refresh_expires_in: grant.ends_at.secs() - now.secs(),
         id_token,
-        scope: issue.scope,
+        scope,
     })
 }
 
@@ -128,23 +174,22 @@ pub fn for_service(
     app: &App,
     registration: &Registration,
     audience: &str,
-    scope: Scope,
+    scope: &Scope,
 ) -> Result<Issued, KeyError> {
     let now = app.now();
-    let claims = Claims {
-        iss: app.config.public_url.as_str().to_owned(),
-        sub: Subject::App(registration.client_id.clone()),
-        aud: vec![audience.to_owned()],
-        client_id: registration.client_id.clone(),
+    let scope = scope.to_string();
+    let claims = AccessClaims {
+        iss: app.config.public_url.as_str(),
+        sub: Sub::App(&registration.client_id),
+        aud: audience,
+        client_id: &registration.client_id,
         iat: now.secs(),
         exp: (now + app.config.ttls.at(registration)).secs(),
-        nbf: None,
-        jti: app.random.uuid().to_string(),
+        jti: app.random.uuid(),
         sid: None,
-        scope: scope.clone(),
+        scope: &scope,
         auth_time: None,
         amr: None,
-        act: None,
         roles: None,
         email: None,
         name: None,
@@ -162,32 +207,33 @@ pub fn for_service(
 fn sign_access_token(
     app: &App,
     registration: &Registration,
-    claims: &Claims,
+    claims: &AccessClaims<'_>,
     now: Timestamp,
 ) -> Result<String, KeyError> {
     let algorithm = registration.at_alg.unwrap_or(app.config.at_alg);
-    app.signer.sign(algorithm, &claims.aud[0], ACCESS_TOKEN_TYPE, claims, now)
+    app.signer.sign(algorithm, claims.aud, ACCESS_TOKEN_TYPE, claims, now)
 }
 
 fn id_token(
     app: &App,
     issue: &Issue<'_>,
     user: &User,
+    scope: &Scope,
     access_token: &str,
     now: Timestamp,
 ) -> Result<String, KeyError> {
-    let family = issue.family;
+    let grant = issue.grant;
     let algorithm = issue.app.id_token_alg.unwrap_or(Algorithm::RS256);
-    let mut claims = person_claims(user, &issue.scope);
+    let mut claims = person_claims(user, scope);
     claims.extend([
         ("iss".to_owned(), json!(app.config.public_url.as_str())),
-        ("aud".to_owned(), json!(family.client_id)),
-        ("azp".to_owned(), json!(family.client_id)),
+        ("aud".to_owned(), json!(issue.app.client_id)),
+        ("azp".to_owned(), json!(issue.app.client_id)),
         ("iat".to_owned(), json!(now.secs())),
         ("exp".to_owned(), json!(now.secs() + ID_TOKEN_SECONDS)),
-        ("auth_time".to_owned(), json!(Timestamp::from_millis(family.auth_time).secs())),
-        ("amr".to_owned(), json!(family.amr.split_whitespace().collect::<Vec<_>>())),
-        ("sid".to_owned(), json!(family.id)),
+        ("auth_time".to_owned(), json!(Timestamp::from_millis(grant.auth_time).secs())),
+        ("amr".to_owned(), json!(grant.amr.split_whitespace().collect::<Vec<_>>())),
+        ("sid".to_owned(), json!(grant.family)),
     ]);
     if algorithm != Algorithm::EdDSA {
         // OpenID Connect Core §3.1.3.6: the left half of the hash that goes with the algorithm. For EdDSA that
@@ -195,7 +241,7 @@ fn id_token(
         let hash = digest(&SHA256, access_token.as_bytes());
         claims.insert("at_hash".to_owned(), json!(URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16])));
     }
-    if let Some(nonce) = &family.nonce {
+    if let Some(nonce) = &grant.nonce {
         claims.insert("nonce".to_owned(), json!(nonce));
     }
     app.signer.sign(algorithm, "", "JWT", &Value::Object(claims), now)

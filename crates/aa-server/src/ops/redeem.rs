@@ -1,24 +1,26 @@
 //! Redeems a delegation token (SPEC §2 rules 2, 7 and 8).
 
+use std::sync::Arc;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq as _;
 
 use super::Caller;
+use super::authenticate_app::KnownApp;
 use super::issue::{self, Issue, Issued};
 use super::refresh::{self, GrantError};
 use crate::app::App;
-use crate::domain::client::Registration;
 use crate::domain::family::Verdict;
 use crate::domain::token::Kind;
-use crate::store::{Family, Redeemed};
+use crate::store::{Family, Grant, Redeemed};
 
 /// An app presents a delegation token.
 #[derive(Debug)]
 pub struct Redeem {
     /// The app, authenticated.
-    pub app: Registration,
+    pub app: Arc<KnownApp>,
     /// The token.
     pub code: String,
     /// Where it was sent.
@@ -38,17 +40,18 @@ pub struct Redeem {
 /// # Errors
 /// [`GrantError`]; unless it says reuse, the family is as it was.
 pub async fn redeem(app: &App, command: Redeem, caller: &Caller) -> Result<Issued, GrantError> {
+    let registration = &command.app.registration;
     let token = app.mint.read(Kind::Delegation, &command.code).ok_or(GrantError::Invalid)?;
     let family = app.store.family(token.family).await?.ok_or(GrantError::Invalid)?;
     let bound = family.secret_hash == token.secret.hash()
-        && family.client_id == command.app.client_id
+        && family.client_id == registration.client_id
         && family.redirect_uri == command.redirect_uri
         && verifier_fits(family.code_challenge.as_deref(), command.code_verifier.as_deref());
     if !bound {
         return Err(GrantError::Invalid);
     }
     let audience =
-        issue::choose_audience(&command.app, command.resource.as_deref(), Some(&family.audience))
+        issue::choose_audience(registration, command.resource.as_deref(), Some(&family.audience))
             .map_err(|_| GrantError::UnknownResource)?
             .to_owned();
     let now = app.now();
@@ -59,10 +62,10 @@ pub async fn redeem(app: &App, command: Redeem, caller: &Caller) -> Result<Issue
     }
     let redeemed = Redeemed {
         family: &family,
-        idle_expires_at: now + app.config.ttls.family_idle(&command.app),
+        idle_expires_at: now + app.config.ttls.family_idle(registration),
         ip: &caller.ip,
         user_agent: &caller.user_agent,
-        keep_others: command.app.several_families,
+        keep_others: registration.several_families,
     };
     let event = app
         .event("family.started", format!("app:{}", family.client_id), caller)
@@ -72,17 +75,17 @@ pub async fn redeem(app: &App, command: Redeem, caller: &Caller) -> Result<Issue
     let Some(moved) = app.store.redeem_family(&redeemed, event, now).await? else {
         return Err(lost_race(app, &family, caller).await?);
     };
-    let user = app.store.user(moved.user_id).await?;
+    let grant = Grant::from(moved);
+    let user = app.store.user(grant.user_id).await?;
     Ok(issue::for_family(
         app,
         Issue {
-            family: &moved,
-            app: &command.app,
+            grant: &grant,
+            app: registration,
             user: user.as_ref(),
             audience: &audience,
-            scope: moved.scope.parse().unwrap_or_default(),
+            scope: None,
             secret: &token.secret,
-            generation: moved.standing.generation,
             with_id_token: true,
         },
     )?)

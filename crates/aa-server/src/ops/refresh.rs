@@ -1,24 +1,28 @@
 //! Refreshes: the newest refresh token moves its family on by one (SPEC §2 rules 3 to 5, 7, 9 and 10).
 
+use std::sync::Arc;
+
 use serde_json::json;
+use service::run::detached;
 use service::time::Timestamp;
 use tokens::Scope;
 use tracing::warn;
 
 use super::Caller;
+use super::authenticate_app::KnownApp;
 use super::issue::{self, Issue, Issued};
 use super::keys::KeyError;
 use crate::app::App;
 use crate::domain::client::Registration;
 use crate::domain::family::{Refusal, Verdict};
 use crate::domain::token::{Kind, Token};
-use crate::store::{self, EndReason, Family};
+use crate::store::{self, EndReason, Family, Grant, Move};
 
 /// An app presents a refresh token.
 #[derive(Debug)]
 pub struct Refresh {
     /// The app, authenticated.
-    pub app: Registration,
+    pub app: Arc<KnownApp>,
     /// The token.
     pub refresh_token: String,
     /// A narrower scope for this application token (RFC 6749 §6).
@@ -42,6 +46,9 @@ pub enum GrantError {
     /// An audience the app has not.
     #[error("the resource is not one of this app's")]
     UnknownResource,
+    /// The app was changed since it was last looked at. Nothing has been decided: authenticate it anew.
+    #[error("the app was changed meanwhile")]
+    AppChanged,
     /// Nothing could be signed.
     #[error(transparent)]
     Keys(#[from] KeyError),
@@ -54,60 +61,77 @@ pub enum GrantError {
 ///
 /// # Errors
 /// [`GrantError`]; unless it says reuse, the family is as it was.
-pub async fn refresh(app: &App, command: Refresh, caller: &Caller) -> Result<Issued, GrantError> {
+pub async fn refresh(
+    app: &Arc<App>,
+    command: Refresh,
+    caller: Caller,
+) -> Result<Issued, GrantError> {
+    let registration = &command.app.registration;
     let token = app.mint.read(Kind::Refresh, &command.refresh_token).ok_or(GrantError::Invalid)?;
     // What the request itself gets wrong must not cost the token: it is looked at before the family moves.
     if command.scope.is_some() || command.resource.is_some() {
         check_request(app, &command, &token).await?;
     }
     let now = app.now();
-    let moved = app
-        .store
-        .move_family(
-            (token.family, token.generation, &token.secret.hash()),
-            &command.app.client_id,
-            now + app.config.ttls.family_idle(&command.app),
-            caller.place(),
-            now,
-        )
-        .await?;
-    let family = match moved {
-        Some(family) => family,
-        None => answer_again(app, &command, &token, caller).await?,
+    let wanted = Move {
+        family: token.family,
+        generation: token.generation,
+        secret_hash: token.secret.hash(),
+        client_id: registration.client_id.clone(),
+        app_version: command.app.version,
+        idle_expires_at: now + app.config.ttls.family_idle(registration),
+        ip: caller.ip.clone(),
+        user_agent: caller.user_agent.clone(),
+        now,
     };
-    let granted: Scope = family.scope.parse().unwrap_or_default();
+    if let Some(grant) = app.store.move_family(wanted).await? {
+        return issue(app, &command, &token, &grant).await;
+    }
+    // This may end the family, which must not stop halfway when the client hangs up.
+    let shared = Arc::clone(app);
+    let answered = async move {
+        let grant = answer_again(&shared, &command, &token, &caller).await?;
+        issue(&shared, &command, &token, &grant).await
+    };
+    detached(&app.runtime, answered).await
+}
+
+async fn issue(
+    app: &App,
+    command: &Refresh,
+    token: &Token,
+    grant: &Grant,
+) -> Result<Issued, GrantError> {
+    let registration = &command.app.registration;
     let audience =
-        issue::choose_audience(&command.app, command.resource.as_deref(), Some(&family.audience))
-            .map_err(|_| GrantError::UnknownResource)?
-            .to_owned();
-    let with_id_token = command.app.id_token_on_refresh;
-    let user = if issue::needs_user(&command.app, with_id_token) {
-        app.store.user(family.user_id).await?
+        issue::choose_audience(registration, command.resource.as_deref(), Some(&grant.audience))
+            .map_err(|_| GrantError::UnknownResource)?;
+    let with_id_token = registration.id_token_on_refresh;
+    let user = if issue::needs_user(registration, with_id_token) {
+        app.store.user(grant.user_id).await?
     } else {
         None
     };
-    Ok(issue::for_family(
-        app,
-        Issue {
-            family: &family,
-            app: &command.app,
-            user: user.as_ref(),
-            audience: &audience,
-            scope: command.scope.unwrap_or(granted),
-            secret: &token.secret,
-            generation: family.standing.generation,
-            with_id_token,
-        },
-    )?)
+    let issue = Issue {
+        grant,
+        app: registration,
+        user: user.as_ref(),
+        audience,
+        scope: command.scope.clone(),
+        secret: &token.secret,
+        with_id_token,
+    };
+    Ok(issue::for_family(app, issue)?)
 }
 
 async fn check_request(app: &App, command: &Refresh, token: &Token) -> Result<(), GrantError> {
-    let family = genuine_family(app, token, &command.app).await?;
+    let registration = &command.app.registration;
+    let family = genuine_family(app, token, registration).await?;
     let granted: Scope = family.scope.parse().unwrap_or_default();
     if command.scope.as_ref().is_some_and(|scope| !scope.is_subset_of(&granted)) {
         return Err(GrantError::ScopeTooWide);
     }
-    issue::choose_audience(&command.app, command.resource.as_deref(), Some(&family.audience))
+    issue::choose_audience(registration, command.resource.as_deref(), Some(&family.audience))
         .map(drop)
         .map_err(|_| GrantError::UnknownResource)
 }
@@ -119,11 +143,15 @@ async fn answer_again(
     command: &Refresh,
     token: &Token,
     caller: &Caller,
-) -> Result<Family, GrantError> {
-    let family = genuine_family(app, token, &command.app).await?;
-    let grace = app.config.ttls.refresh_grace(&command.app);
+) -> Result<Grant, GrantError> {
+    let KnownApp { registration, version, .. } = &*command.app;
+    if app.store.app_version(&registration.client_id).await? != Some(*version) {
+        return Err(GrantError::AppChanged);
+    }
+    let family = genuine_family(app, token, registration).await?;
+    let grace = app.config.ttls.refresh_grace(registration);
     match family.standing.judge_refresh(token.generation, app.now(), grace) {
-        Verdict::Again => Ok(family),
+        Verdict::Again => Ok(family.into()),
         Verdict::Reuse => Err(end_for_reuse(app, &family, token.generation, caller).await?),
         Verdict::Refuse(Refusal::Ahead) => {
             warn!(

@@ -12,6 +12,17 @@ pub struct App {
     pub registration: Registration,
     /// Whether it gets tokens.
     pub enabled: bool,
+    /// Goes up with every change of it or of its secrets.
+    pub version: i64,
+}
+
+/// The hash of a secret that an app authenticates by.
+#[derive(Debug, Clone)]
+pub struct AppSecret {
+    /// Of the secret.
+    pub hash: SecretHash,
+    /// Until when it counts, if another has taken its place.
+    pub expires_at: Option<Timestamp>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -19,6 +30,7 @@ struct AppRow {
     client_id: String,
     enabled: bool,
     registration: String,
+    version: i64,
 }
 
 impl AppRow {
@@ -26,7 +38,7 @@ impl AppRow {
         let registration = serde_json::from_str(&self.registration).map_err(|_| {
             Error::Inconsistent { table: "apps", column: "registration", row: self.client_id }
         })?;
-        Ok(App { registration, enabled: self.enabled })
+        Ok(App { registration, enabled: self.enabled, version: self.version })
     }
 }
 
@@ -36,7 +48,7 @@ impl Store {
         optional!(
             self.db.read(),
             AppRow,
-            "SELECT client_id, enabled, registration FROM apps WHERE client_id = $1",
+            "SELECT client_id, enabled, registration, version FROM apps WHERE client_id = $1",
             client_id
         )?
         .map(AppRow::read)
@@ -48,7 +60,7 @@ impl Store {
         all!(
             self.db.read(),
             AppRow,
-            "SELECT client_id, enabled, registration FROM apps ORDER BY client_id"
+            "SELECT client_id, enabled, registration, version FROM apps ORDER BY client_id"
         )?
         .into_iter()
         .map(AppRow::read)
@@ -95,7 +107,8 @@ impl Store {
         let mut tx = self.db.begin().await?;
         execute!(
             tx.on(),
-            "UPDATE apps SET outlives_sign_out = $1, registration = $2, updated_at = $3
+            "UPDATE apps SET outlives_sign_out = $1, registration = $2, updated_at = $3,
+                 version = version + 1
              WHERE client_id = $4",
             app.outlives_sign_out,
             to_json(app),
@@ -117,7 +130,8 @@ impl Store {
         let mut tx = self.db.begin().await?;
         let found = execute!(
             tx.on(),
-            "UPDATE apps SET enabled = $1, updated_at = $2 WHERE client_id = $3",
+            "UPDATE apps SET enabled = $1, updated_at = $2, version = version + 1
+             WHERE client_id = $3",
             enabled,
             now.millis(),
             client_id
@@ -154,21 +168,44 @@ impl Store {
             client_id,
             now.millis()
         )?;
+        execute!(
+            tx.on(),
+            "UPDATE apps SET updated_at = $1, version = version + 1 WHERE client_id = $2",
+            now.millis(),
+            client_id
+        )?;
         event.write(&mut tx, now).await?;
         tx.commit().await
     }
 
-    /// The hashes of an app's secrets that count now.
-    pub async fn app_secrets(&self, client_id: &str, now: Timestamp) -> Result<Vec<SecretHash>> {
+    /// The version of an app's registration, if there is one of this id.
+    pub async fn app_version(&self, client_id: &str) -> Result<Option<i64>> {
+        let row = optional!(
+            self.db.read(),
+            (i64,),
+            "SELECT version FROM apps WHERE client_id = $1",
+            client_id
+        )?;
+        Ok(row.map(|(version,)| version))
+    }
+
+    /// The secrets of an app that count now, and until when.
+    pub async fn app_secrets(&self, client_id: &str, now: Timestamp) -> Result<Vec<AppSecret>> {
         let rows = all!(
             self.db.read(),
-            (Vec<u8>,),
-            "SELECT secret_hash FROM app_secrets
+            (Vec<u8>, Option<i64>),
+            "SELECT secret_hash, expires_at FROM app_secrets
              WHERE client_id = $1 AND (expires_at IS NULL OR expires_at > $2)",
             client_id,
             now.millis()
         )?;
-        Ok(rows.into_iter().map(|(hash,)| SecretHash::from_stored(hash)).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(hash, expires_at)| AppSecret {
+                hash: SecretHash::from_stored(hash),
+                expires_at: expires_at.map(Timestamp::from_millis),
+            })
+            .collect())
     }
 }
 

@@ -129,6 +129,48 @@ pub struct Family {
     pub standing: Standing,
 }
 
+/// What the tokens of a family are made from, as it stands after a move.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// The family.
+    pub family: Uuid,
+    /// The generation of its newest token.
+    pub generation: u32,
+    /// Whose it is.
+    pub user_id: Uuid,
+    /// What it allows.
+    pub scope: String,
+    /// For whom its application tokens are.
+    pub audience: String,
+    /// When the person signed in, in Unix milliseconds.
+    pub auth_time: i64,
+    /// Authentication methods, separated by spaces.
+    pub amr: String,
+    /// The app's nonce.
+    pub nonce: Option<String>,
+    /// The absolute end.
+    pub expires_at: Timestamp,
+    /// When it ends if nobody uses it.
+    pub ends_at: Timestamp,
+}
+
+impl From<Family> for Grant {
+    fn from(family: Family) -> Self {
+        Self {
+            family: family.id,
+            generation: family.standing.generation,
+            user_id: family.user_id,
+            scope: family.scope,
+            audience: family.audience,
+            auth_time: family.auth_time,
+            amr: family.amr,
+            nonce: family.nonce,
+            expires_at: family.standing.expires_at,
+            ends_at: family.standing.ends_at(),
+        }
+    }
+}
+
 #[derive(sqlx::FromRow)]
 struct FamilyRow {
     id: Uuid,
@@ -309,47 +351,6 @@ impl Store {
              JOIN identities i ON i.id = f.identity_id
              WHERE f.id = $1",
             id
-        )?
-        .map(FamilyRow::read)
-        .transpose()
-    }
-
-    /// Moves a family on from `generation` to the next, if that is where it stands and all it hangs on is
-    /// live: the compare-and-set that decides every race. `None` when it is not; nothing is changed then.
-    pub async fn move_family(
-        &self,
-        token: (Uuid, u32, &SecretHash),
-        client_id: &str,
-        idle_expires_at: Timestamp,
-        (ip, user_agent): (&str, &str),
-        now: Timestamp,
-    ) -> Result<Option<Family>> {
-        let (id, generation, secret_hash) = token;
-        optional!(
-            self.db.write(),
-            FamilyRow,
-            "UPDATE families SET generation = generation + 1, moved_at = $1, moved_ip = $2,
-                 moved_user_agent = $3,
-                 idle_expires_at = CASE WHEN expires_at < $4 THEN expires_at ELSE $4 END
-             WHERE id = $5 AND generation = $6 AND generation > 0 AND secret_hash = $7 AND client_id = $8
-               AND ended_at IS NULL AND expires_at > $1 AND idle_expires_at > $1
-               AND EXISTS (SELECT 1 FROM users u
-                           WHERE u.id = families.user_id AND u.enabled
-                             AND u.epoch = families.user_epoch)
-               AND EXISTS (SELECT 1 FROM apps a JOIN identities i ON i.id = families.identity_id
-                           WHERE a.client_id = families.client_id AND a.enabled
-                             AND (i.ended_at IS NULL OR a.outlives_sign_out))
-             RETURNING id, secret_hash, generation, user_id, client_id, device_id, scope, audience,
-                 auth_time, amr, redirect_uri, code_challenge, nonce, code_expires_at, expires_at,
-                 moved_at, moved_ip, moved_user_agent, idle_expires_at, ended_at IS NULL AS live",
-            now.millis(),
-            ip,
-            user_agent,
-            idle_expires_at.millis(),
-            id,
-            i64::from(generation),
-            secret_hash.as_bytes(),
-            client_id
         )?
         .map(FamilyRow::read)
         .transpose()

@@ -10,18 +10,20 @@ mod identities;
 mod invitations;
 mod keys;
 mod maintenance;
+mod moves;
 mod users;
 
 use database::Db;
 use sqlx::migrate::Migrator;
 
-pub use apps::App;
+pub use apps::{App, AppSecret};
 pub use database::{Error, Result};
 pub use events::{Event, EventFilter, EventRow};
-pub use families::{EndReason, Family, NewFamily, Redeemed, SessionRow};
+pub use families::{EndReason, Family, Grant, NewFamily, Redeemed, SessionRow};
 pub use identities::{Identity, NewIdentity};
 pub use invitations::Invitation;
 pub use keys::{KeyRow, NewKey};
+pub use moves::{MOST_WAITING, Move};
 pub use users::{NewUser, User};
 
 /// Every migration, in order.
@@ -31,12 +33,13 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 #[derive(Debug, Clone)]
 pub struct Store {
     db: Db,
+    mover: moves::Mover,
 }
 
 impl Store {
     /// A store in this database, whose schema must be current.
     pub fn new(db: Db) -> Self {
-        Self { db }
+        Self { mover: moves::Mover::new(&db), db }
     }
 
     /// The database itself.

@@ -30,6 +30,11 @@ impl User {
         self.roles.split_whitespace().map(str::to_owned).collect()
     }
 
+    /// Role names, separated by spaces.
+    pub fn role_names(&self) -> &str {
+        &self.roles
+    }
+
     /// What to call them: the name, else the address.
     pub fn display_name(&self) -> &str {
         if self.name.is_empty() { &self.email } else { &self.name }

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod authorize;
+mod batches;
 mod commands;
 mod faults;
 mod hardening;

@@ -1,5 +1,6 @@
 //! Races, with real parallelism: fifty at once, on both databases.
 
+use aa_server::ops::authenticate_app::{Credentials, authenticate_app};
 use aa_server::ops::redeem::{Redeem, redeem};
 use aa_server::ops::{Caller, people};
 use futures_util::future::join_all;
@@ -56,12 +57,16 @@ on_both! {
                 codes.push(browser.open(&app).await);
             }
             // Straight to the op, so that nothing before it sets them in a row.
-            let registration = t.app.store.app(&app.id).await.unwrap().unwrap().registration;
+            let credentials = Credentials::Secret {
+                client_id: app.id.clone(),
+                secret: app.secret.clone().unwrap().into(),
+            };
+            let known = authenticate_app(&t.app, &credentials).await.unwrap();
             let redemptions = codes.into_iter().map(|code| {
-                let (shared, registration) = (t.app.clone(), registration.clone());
+                let (shared, known) = (t.app.clone(), known.clone());
                 tokio::spawn(async move {
                     let command = Redeem {
-                        app: registration,
+                        app: known,
                         code,
                         redirect_uri: CALLBACK.to_owned(),
                         code_verifier: Some(VERIFIER.to_owned()),

@@ -6,6 +6,8 @@ pub mod token;
 pub mod tokens;
 pub mod userinfo;
 
+use std::sync::Arc;
+
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine as _;
@@ -18,8 +20,7 @@ use super::error::Error;
 use super::extract::body_params;
 use super::params::{BadParams, Params};
 use crate::app::App;
-use crate::domain::client::Registration;
-use crate::ops::authenticate_app::{Credentials, authenticate_app};
+use crate::ops::authenticate_app::{AuthenticateError, Credentials, KnownApp, authenticate_app};
 
 /// A form-encoded body of an app, whose errors are JSON.
 async fn app_params(request: &HttpRequest, payload: web::Payload) -> Result<Params, Error> {
@@ -33,35 +34,44 @@ async fn app_params(request: &HttpRequest, payload: web::Payload) -> Result<Para
     Ok(params)
 }
 
-/// The app that calls, authenticated (RFC 6749 §2.3). It may use one way, not two.
+/// What the calling app shows to be who it says (RFC 6749 §2.3). It may use one way, not two.
+fn credentials(request: &HttpRequest, params: &Params) -> Result<Credentials, Error> {
+    let by_header = basic_credentials(request)?;
+    let in_body = params.get("client_id").map_err(bad)?;
+    let secret = params.get("client_secret").map_err(bad)?;
+    match (by_header, in_body, secret) {
+        (Some(_), _, Some(_)) => {
+            Err(Error::oauth("invalid_request", "authenticate in one way, not in two"))
+        }
+        (Some((client_id, _)), Some(other), None) if client_id != other => {
+            Err(Error::oauth("invalid_request", "there are two different client_ids"))
+        }
+        (Some((client_id, secret)), _, None) => Ok(Credentials::Secret { client_id, secret }),
+        (None, Some(client_id), Some(secret)) => {
+            Ok(Credentials::Secret { client_id: client_id.to_owned(), secret: secret.into() })
+        }
+        (None, Some(client_id), None) => Ok(Credentials::None { client_id: client_id.to_owned() }),
+        (None, None, _) => Err(Error::InvalidClient { by_header: false }),
+    }
+}
+
+/// The app that calls, authenticated.
 async fn calling_app(
     app: &App,
     request: &HttpRequest,
     params: &Params,
-) -> Result<Registration, Error> {
-    let by_header = basic_credentials(request)?;
-    let in_body = params.get("client_id").map_err(bad)?;
-    let secret = params.get("client_secret").map_err(bad)?;
-    let credentials = match (&by_header, in_body, secret) {
-        (Some(_), _, Some(_)) => {
-            return Err(Error::oauth("invalid_request", "authenticate in one way, not in two"));
-        }
-        (Some((client_id, _)), Some(other), None) if client_id != other => {
-            return Err(Error::oauth("invalid_request", "there are two different client_ids"));
-        }
-        (Some((client_id, secret)), _, None) => {
-            Credentials::Secret { client_id: client_id.clone(), secret: secret.clone() }
-        }
-        (None, Some(client_id), Some(secret)) => {
-            Credentials::Secret { client_id: client_id.to_owned(), secret: secret.into() }
-        }
-        (None, Some(client_id), None) => Credentials::None { client_id: client_id.to_owned() },
-        (None, None, _) => return Err(Error::InvalidClient { by_header: false }),
-    };
-    authenticate_app(app, &credentials).await.map_err(|failed| match Error::from(failed) {
-        Error::InvalidClient { .. } => Error::InvalidClient { by_header: by_header.is_some() },
+) -> Result<Arc<KnownApp>, Error> {
+    let known = authenticate_app(app, &credentials(request, params)?).await;
+    known.map_err(|failed| not_authenticated(request, failed))
+}
+
+fn not_authenticated(request: &HttpRequest, failed: AuthenticateError) -> Error {
+    match Error::from(failed) {
+        Error::InvalidClient { .. } => Error::InvalidClient {
+            by_header: request.headers().contains_key(header::AUTHORIZATION),
+        },
         other => other,
-    })
+    }
 }
 
 /// `client_secret_basic`: id and secret are form-encoded before they are joined (RFC 6749 §2.3.1).

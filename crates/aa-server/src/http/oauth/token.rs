@@ -1,15 +1,16 @@
 //! `POST /oauth/token` (RFC 6749 §3.2).
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use serde_json::json;
+use serde::Serialize;
 use tokens::Scope;
 
-use super::{Error, app_params, bad, calling_app, json as answer};
+use super::{Error, app_params, bad, calling_app, credentials, json as answer, not_authenticated};
 use crate::app::App;
 use crate::domain::client::{AppKind, Registration};
+use crate::domain::token::WireToken;
 use crate::http::extract::{caller, to_the_end};
 use crate::http::params::Params;
-use crate::ops::Caller;
+use crate::ops::authenticate_app::{authenticate_app, authenticate_remembered_app};
 use crate::ops::client_credentials::client_credentials;
 use crate::ops::issue::Issued;
 use crate::ops::redeem::{Redeem, redeem};
@@ -22,49 +23,63 @@ pub async fn post(
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
     let params = app_params(&request, payload).await?;
-    let registration = calling_app(&app, &request, &params).await?;
-    let caller = caller(&app, &request).map_err(Error::for_programs)?;
     let issued = match params.need("grant_type").map_err(bad)? {
-        "authorization_code" => by_code(&app, registration, &params, caller).await?,
-        "refresh_token" => by_refresh_token(&app, registration, &params, caller).await?,
-        "client_credentials" => by_client_credentials(&app, &registration, &params)?,
+        "authorization_code" => by_code(&app, &request, &params).await?,
+        "refresh_token" => by_refresh_token(&app, &request, &params).await?,
+        "client_credentials" => by_client_credentials(&app, &request, &params).await?,
         _ => {
+            // Only apps learn what there is.
+            calling_app(&app, &request, &params).await?;
             return Err(Error::oauth(
                 "unsupported_grant_type",
                 "use authorization_code, refresh_token or client_credentials",
             ));
         }
     };
-    Ok(answer(&body(&issued)))
+    Ok(answer(&Body::of(&issued)))
 }
 
-fn body(issued: &Issued) -> serde_json::Value {
-    let mut body = json!({
-        "access_token": issued.access_token,
-        "token_type": "Bearer",
-        "expires_in": issued.expires_in,
-        "scope": issued.scope,
-    });
-    if let Some(token) = &issued.refresh_token {
-        body["refresh_token"] = json!(token.expose());
-        // draft-ietf-oauth-refresh-token-expiration
-        body["refresh_token_expires_in"] = json!(issued.refresh_expires_in);
+/// A successful answer (RFC 6749 §5.1).
+#[derive(Serialize)]
+struct Body<'a> {
+    access_token: &'a str,
+    token_type: &'static str,
+    expires_in: i64,
+    scope: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
+    /// draft-ietf-oauth-refresh-token-expiration
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token_expires_in: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id_token: Option<&'a str>,
+}
+
+impl<'a> Body<'a> {
+    fn of(issued: &'a Issued) -> Self {
+        let refresh_token = issued.refresh_token.as_ref().map(WireToken::expose);
+        Self {
+            access_token: &issued.access_token,
+            token_type: "Bearer",
+            expires_in: issued.expires_in,
+            scope: &issued.scope,
+            refresh_token,
+            refresh_token_expires_in: refresh_token.map(|_| issued.refresh_expires_in),
+            id_token: issued.id_token.as_deref(),
+        }
     }
-    if let Some(token) = &issued.id_token {
-        body["id_token"] = json!(token);
-    }
-    body
 }
 
 async fn by_code(
     app: &web::Data<App>,
-    registration: Registration,
+    request: &HttpRequest,
     params: &Params,
-    caller: Caller,
 ) -> Result<Issued, Error> {
-    for_people(&registration)?;
+    let known = calling_app(app, request, params).await?;
+    for_people(&known.registration)?;
+    let caller = caller(app, request).map_err(Error::for_programs)?;
     let command = Redeem {
-        app: registration,
+        app: known,
         code: params.need("code").map_err(bad)?.to_owned(),
         redirect_uri: params.need("redirect_uri").map_err(bad)?.to_owned(),
         code_verifier: params.get("code_verifier").map_err(bad)?.map(str::to_owned),
@@ -76,26 +91,35 @@ async fn by_code(
 
 async fn by_refresh_token(
     app: &web::Data<App>,
-    registration: Registration,
+    request: &HttpRequest,
     params: &Params,
-    caller: Caller,
 ) -> Result<Issued, Error> {
-    for_people(&registration)?;
-    let command = Refresh {
-        app: registration,
-        refresh_token: params.need("refresh_token").map_err(bad)?.to_owned(),
-        scope: scope(params)?,
-        resource: params.get("resource").map_err(bad)?.map(str::to_owned),
-    };
-    let done = to_the_end(app, |app| async move { refresh(&app, command, &caller).await }).await;
-    Ok(done?)
+    let credentials = credentials(request, params)?;
+    let mut known = authenticate_remembered_app(app, &credentials).await;
+    let caller = caller(app, request).map_err(Error::for_programs)?;
+    loop {
+        let known_app = known.map_err(|failed| not_authenticated(request, failed))?;
+        for_people(&known_app.registration)?;
+        let command = Refresh {
+            app: known_app,
+            refresh_token: params.need("refresh_token").map_err(bad)?.to_owned(),
+            scope: scope(params)?,
+            resource: params.get("resource").map_err(bad)?.map(str::to_owned),
+        };
+        match refresh(app, command, caller.clone()).await {
+            // What was remembered of the app is old.
+            Err(GrantError::AppChanged) => known = authenticate_app(app, &credentials).await,
+            done => return Ok(done?),
+        }
+    }
 }
 
-fn by_client_credentials(
+async fn by_client_credentials(
     app: &App,
-    registration: &Registration,
+    request: &HttpRequest,
     params: &Params,
 ) -> Result<Issued, Error> {
+    let registration = &calling_app(app, request, params).await?.registration;
     if registration.kind != AppKind::Service {
         return Err(Error::oauth("unauthorized_client", "this grant is for apps of kind service"));
     }

@@ -17,14 +17,12 @@ pub async fn revoke(
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
     let params = app_params(&request, payload).await?;
-    let registration = calling_app(&app, &request, &params).await?;
+    let known = calling_app(&app, &request, &params).await?;
     let caller = caller(&app, &request).map_err(Error::for_programs)?;
     let token = params.need("token").map_err(bad)?.to_owned();
-    let done =
-        to_the_end(
-            &app,
-            |app| async move { revoke_op(&app, &registration, &token, &caller).await },
-        );
+    let done = to_the_end(&app, |app| async move {
+        revoke_op(&app, &known.registration, &token, &caller).await
+    });
     match done.await {
         Ok(()) => Ok(answer(&json!({}))),
         Err(RevokeError::AnotherApps) => {
@@ -41,11 +39,11 @@ pub async fn introspect(
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
     let params = app_params(&request, payload).await?;
-    let registration = calling_app(&app, &request, &params).await?;
+    let registration = &calling_app(&app, &request, &params).await?.registration;
     if registration.kind == AppKind::Public {
         return Err(Error::InvalidClient { by_header: false });
     }
     let token = params.need("token").map_err(bad)?;
-    let answered = introspect_op(&app, &registration, token).await;
+    let answered = introspect_op(&app, registration, token).await;
     Ok(answer(&answered.map_err(|cause| Error::from(cause).for_programs())?))
 }

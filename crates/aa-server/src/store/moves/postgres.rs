@@ -1,0 +1,244 @@
+//! PostgreSQL: two committers, families dealt to them by id, each with a connection of its own. All who wait for one
+//! of them go into one statement.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use database::Error;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
+use sqlx::{ConnectOptions as _, Connection as _};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{MOST_IN_A_BATCH, MOVE, Move, MovedRow, Waiting, tell_all};
+
+/// How many commit at once. More are slower: they share one log, and each of their batches is smaller.
+pub(super) const COMMITTERS: usize = 2;
+/// So few go each in a statement of its own, at once: that is faster than one statement over arrays.
+const FEW: usize = 2;
+/// A statement that takes longer is given up, and its connection with it: the server ends it after ten seconds.
+const PATIENCE: Duration = Duration::from_secs(12);
+/// A connection that was not used for so long is tried before it is trusted.
+const STALE: Duration = Duration::from_secs(1);
+
+/// The guard is that of [`MOVE`], over arrays.
+const MOVE_ALL: &str = "UPDATE families f SET generation = f.generation + 1, moved_at = w.now, moved_ip = w.ip,
+         moved_user_agent = w.user_agent, idle_expires_at = LEAST(f.expires_at, w.idle_expires_at)
+     FROM UNNEST($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::uuid[], $6::bigint[], $7::bytea[],
+                 $8::text[], $9::bigint[])
+              AS w (now, ip, user_agent, idle_expires_at, family, generation, secret_hash, client_id, app_version)
+          JOIN apps a ON a.client_id = w.client_id AND a.version = w.app_version AND a.enabled,
+          users u, identities i
+     WHERE f.id = w.family AND f.generation = w.generation AND f.generation > 0
+       AND f.secret_hash = w.secret_hash AND f.client_id = w.client_id
+       AND f.ended_at IS NULL AND f.expires_at > w.now AND f.idle_expires_at > w.now
+       AND u.id = f.user_id AND u.enabled AND u.epoch = f.user_epoch
+       AND i.id = f.identity_id AND (i.ended_at IS NULL OR a.outlives_sign_out)
+     RETURNING f.id, f.user_id, f.scope, f.audience, f.auth_time, f.amr, f.nonce, f.expires_at, f.idle_expires_at";
+
+/// Commits what comes until nobody can ask any more.
+pub(super) async fn commit_forever(pool: PgPool, mut queue: mpsc::Receiver<Waiting>) {
+    let mut line = Line::new(&pool);
+    let mut waiting = Vec::with_capacity(MOST_IN_A_BATCH);
+    loop {
+        if waiting.is_empty() {
+            if queue.recv_many(&mut waiting, MOST_IN_A_BATCH).await == 0 {
+                return;
+            }
+        } else {
+            while waiting.len() < MOST_IN_A_BATCH
+                && let Ok(next) = queue.try_recv()
+            {
+                waiting.push(next);
+            }
+        }
+        // Whoever hung up meanwhile loses nothing if the family stays where it is.
+        waiting.retain(|waiting| !waiting.answer.is_closed());
+        if waiting.len() <= FEW {
+            for waiting in waiting.drain(..) {
+                alone(pool.clone(), waiting);
+            }
+            continue;
+        }
+        waiting = commit(&pool, &mut line, std::mem::take(&mut waiting)).await;
+    }
+}
+
+/// One statement of its own, at once.
+fn alone(pool: PgPool, waiting: Waiting) {
+    tokio::spawn(async move {
+        let wanted = &waiting.wanted;
+        let moved = sqlx::query_as::<_, MovedRow>(MOVE)
+            .bind(wanted.now.millis())
+            .bind(&wanted.ip)
+            .bind(&wanted.user_agent)
+            .bind(wanted.idle_expires_at.millis())
+            .bind(wanted.family)
+            .bind(i64::from(wanted.generation))
+            .bind(wanted.secret_hash.as_bytes())
+            .bind(&wanted.client_id)
+            .bind(wanted.app_version)
+            .fetch_optional(&pool)
+            .await;
+        let moved = moved.map(|row| row.map(|row| wanted.grant(row))).map_err(Error::from);
+        waiting.tell(moved);
+    });
+}
+
+/// Commits a batch, and gives back who has to wait for the next: a family is moved once by a statement, so the second
+/// of two tries of one family comes after the first.
+async fn commit(pool: &PgPool, line: &mut Line, all: Vec<Waiting>) -> Vec<Waiting> {
+    let mut batch: HashMap<Uuid, Waiting> = HashMap::with_capacity(all.len());
+    let mut later = Vec::new();
+    for waiting in all {
+        match batch.entry(waiting.wanted.family) {
+            std::collections::hash_map::Entry::Vacant(place) => drop(place.insert(waiting)),
+            std::collections::hash_map::Entry::Occupied(_) => later.push(waiting),
+        }
+    }
+    match line.move_all(batch.values().map(|waiting| &waiting.wanted)).await {
+        Ok(rows) => {
+            for row in rows {
+                let Some(first) = batch.remove(&row.0) else { continue };
+                // Nothing but a newer token can move the family from where it is now.
+                let newest = first.wanted.generation;
+                refuse(&mut later, |other| {
+                    other.family == first.wanted.family && other.generation <= newest
+                });
+                let grant = first.wanted.grant(row);
+                first.tell(Ok(Some(grant)));
+            }
+            for (_, first) in batch {
+                refuse(&mut later, |other| other.is_twin_of(&first.wanted));
+                first.tell(Ok(None));
+            }
+        }
+        // Somebody else has one of the rows: each waits on its own, and holds up nobody else.
+        Err(fault) if is_about_locks(&fault) => {
+            for (_, waiting) in batch {
+                alone(pool.clone(), waiting);
+            }
+        }
+        Err(fault) => tell_all(batch.into_values(), &fault.into()),
+    }
+    later
+}
+
+/// Tells those who cannot move their families any more.
+fn refuse(later: &mut Vec<Waiting>, cannot: impl Fn(&Move) -> bool) {
+    later.extract_if(.., |other| cannot(&other.wanted)).for_each(|other| other.tell(Ok(None)));
+}
+
+/// Whether somebody else's lock was in the way: SQLSTATE `lock_not_available`, `deadlock_detected`.
+fn is_about_locks(fault: &sqlx::Error) -> bool {
+    fault
+        .as_database_error()
+        .and_then(|error| error.code())
+        .is_some_and(|code| code == "55P03" || code == "40P01")
+}
+
+/// A committer's own connection.
+struct Line {
+    options: PgConnectOptions,
+    open: Option<(PgConnection, Instant)>,
+}
+
+impl Line {
+    fn new(pool: &PgPool) -> Self {
+        let options = pool.connect_options().as_ref().clone().options([
+            // A row that somebody else holds must not hold up everybody.
+            ("lock_timeout", "100ms"),
+            // One plan for ever: every table by its primary key, however old the statistics are.
+            ("plan_cache_mode", "force_generic_plan"),
+            ("enable_hashjoin", "off"),
+            ("enable_mergejoin", "off"),
+            ("enable_seqscan", "off"),
+            ("jit", "off"),
+        ]);
+        Self { options, open: None }
+    }
+
+    /// The rows of the families that moved.
+    async fn move_all(
+        &mut self,
+        wanted: impl Iterator<Item = &Move>,
+    ) -> sqlx::Result<Vec<MovedRow>> {
+        let mut all = Columns::default();
+        wanted.for_each(|wanted| all.push(wanted));
+        let moved = tokio::time::timeout(PATIENCE, async {
+            let connection = self.connection().await?;
+            all.query().fetch_all(connection).await
+        });
+        let moved = moved.await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
+        if moved.as_ref().is_err_and(|error| !is_about_locks(error)) {
+            self.open = None;
+        }
+        moved
+    }
+
+    async fn connection(&mut self) -> sqlx::Result<&mut PgConnection> {
+        if let Some((connection, used_at)) = &mut self.open
+            && used_at.elapsed() > STALE
+            && connection.ping().await.is_err()
+        {
+            self.open = None;
+        }
+        let connection = match self.open.take() {
+            Some((connection, _)) => connection,
+            None => self.options.connect().await?,
+        };
+        Ok(&mut self.open.insert((connection, now())).0)
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this measures how long a connection was idle, not validity"
+)]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// The parameters of [`MOVE_ALL`].
+#[derive(Default)]
+struct Columns<'a> {
+    now: Vec<i64>,
+    ip: Vec<&'a str>,
+    user_agent: Vec<&'a str>,
+    idle_expires_at: Vec<i64>,
+    family: Vec<Uuid>,
+    generation: Vec<i64>,
+    secret_hash: Vec<&'a [u8]>,
+    client_id: Vec<&'a str>,
+    app_version: Vec<i64>,
+}
+
+impl<'a> Columns<'a> {
+    fn push(&mut self, wanted: &'a Move) {
+        self.now.push(wanted.now.millis());
+        self.ip.push(&wanted.ip);
+        self.user_agent.push(&wanted.user_agent);
+        self.idle_expires_at.push(wanted.idle_expires_at.millis());
+        self.family.push(wanted.family);
+        self.generation.push(i64::from(wanted.generation));
+        self.secret_hash.push(wanted.secret_hash.as_bytes());
+        self.client_id.push(&wanted.client_id);
+        self.app_version.push(wanted.app_version);
+    }
+
+    fn query(
+        &'a self,
+    ) -> sqlx::query::QueryAs<'a, sqlx::Postgres, MovedRow, sqlx::postgres::PgArguments> {
+        sqlx::query_as(MOVE_ALL)
+            .bind(&self.now)
+            .bind(&self.ip)
+            .bind(&self.user_agent)
+            .bind(&self.idle_expires_at)
+            .bind(&self.family)
+            .bind(&self.generation)
+            .bind(&self.secret_hash)
+            .bind(&self.client_id)
+            .bind(&self.app_version)
+    }
+}

@@ -1,0 +1,199 @@
+//! Refreshes that are committed together: each is decided as if it came alone, and what a replica remembers of an app
+//! never counts when it is old.
+
+use std::time::Duration;
+
+use aa_server::domain::client::{AppKind, Registration};
+use aa_server::domain::token::{Kind, SecretHash};
+use aa_server::ops::{Caller, apps, people};
+use aa_server::store::{MOST_WAITING, Move};
+use database::{Db, Either, execute};
+use futures_util::future::join_all;
+use reqwest::StatusCode;
+use secrecy::ExposeSecret as _;
+
+use crate::support::{Answer, Browser, OAuthApp, TestApp, on_both};
+
+/// An app of which a browser may have many families.
+async fn many(t: &TestApp) -> OAuthApp {
+    t.add_app("many", AppKind::Confidential, |app| app.several_families = true).await
+}
+
+async fn start(browser: &Browser, app: &OAuthApp) -> Answer {
+    app.redeem(&browser.open(app).await).await.ok()
+}
+
+/// What the store is asked for when this token is presented.
+async fn wanted(t: &TestApp, app: &OAuthApp, token: &str) -> Move {
+    let token = t.app.mint.read(Kind::Refresh, token).unwrap();
+    let now = t.app.now();
+    Move {
+        family: token.family,
+        generation: token.generation,
+        secret_hash: token.secret.hash(),
+        client_id: app.id.clone(),
+        app_version: t.app.store.app_version(&app.id).await.unwrap().unwrap(),
+        idle_expires_at: now + Duration::from_secs(60),
+        ip: "192.0.2.1".to_owned(),
+        user_agent: "a test".to_owned(),
+        now,
+    }
+}
+
+/// Holds the row of a family (on SQLite: everything) until it is dropped.
+async fn hold(t: &TestApp, first: &Answer) -> database::Tx {
+    let mut tx = Db::connect(&t.database_url).await.unwrap().begin().await.unwrap();
+    let sql = "UPDATE families SET moved_ip = moved_ip WHERE id = $1";
+    execute!(tx.on(), sql, first.family()).unwrap();
+    tx
+}
+
+on_both! {
+    async fn each_of_a_batch_gets_its_own_answer(t) {
+        let browser = t.signed_in("ann@example.com").await;
+        let app = many(&t).await;
+        let held = start(&browser, &app).await;
+        let twice = start(&browser, &app).await;
+        let old = start(&browser, &app).await;
+        app.refresh(old.refresh_token()).await.ok();
+        let ended = start(&browser, &app).await;
+        app.post("/oauth/revoke", &[("token", ended.refresh_token())]).await.ok();
+        let other_browser = t.signed_in("bob@example.com").await;
+        let disabled = start(&other_browser, &app).await;
+        let bob = t.app.store.user_by_email("bob@example.com").await.unwrap().unwrap();
+        people::set_enabled(&t.app, &bob, false, &Caller::operator()).await.unwrap();
+        let third_browser = t.signed_in("cid@example.com").await;
+        let signed_out = start(&third_browser, &app).await;
+        third_browser.submit("/apps", "/logout", &[]).await;
+        let sound = start(&browser, &app).await;
+        let good = join_all((0..20).map(|_| start(&browser, &app))).await;
+
+        let mut moves = Vec::new();
+        for (first, moves_on) in [(&held, true), (&twice, true), (&twice, false), (&old, false),
+            (&ended, false), (&disabled, false), (&signed_out, false)] {
+            moves.push((wanted(&t, &app, first.refresh_token()).await, moves_on));
+        }
+        let sound = wanted(&t, &app, sound.refresh_token()).await;
+        let expired = t.app.now() + Duration::from_hours(31 * 24);
+        for bad in [
+            Move { client_id: "other".to_owned(), ..sound.clone() },
+            Move { secret_hash: SecretHash::of(b"another"), ..sound.clone() },
+            Move { app_version: sound.app_version - 1, ..sound.clone() },
+            Move { generation: 0, ..sound.clone() },
+            Move { generation: 2, ..sound.clone() },
+            Move { now: expired, ..sound.clone() },
+        ] {
+            moves.push((bad, false));
+        }
+        for first in &good {
+            moves.push((wanted(&t, &app, first.refresh_token()).await, true));
+        }
+        moves.push((sound, true));
+
+        let lock = hold(&t, &held).await;
+        let tasks: Vec<_> = moves
+            .iter()
+            .map(|(wanted, _)| {
+                let (shared, wanted) = (t.app.clone(), wanted.clone());
+                tokio::spawn(async move { shared.store.move_family(wanted).await })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        if matches!(lock, Either::Postgres(_)) {
+            assert!(!tasks[0].is_finished(), "its row is held");
+            assert!(tasks[1..].iter().all(tokio::task::JoinHandle::is_finished), "nobody else waits for it");
+        }
+        drop(lock);
+        for (task, (wanted, moves_on)) in tasks.into_iter().zip(&moves) {
+            let moved = task.await.unwrap().unwrap();
+            // Of two tries of one token either may be the first.
+            if wanted.family != twice.family() {
+                assert_eq!(moved.is_some(), *moves_on, "{wanted:?}");
+            }
+            if let Some(grant) = moved {
+                assert_eq!((grant.family, grant.generation), (wanted.family, 2));
+                assert!(grant.ends_at <= wanted.idle_expires_at);
+                assert_eq!(t.family(grant.family).await.moved_ip, "192.0.2.1");
+            }
+        }
+        assert_eq!(t.family(twice.family()).await.standing.generation, 2, "once, by two tries");
+        for ended in [ended, disabled, signed_out] {
+            assert_eq!(t.family(ended.family()).await.standing.generation, 1);
+        }
+    }
+
+    async fn a_full_queue_says_so_at_once_and_nothing_is_lost(t) {
+        let browser = t.signed_in("ann@example.com").await;
+        let app = many(&t).await;
+        let held = start(&browser, &app).await;
+        let other = start(&browser, &app).await;
+        let same = wanted(&t, &app, held.refresh_token()).await;
+        let lock = hold(&t, &held).await;
+        let waiting: Vec<_> = (0..MOST_WAITING)
+            .map(|_| {
+                let (shared, wanted) = (t.app.clone(), same.clone());
+                tokio::spawn(async move { shared.store.move_family(wanted).await })
+            })
+            .collect();
+        // Until they are all in the queue.
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let refused = app.refresh(other.refresh_token()).await;
+        assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{refused:?}");
+        assert_eq!(refused.json["error"], "temporarily_unavailable");
+        assert_eq!(refused.headers["retry-after"], "1");
+        drop(lock);
+        let mut moved = 0;
+        for task in waiting {
+            moved += usize::from(task.await.unwrap().unwrap().is_some());
+        }
+        assert_eq!(moved, 1, "of all who presented one token");
+        assert_eq!(t.family(held.family()).await.standing.generation, 2);
+        app.refresh(other.refresh_token()).await.ok();
+    }
+
+    async fn what_a_replica_remembers_of_an_app_never_counts_when_it_is_old(t) {
+        let replica = TestApp::with(Some(t.database_url.clone()), &[("public_url", t.url.as_str())]).await;
+        let browser = t.signed_in("ann@example.com").await;
+        let app = t.confidential().await;
+        let there = app.at(&replica.url);
+        let first = start(&browser, &app).await;
+        let mut answer = there.refresh(first.refresh_token()).await.ok();
+        assert_eq!(answer.json["expires_in"], 300, "the replica knows the app now");
+
+        let mut declared = t.app.store.app(&app.id).await.unwrap().unwrap().registration;
+        declared.lifetimes.at_ttl = Some(Duration::from_secs(60));
+        let change = async |declared: &Registration| {
+            apps::apply(&t.app, declared, &Caller::operator()).await.unwrap();
+        };
+        change(&declared).await;
+        answer = there.refresh(answer.refresh_token()).await.ok();
+        assert_eq!(answer.json["expires_in"], 60);
+
+        // Within grace too, where nothing moves.
+        declared.lifetimes.at_ttl = Some(Duration::from_secs(30));
+        let before = answer;
+        answer = there.refresh(before.refresh_token()).await.ok();
+        change(&declared).await;
+        let again = there.refresh(before.refresh_token()).await.ok();
+        assert_eq!(again.refresh_token(), answer.refresh_token());
+        assert_eq!(again.json["expires_in"], 30);
+
+        // A new secret works everywhere at once, and the old one for a day.
+        let secret = apps::rotate_secret(&t.app, &app.id, &Caller::operator()).await.unwrap();
+        let with_new = OAuthApp { secret: Some(secret.expose_secret().to_owned()), ..there.clone() };
+        answer = with_new.refresh(answer.refresh_token()).await.ok();
+        answer = there.refresh(answer.refresh_token()).await.ok();
+        let wrong = OAuthApp { secret: Some("wrong".to_owned()), ..there.clone() };
+        assert_eq!(wrong.refresh(answer.refresh_token()).await.json["error"], "invalid_client");
+        replica.advance(25 * 3600);
+        t.advance(25 * 3600);
+        assert_eq!(there.refresh(answer.refresh_token()).await.json["error"], "invalid_client");
+        answer = with_new.refresh(answer.refresh_token()).await.ok();
+
+        apps::set_enabled(&t.app, &app.id, false, &Caller::operator()).await.unwrap();
+        let refused = with_new.refresh(answer.refresh_token()).await;
+        assert_eq!(refused.json["error"], "invalid_client");
+        apps::set_enabled(&t.app, &app.id, true, &Caller::operator()).await.unwrap();
+        with_new.refresh(answer.refresh_token()).await.ok();
+    }
+}
