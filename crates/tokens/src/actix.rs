@@ -4,6 +4,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::http::{StatusCode, header};
@@ -14,7 +15,7 @@ use crate::{Claims, Denied, Guard};
 
 /// The checked token of a request; a request without a good one never reaches the handler.
 #[derive(Debug, Clone)]
-pub struct AccessToken(Claims);
+pub struct AccessToken(Arc<Claims>);
 
 impl AccessToken {
     /// Asks for a scope.
@@ -27,7 +28,7 @@ impl AccessToken {
 
     /// The claims themselves.
     pub fn into_claims(self) -> Claims {
-        self.0
+        Arc::unwrap_or_clone(self.0)
     }
 }
 

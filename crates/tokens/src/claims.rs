@@ -1,11 +1,11 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::Reject;
+use crate::{Reject, strict_json};
 
 /// The claims of an application token (RFC 9068 §2.2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -101,12 +101,12 @@ impl Serialize for Subject {
 
 /// A list of scope names (RFC 6749 §3.3), in order, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Scope(Vec<String>);
+pub struct Scope(String);
 
 impl Scope {
     /// Whether this scope is among them.
     pub fn contains(&self, name: &str) -> bool {
-        self.0.iter().any(|scope| scope == name)
+        self.iter().any(|scope| scope == name)
     }
 
     /// Whether there is none.
@@ -116,7 +116,12 @@ impl Scope {
 
     /// The names.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
+        self.0.split(' ').filter(|name| !name.is_empty())
+    }
+
+    /// The names, separated by single spaces.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 
     /// Whether every one of these is in `other`.
@@ -127,7 +132,8 @@ impl Scope {
     /// Those names for which `keep` answers true.
     #[must_use]
     pub fn retain(&self, keep: impl Fn(&str) -> bool) -> Self {
-        Self(self.0.iter().filter(|name| keep(name)).cloned().collect())
+        let kept: Vec<&str> = self.iter().filter(|name| keep(name)).collect();
+        Self(kept.join(" "))
     }
 }
 
@@ -136,34 +142,38 @@ impl FromStr for Scope {
 
     /// Names are separated by single spaces; repeated ones count once. The empty text is the empty list.
     fn from_str(text: &str) -> Result<Self, ()> {
-        let mut names: Vec<String> = Vec::new();
+        let valid = |byte: u8| {
+            byte == 0x21 || (0x23..=0x5b).contains(&byte) || (0x5d..=0x7e).contains(&byte)
+        };
+        let mut names = Self(String::with_capacity(text.len()));
         if text.is_empty() {
-            return Ok(Self(names));
+            return Ok(names);
         }
         for name in text.split(' ') {
-            let valid = |byte: u8| {
-                byte == 0x21 || (0x23..=0x5b).contains(&byte) || (0x5d..=0x7e).contains(&byte)
-            };
             if name.is_empty() || !name.bytes().all(valid) {
                 return Err(());
             }
-            if !names.iter().any(|known| known == name) {
-                names.push(name.to_owned());
+            if names.contains(name) {
+                continue;
             }
+            if !names.is_empty() {
+                names.0.push(' ');
+            }
+            names.0.push_str(name);
         }
-        Ok(Self(names))
+        Ok(names)
     }
 }
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join(" "))
+        f.write_str(&self.0)
     }
 }
 
 impl Serialize for Scope {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.0)
     }
 }
 
@@ -187,9 +197,82 @@ fn one_or_many<S: Serializer>(aud: &[String], serializer: S) -> Result<S::Ok, S:
     }
 }
 
+/// Claims as the authority writes them, read without a copy: nothing but what is known, no member twice, no escapes.
+/// Whatever is not so plain is read by [`Claims::read`], which says what is wrong with it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Plain<'a> {
+    iss: &'a str,
+    sub: &'a str,
+    aud: &'a str,
+    client_id: &'a str,
+    iat: i64,
+    exp: i64,
+    #[serde(default, deserialize_with = "there")]
+    nbf: Option<i64>,
+    jti: &'a str,
+    #[serde(default, deserialize_with = "there")]
+    sid: Option<&'a str>,
+    scope: &'a str,
+    #[serde(default, deserialize_with = "there")]
+    auth_time: Option<i64>,
+    #[serde(default, borrow, deserialize_with = "there")]
+    amr: Option<Vec<&'a str>>,
+    #[serde(default, borrow, deserialize_with = "there")]
+    roles: Option<Vec<&'a str>>,
+    #[serde(default, deserialize_with = "there")]
+    email: Option<&'a str>,
+    #[serde(default, deserialize_with = "there")]
+    name: Option<&'a str>,
+}
+
+/// A value that is not `null`.
+fn there<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
+}
+
+impl Plain<'_> {
+    fn into_claims(self) -> Option<Claims> {
+        let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let owned = |texts: Vec<&str>| texts.into_iter().map(str::to_owned).collect();
+        let sub: Subject = self.sub.parse().ok()?;
+        let of_a_person = self.sid.is_some() && self.auth_time.is_some() && self.amr.is_some();
+        if sub.user().is_some() && !of_a_person {
+            return None;
+        }
+        Some(Claims {
+            iss: filled(self.iss)?,
+            sub,
+            aud: vec![self.aud.to_owned()],
+            client_id: filled(self.client_id)?,
+            iat: self.iat,
+            exp: self.exp,
+            nbf: self.nbf,
+            jti: filled(self.jti)?,
+            sid: self.sid.map(Uuid::try_parse).transpose().ok()?,
+            scope: self.scope.parse().ok()?,
+            auth_time: self.auth_time,
+            amr: self.amr.map(owned),
+            act: None,
+            roles: self.roles.map(owned),
+            email: self.email.map(str::to_owned),
+            name: self.name.map(str::to_owned),
+        })
+    }
+}
+
 impl Claims {
+    /// Reads claims from JSON without duplicate members.
+    pub(crate) fn parse(json: &[u8]) -> Result<Self, Reject> {
+        let plain = serde_json::from_slice::<Plain<'_>>(json).ok();
+        match plain.and_then(Plain::into_claims) {
+            Some(claims) => Ok(claims),
+            None => Self::read(&strict_json::parse_object(json)?),
+        }
+    }
+
     /// Reads claims by type. What is missing or of the wrong type is refused, never defaulted.
-    pub(crate) fn read(json: &Map<String, Value>) -> Result<Self, Reject> {
+    fn read(json: &Map<String, Value>) -> Result<Self, Reject> {
         let claims = Reader(json);
         let sub: Subject = claims.text("sub")?.parse().map_err(|()| Reject::InvalidClaim("sub"))?;
         let sid = claims.optional("sid", |value| Uuid::try_parse(value.as_str()?).ok())?;
@@ -257,5 +340,86 @@ fn audience(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::String(one) => Some(vec![one.clone()]),
         many => strings(many).filter(|list| !list.is_empty()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use serde_json::json;
+
+    use super::*;
+
+    fn slowly(json: &[u8]) -> Result<Claims, Reject> {
+        Claims::read(&strict_json::parse_object(json)?)
+    }
+
+    /// What stands in claims, and what better did not.
+    fn value() -> impl Strategy<Value = Value> {
+        select(vec![
+            json!("text"),
+            json!(""),
+            json!("quo\"te"),
+            json!("app:worker"),
+            json!("0190a0a0-0000-7000-8000-000000000001"),
+            json!(1),
+            json!(-1),
+            json!(1.0),
+            json!(u64::MAX),
+            json!(null),
+            json!(true),
+            json!([]),
+            json!(["pwd", "otp"]),
+            json!([1]),
+            json!({ "sub": "x" }),
+        ])
+    }
+
+    const NAMES: [&str; 17] = [
+        "iss",
+        "sub",
+        "aud",
+        "client_id",
+        "iat",
+        "exp",
+        "nbf",
+        "jti",
+        "sid",
+        "scope",
+        "auth_time",
+        "amr",
+        "act",
+        "roles",
+        "email",
+        "name",
+        "more",
+    ];
+
+    proptest! {
+        /// Both ways of reading give the same claims, or the same reason.
+        #[test]
+        fn plain_claims_are_read_alike(
+            changes in prop::collection::vec((select(NAMES.to_vec()), prop::option::of(value())), 0..4),
+            twice in prop::option::of(select(NAMES.to_vec())),
+            space in select(vec!["", " "]),
+        ) {
+            let mut claims = json!({
+                "iss": "i", "sub": "0190a0a0-0000-7000-8000-000000000001", "aud": "a", "client_id": "c",
+                "iat": 1, "exp": 2, "jti": "j", "sid": "0190a0a0-0000-7000-8000-000000000002",
+                "scope": "a b", "auth_time": 1, "amr": ["pwd"], "email": "e", "roles": ["admin"],
+            });
+            for (name, value) in changes {
+                match value {
+                    Some(value) => claims[name] = value,
+                    None => drop(claims.as_object_mut().unwrap().remove(name)),
+                }
+            }
+            let mut text = claims.to_string();
+            if let Some(name) = twice {
+                text = text.replacen('{', &format!("{{\"{name}\":{space}1,"), 1);
+            }
+            prop_assert_eq!(Claims::parse(text.as_bytes()), slowly(text.as_bytes()), "{}", text);
+        }
     }
 }

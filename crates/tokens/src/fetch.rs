@@ -119,7 +119,12 @@ impl Shared {
         }
         let keys = self.fixed.merged(&fetched);
         debug!(url = self.url, keys = ?keys.key_ids(), "fetched keys");
-        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        let mut current = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        // A set that only looks new would make everything be checked again.
+        if !current.is_same_as(&keys) {
+            *current = Arc::new(keys);
+        }
+        drop(current);
         Ok(())
     }
 }

@@ -1,13 +1,13 @@
 use std::sync::Arc;
 
-use crate::{Claims, FetchError, KeySet, Reject, RemoteKeys, Verifier};
+use crate::{CachedVerifier, Claims, FetchError, KeySet, Reject, RemoteKeys, Verifier};
 
-/// Checks the `Authorization` header of requests: a [`Verifier`], the authority's keys, and a clock.
+/// Checks the `Authorization` header of requests: a [`CachedVerifier`], the authority's keys, and a clock.
 ///
 /// Clones share the keys.
 #[derive(Clone)]
 pub struct Guard {
-    verifier: Verifier,
+    verifier: CachedVerifier,
     keys: RemoteKeys,
     now: Arc<dyn Fn() -> i64 + Send + Sync>,
 }
@@ -82,6 +82,7 @@ impl Guard {
     pub fn new(verifier: Verifier, authority: &str, fixed: KeySet) -> Result<Self, FetchError> {
         let url = format!("{}/.well-known/jwks.json", authority.trim_end_matches('/'));
         let keys = RemoteKeys::follow(url, fixed)?;
+        let verifier = CachedVerifier::new(verifier, CachedVerifier::DEFAULT_BYTES);
         Ok(Self { verifier, keys, now: Arc::new(system_time) })
     }
 
@@ -92,6 +93,14 @@ impl Guard {
         self
     }
 
+    /// Remembers tokens that were accepted in about so much memory, instead of [`CachedVerifier::DEFAULT_BYTES`];
+    /// 0 remembers none.
+    #[must_use]
+    pub fn with_cache_bytes(mut self, bytes: u64) -> Self {
+        self.verifier = CachedVerifier::new(self.verifier.verifier().clone(), bytes);
+        self
+    }
+
     /// Whether tokens can be checked. An app that is not ready says so in its readiness.
     pub fn is_ready(&self) -> bool {
         self.keys.is_ready()
@@ -99,7 +108,7 @@ impl Guard {
 
     /// The realm of its challenges: the audience.
     pub fn realm(&self) -> &str {
-        self.verifier.audience()
+        self.verifier.verifier().audience()
     }
 
     /// Checks the values of all `Authorization` headers of one request.
@@ -109,7 +118,7 @@ impl Guard {
     pub async fn authenticate<'h>(
         &self,
         mut headers: impl Iterator<Item = &'h [u8]>,
-    ) -> Result<Claims, Denied> {
+    ) -> Result<Arc<Claims>, Denied> {
         let header = headers.next().ok_or(Denied::NoToken)?;
         if headers.next().is_some() {
             return Err(Denied::MalformedHeader);

@@ -2,24 +2,63 @@
 //!
 //! This is what application tokens and ID tokens have in common. What the claims mean is the caller's.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{Algorithm, Reject, strict_json};
 
 /// The largest token that is looked at, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
+/// The bytes of the signatures that are looked at here: Ed25519's and P-256's.
+const SHORT_SIGNATURE: usize = 64;
+/// That many in base64url.
+const SHORT_SIGNATURE_CHARS: usize = 86;
+
 /// A token taken apart. **Nothing in it is to be believed** before [`KeySet::check`](crate::KeySet::check) has answered.
 #[derive(Debug)]
 pub struct Compact<'a> {
+    header: Cow<'a, Header>,
+    pub(crate) signing_input: &'a str,
+    pub(crate) signature: &'a str,
+    /// The signature's bytes, if they are 64.
+    pub(crate) short_signature: Option<[u8; SHORT_SIGNATURE]>,
+    payload: &'a str,
+}
+
+/// What counts of a header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Header {
     pub(crate) algorithm: Algorithm,
     pub(crate) key_id: Option<String>,
     pub(crate) media_type: Option<String>,
-    pub(crate) signing_input: &'a str,
-    pub(crate) signature: &'a str,
-    payload: &'a str,
+}
+
+impl Header {
+    /// As it is written here, in base64url.
+    pub(crate) fn encode(media_type: &str, algorithm: Algorithm, key_id: &str) -> String {
+        let header = json!({ "typ": media_type, "alg": algorithm.name(), "kid": key_id });
+        URL_SAFE_NO_PAD.encode(header.to_string())
+    }
+
+    fn read(encoded: &str) -> Result<Self, Reject> {
+        let header = strict_json::parse_object(&decode(encoded)?)?;
+        if header.contains_key("crit") {
+            return Err(Reject::Critical);
+        }
+        let algorithm = text(&header, "alg")?
+            .ok_or(Reject::Malformed)?
+            .parse()
+            .map_err(|_| Reject::AlgorithmNotAllowed)?;
+        Ok(Self {
+            algorithm,
+            key_id: text(&header, "kid")?.map(str::to_owned),
+            media_type: text(&header, "typ")?.map(str::to_owned),
+        })
+    }
 }
 
 impl<'a> Compact<'a> {
@@ -33,45 +72,51 @@ impl<'a> Compact<'a> {
     /// # Errors
     /// A [`Reject`] that names the first thing wrong.
     pub fn parse(token: &'a str) -> Result<Self, Reject> {
+        Self::parse_knowing(token, |_| None)
+    }
+
+    /// As [`Compact::parse`], but does not read a header that `known` has read before: one with the same text.
+    pub(crate) fn parse_knowing(
+        token: &'a str,
+        known: impl Fn(&str) -> Option<&'a Header>,
+    ) -> Result<Self, Reject> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(Reject::TooLarge);
         }
         let (signing_input, signature) = token.rsplit_once('.').ok_or(Reject::Malformed)?;
         let (header, payload) = signing_input.split_once('.').ok_or(Reject::Malformed)?;
-        if payload.contains('.') || signature.is_empty() || decode(signature).is_err() {
+        if payload.contains('.') || signature.is_empty() {
             return Err(Reject::Malformed);
         }
-        let header = strict_json::parse_object(&decode(header)?)?;
-        if header.contains_key("crit") {
-            return Err(Reject::Critical);
-        }
-        let algorithm = text(&header, "alg")?
-            .ok_or(Reject::Malformed)?
-            .parse()
-            .map_err(|_| Reject::AlgorithmNotAllowed)?;
-        Ok(Self {
-            algorithm,
-            key_id: text(&header, "kid")?.map(str::to_owned),
-            media_type: text(&header, "typ")?.map(str::to_owned),
-            signing_input,
-            signature,
-            payload,
-        })
+        let short_signature = if signature.len() == SHORT_SIGNATURE_CHARS {
+            let mut bytes = [0; SHORT_SIGNATURE];
+            let length = URL_SAFE_NO_PAD.decode_slice_unchecked(signature, &mut bytes);
+            length.map_err(|_| Reject::Malformed)?;
+            Some(bytes)
+        } else {
+            decode(signature)?;
+            None
+        };
+        let header = match known(header) {
+            Some(header) => Cow::Borrowed(header),
+            None => Cow::Owned(Header::read(header)?),
+        };
+        Ok(Self { header, signing_input, signature, short_signature, payload })
     }
 
     /// The `kid` of the header.
     pub fn key_id(&self) -> Option<&str> {
-        self.key_id.as_deref()
+        self.header.key_id.as_deref()
     }
 
     /// The `typ` of the header.
     pub fn media_type(&self) -> Option<&str> {
-        self.media_type.as_deref()
+        self.header.media_type.as_deref()
     }
 
     /// The `alg` of the header.
     pub fn algorithm(&self) -> Algorithm {
-        self.algorithm
+        self.header.algorithm
     }
 
     /// The claims, as JSON without duplicate members.
@@ -79,7 +124,12 @@ impl<'a> Compact<'a> {
     /// # Errors
     /// [`Reject::Malformed`] or [`Reject::DuplicateMember`].
     pub fn claims(&self) -> Result<Map<String, Value>, Reject> {
-        Ok(strict_json::parse_object(&decode(self.payload)?)?)
+        Ok(strict_json::parse_object(&self.payload()?)?)
+    }
+
+    /// The bytes of the claims.
+    pub(crate) fn payload(&self) -> Result<Vec<u8>, Reject> {
+        decode(self.payload)
     }
 }
 

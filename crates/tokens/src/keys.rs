@@ -1,24 +1,49 @@
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::{Signature, Verifier as _, VerifyingKey};
 use jsonwebtoken::DecodingKey;
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
-use crate::jws::Compact;
+use crate::jws::{Compact, Header};
 use crate::{Algorithm, Reject};
 
 /// The keys that tokens may be signed with: each has an id and **one** algorithm.
 #[derive(Clone, Default)]
 pub struct KeySet {
     keys: HashMap<String, Key>,
+    id: KeySetId,
+}
+
+/// Tells sets of keys apart without looking into them: a set and its clones have the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeySetId(pub(crate) u64);
+
+impl Default for KeySetId {
+    fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 #[derive(Clone)]
 struct Key {
-    algorithm: Algorithm,
-    decoding: DecodingKey,
+    prepared: Prepared,
+    /// What it was made from: equal keys are equal here.
+    source: Zeroizing<String>,
+    /// The header of the application tokens that are signed with it, as the authority writes it.
+    usual: (String, Header),
+}
+
+/// A key, parsed once.
+#[derive(Clone)]
+enum Prepared {
+    Ed25519(VerifyingKey),
+    Other(Algorithm, DecodingKey),
 }
 
 /// Why a JWKS could not be read.
@@ -54,7 +79,7 @@ impl KeySet {
                 return Err(KeySetError::DuplicateKeyId(id));
             }
         }
-        Ok(Self { keys })
+        Ok(Self { keys, id: KeySetId::default() })
     }
 
     /// Adds an HS256 secret under its key id, for closed set-ups (at least 32 bytes, RFC 7518 §3.2).
@@ -65,7 +90,9 @@ impl KeySet {
         if secret.len() < 32 {
             return Err(KeySetError::Malformed);
         }
-        let key = Key { algorithm: Algorithm::HS256, decoding: DecodingKey::from_secret(secret) };
+        let prepared = Prepared::Other(Algorithm::HS256, DecodingKey::from_secret(secret));
+        let key = Key::new(key_id, prepared, URL_SAFE_NO_PAD.encode(secret));
+        self.id = KeySetId::default();
         if self.keys.insert(key_id.to_owned(), key).is_some() {
             return Err(KeySetError::DuplicateKeyId(key_id.to_owned()));
         }
@@ -77,7 +104,25 @@ impl KeySet {
     pub fn merged(&self, other: &Self) -> Self {
         let mut keys = other.keys.clone();
         keys.extend(self.keys.clone());
-        Self { keys }
+        Self { keys, id: KeySetId::default() }
+    }
+
+    pub(crate) fn id(&self) -> KeySetId {
+        self.id
+    }
+
+    /// Whether the other has the same keys under the same ids.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        let same = |(id, key): (&String, &Key)| {
+            other.keys.get(id).is_some_and(|known| known.source == key.source)
+        };
+        self.keys.len() == other.keys.len() && self.keys.iter().all(same)
+    }
+
+    /// The header that this text is, if it is the usual one of a key.
+    pub(crate) fn usual_header(&self, encoded: &str) -> Option<&Header> {
+        let usual = |key: &Key| key.usual.0 == encoded;
+        self.keys.values().find(|key| usual(key)).map(|key| &key.usual.1)
     }
 
     /// Whether there is no key at all.
@@ -105,21 +150,39 @@ impl KeySet {
     /// # Errors
     /// The first [`Reject`] in that order.
     pub fn check(&self, token: &Compact<'_>, allowed: &[Algorithm]) -> Result<(), Reject> {
-        if !allowed.contains(&token.algorithm) {
+        let algorithm = token.algorithm();
+        if !allowed.contains(&algorithm) {
             return Err(Reject::AlgorithmNotAllowed);
         }
-        let key =
-            token.key_id.as_ref().and_then(|id| self.keys.get(id)).ok_or(Reject::UnknownKey)?;
-        if key.algorithm != token.algorithm {
+        let key = token.key_id().and_then(|id| self.keys.get(id)).ok_or(Reject::UnknownKey)?;
+        if key.prepared.algorithm() != algorithm {
             return Err(Reject::AlgorithmMismatch);
         }
-        let holds = jsonwebtoken::crypto::verify(
-            token.signature,
-            token.signing_input.as_bytes(),
-            &key.decoding,
-            key.algorithm.jsonwebtoken(),
-        );
-        if matches!(holds, Ok(true)) { Ok(()) } else { Err(Reject::BadSignature) }
+        if key.prepared.verifies(token) { Ok(()) } else { Err(Reject::BadSignature) }
+    }
+}
+
+impl Prepared {
+    fn algorithm(&self) -> Algorithm {
+        match self {
+            Self::Ed25519(_) => Algorithm::EdDSA,
+            Self::Other(algorithm, _) => *algorithm,
+        }
+    }
+
+    fn verifies(&self, token: &Compact<'_>) -> bool {
+        let message = token.signing_input.as_bytes();
+        match self {
+            // Weak keys were left out, so this is as strict as `verify_strict` for what the key's owner signs.
+            Self::Ed25519(key) => token
+                .short_signature
+                .is_some_and(|bytes| key.verify(message, &Signature::from_bytes(&bytes)).is_ok()),
+            Self::Other(algorithm, key) => {
+                let algorithm = algorithm.jsonwebtoken();
+                let holds = jsonwebtoken::crypto::verify(token.signature, message, key, algorithm);
+                matches!(holds, Ok(true))
+            }
+        }
     }
 }
 
@@ -130,26 +193,44 @@ impl Key {
         if jwk.contains_key("use") && member("use") != Some("sig") {
             return None;
         }
-        let (algorithm, decoding) = match (member("kty")?, member("crv")) {
+        let prepared = match (member("kty")?, member("crv")) {
             ("OKP", Some("Ed25519")) => {
-                (Algorithm::EdDSA, DecodingKey::from_ed_components(member("x")?))
+                let point: [u8; 32] = URL_SAFE_NO_PAD.decode(member("x")?).ok()?.try_into().ok()?;
+                let key = VerifyingKey::from_bytes(&point).ok().filter(|key| !key.is_weak())?;
+                Prepared::Ed25519(key)
             }
             ("EC", Some("P-256")) => {
-                (Algorithm::ES256, DecodingKey::from_ec_components(member("x")?, member("y")?))
+                let key = DecodingKey::from_ec_components(member("x")?, member("y")?).ok()?;
+                Prepared::Other(Algorithm::ES256, key)
             }
             ("RSA", None) => {
                 let modulus = member("n")?;
                 if URL_SAFE_NO_PAD.decode(modulus).ok()?.len() < 256 {
                     return None;
                 }
-                (Algorithm::RS256, DecodingKey::from_rsa_components(modulus, member("e")?))
+                let key = DecodingKey::from_rsa_components(modulus, member("e")?).ok()?;
+                Prepared::Other(Algorithm::RS256, key)
             }
             _ => return None,
         };
-        if jwk.contains_key("alg") && member("alg") != Some(algorithm.name()) {
+        if jwk.contains_key("alg") && member("alg") != Some(prepared.algorithm().name()) {
             return None;
         }
-        Some((member("kid")?.to_owned(), Self { algorithm, decoding: decoding.ok()? }))
+        let id = member("kid")?;
+        let source: Vec<&str> =
+            ["kty", "x", "y", "n", "e"].into_iter().filter_map(member).collect();
+        Some((id.to_owned(), Self::new(id, prepared, source.join(" "))))
+    }
+
+    fn new(id: &str, prepared: Prepared, source: String) -> Self {
+        let (media_type, algorithm) = ("at+jwt", prepared.algorithm());
+        let header = Header {
+            algorithm,
+            key_id: Some(id.to_owned()),
+            media_type: Some(media_type.to_owned()),
+        };
+        let usual = (Header::encode(media_type, algorithm, id), header);
+        Self { prepared, source: source.into(), usual }
     }
 }
 

@@ -26,6 +26,7 @@
 //! | layer | what | I/O |
 //! | --- | --- | --- |
 //! | [`Verifier`] | decides whether one token is good, given keys and the time | none |
+//! | [`CachedVerifier`] | the same, and remembers which tokens were good | none |
 //! | `RemoteKeys` (feature `fetch`) | holds the authority's keys and follows their rotation | HTTP, in the background |
 //! | `Guard` (feature `fetch`) | both, and the answers of RFC 6750 | none on the request path, but for an unknown key |
 //! | `actix`, `tower` | an extractor, a layer | |
@@ -33,6 +34,7 @@
 pub mod jws;
 
 mod algorithm;
+mod cached;
 mod claims;
 mod keys;
 mod reject;
@@ -51,6 +53,7 @@ mod sign;
 pub mod tower;
 
 pub use algorithm::Algorithm;
+pub use cached::CachedVerifier;
 pub use claims::{Actor, Claims, Scope, Subject};
 pub use keys::{KeySet, KeySetError};
 pub use reject::Reject;

@@ -16,12 +16,18 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::Algorithm;
+use crate::jws::Header;
 
 /// A key that signs tokens, parsed once and used many times. Its `Debug` shows the id alone.
 pub struct SigningKey {
     id: String,
     pair: Pair,
+    /// The header of application tokens.
+    usual_header: String,
 }
+
+/// The media type of application tokens (RFC 9068 §2.1).
+const ACCESS_TOKEN: &str = "at+jwt";
 
 enum Pair {
     EdDsa(Ed25519KeyPair),
@@ -93,7 +99,9 @@ impl SigningKey {
             Some(members) => digest(&SHA256, members.to_string().as_bytes()),
             None => digest(&SHA256, digest(&SHA256, private).as_ref()),
         };
-        Ok(Self { id: URL_SAFE_NO_PAD.encode(thumbprint), pair })
+        let id = URL_SAFE_NO_PAD.encode(thumbprint);
+        let usual_header = Header::encode(ACCESS_TOKEN, algorithm, &id);
+        Ok(Self { id, pair, usual_header })
     }
 
     /// The key id, as it stands in `kid`.
@@ -126,9 +134,13 @@ impl SigningKey {
     /// [`SignError`] when the claims are no JSON or the primitive fails.
     pub fn sign(&self, media_type: &str, claims: &impl Serialize) -> Result<String, SignError> {
         let failed = || SignError(self.algorithm(), "used");
-        let header = json!({ "typ": media_type, "alg": self.algorithm().name(), "kid": self.id });
         let claims = serde_json::to_vec(claims).map_err(|_| failed())?;
-        let mut token = URL_SAFE_NO_PAD.encode(header.to_string());
+        let mut token = String::with_capacity(self.usual_header.len() + claims.len() * 4 / 3 + 400);
+        if media_type == ACCESS_TOKEN {
+            token.push_str(&self.usual_header);
+        } else {
+            token.push_str(&Header::encode(media_type, self.algorithm(), &self.id));
+        }
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(claims, &mut token);
         let signature = self.pair.sign(token.as_bytes()).ok_or_else(failed)?;

@@ -1,4 +1,4 @@
-//! A layer for tower: requests with a good token pass, their [`Claims`](crate::Claims) in the extensions.
+//! A layer for tower: requests with a good token pass, their `Arc<`[`Claims`](crate::Claims)`>` in the extensions.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -59,25 +59,35 @@ impl Verifier {
     /// # Errors
     /// The first [`Reject`] in that order.
     pub fn verify(&self, token: &str, keys: &KeySet, now: i64) -> Result<Claims, Reject> {
-        let token = Compact::parse(token)?;
+        let token = Compact::parse_knowing(token, |header| keys.usual_header(header))?;
         if !token.media_type().is_some_and(is_access_token_type) {
             return Err(Reject::WrongType);
         }
         keys.check(&token, &self.algorithms)?;
-        let claims = Claims::read(&token.claims()?)?;
+        let claims = Claims::parse(&token.payload()?)?;
+        self.judge(&claims, now)?;
+        Ok(claims)
+    }
+
+    /// What is decided at every use of a token, however often its signature was checked before.
+    pub(crate) fn judge(&self, claims: &Claims, now: i64) -> Result<(), Reject> {
         if claims.iss != self.issuer {
             return Err(Reject::WrongIssuer);
         }
         if !claims.aud.contains(&self.audience) {
             return Err(Reject::WrongAudience);
         }
-        if now >= claims.exp.saturating_add(self.leeway_secs) {
+        if self.has_expired(claims, now) {
             return Err(Reject::Expired);
         }
         if claims.nbf.is_some_and(|nbf| nbf > now.saturating_add(self.leeway_secs)) {
             return Err(Reject::NotYetValid);
         }
-        Ok(claims)
+        Ok(())
+    }
+
+    pub(crate) fn has_expired(&self, claims: &Claims, now: i64) -> bool {
+        now >= claims.exp.saturating_add(self.leeway_secs)
     }
 }
 

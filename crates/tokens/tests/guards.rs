@@ -1,6 +1,7 @@
 //! The guard, the extractor and the layer, against an authority that comes, goes and rotates its keys.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -58,7 +59,7 @@ async fn ready(guard: &Guard) {
     panic!("no keys came");
 }
 
-async fn check(guard: &Guard, token: &str) -> Result<Claims, Denied> {
+async fn check(guard: &Guard, token: &str) -> Result<Arc<Claims>, Denied> {
     guard.authenticate(std::iter::once(format!("Bearer {token}").as_bytes())).await
 }
 
@@ -93,7 +94,7 @@ async fn keys_are_fetched_followed_and_kept() {
     check(&guard, &token(&old, &server.uri(), "")).await.unwrap();
 }
 
-async fn futures_join(guard: &Guard, token: &str) -> Vec<Result<Claims, Denied>> {
+async fn futures_join(guard: &Guard, token: &str) -> Vec<Result<Arc<Claims>, Denied>> {
     let tasks: Vec<_> = (0..10)
         .map(|_| {
             let (guard, token) = (guard.clone(), token.to_owned());
@@ -196,7 +197,7 @@ impl tower_service::Service<Request<()>> for Echo {
     }
 
     fn call(&mut self, request: Request<()>) -> Self::Future {
-        let claims = request.extensions().get::<Claims>().unwrap();
+        let claims = request.extensions().get::<Arc<Claims>>().unwrap();
         std::future::ready(Ok(Response::new(claims.client_id.clone())))
     }
 }

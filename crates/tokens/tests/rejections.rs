@@ -4,7 +4,7 @@ use aws_lc_rs::signature::Ed25519KeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use tokens::{Algorithm, KeySet, Reject, SigningKey, Verifier};
+use tokens::{Algorithm, CachedVerifier, KeySet, Reject, SigningKey, Verifier};
 
 const ISSUER: &str = "https://aa.example";
 const NOW: i64 = 1_800_000_000;
@@ -55,9 +55,31 @@ fn world(algorithm: Algorithm) -> World {
     World { private: private.to_vec(), key, keys, verifier }
 }
 
+fn agreed(
+    verifier: &Verifier,
+    token: &str,
+    keys: &KeySet,
+    now: i64,
+) -> Result<tokens::Claims, Reject> {
+    let cached = CachedVerifier::new(verifier.clone(), 1 << 20);
+    let answer = verifier.verify(token, keys, now);
+    for turn in ["first", "second"] {
+        let again = cached.verify(token, keys, now).map(|claims| (*claims).clone());
+        assert_eq!(again, answer, "the {turn} time, remembering: {token:.80}");
+    }
+    assert_eq!(
+        cached.len(),
+        usize::from(answer.is_ok()),
+        "what is good is remembered, and nothing else"
+    );
+    answer
+}
+
 impl World {
+    /// By every path there is, which must agree: without a memory, and with one that does not know the token yet and
+    /// then may.
     fn verify(&self, token: &str) -> Result<tokens::Claims, Reject> {
-        self.verifier.verify(token, &self.keys, NOW)
+        agreed(&self.verifier, token, &self.keys, NOW)
     }
 
     fn verify_claims(&self, claims: &Value) -> Result<tokens::Claims, Reject> {
@@ -171,8 +193,8 @@ fn issuer_audience_and_time_decide() {
     }
     let strict = world.verifier.clone().leeway(std::time::Duration::ZERO);
     let token = world.key.sign("at+jwt", &with("exp", json!(NOW))).unwrap();
-    assert_eq!(strict.verify(&token, &world.keys, NOW), Err(Reject::Expired));
-    assert!(strict.verify(&token, &world.keys, NOW - 1).is_ok());
+    assert_eq!(agreed(&strict, &token, &world.keys, NOW), Err(Reject::Expired));
+    assert!(agreed(&strict, &token, &world.keys, NOW - 1).is_ok());
 }
 
 #[test]
@@ -222,7 +244,7 @@ fn the_header_decides_before_anything_in_it_is_believed() {
     );
     let narrow = world.verifier.clone().algorithms(&[Algorithm::ES256]);
     let token = world.with_header(&header(good), &claims);
-    assert_eq!(narrow.verify(&token, &world.keys, NOW), Err(Reject::AlgorithmNotAllowed));
+    assert_eq!(agreed(&narrow, &token, &world.keys, NOW), Err(Reject::AlgorithmNotAllowed));
 }
 
 #[test]
@@ -259,6 +281,79 @@ fn the_shape_and_the_signature_decide() {
             assert!(world.verify(&text).is_err(), "{algorithm}: character {index}");
             altered[index] = kept;
         }
+    }
+}
+
+#[test]
+fn what_is_remembered_is_judged_at_every_use() {
+    let world = world(Algorithm::EdDSA);
+    let cached = CachedVerifier::new(world.verifier.clone(), 1 << 20);
+    let mut shown = with("nbf", json!(NOW - 100));
+    shown["exp"] = json!(NOW + 300);
+    let token = world.key.sign("at+jwt", &shown).unwrap();
+    let claims = cached.verify(&token, &world.keys, NOW).unwrap();
+    let again = cached.verify(&token, &world.keys, NOW + 329).unwrap();
+    assert!(std::sync::Arc::ptr_eq(&claims, &again), "it was not read again");
+    assert_eq!(cached.verify(&token, &world.keys, NOW - 131), Err(Reject::NotYetValid));
+    cached.verify(&token, &world.keys, NOW).unwrap();
+    assert_eq!(cached.verify(&token, &world.keys, NOW + 330), Err(Reject::Expired));
+    assert!(cached.is_empty(), "it is not kept for longer than it lives");
+
+    // One character less or another is another token.
+    cached.verify(&token, &world.keys, NOW).unwrap();
+    for index in 0..token.len() {
+        let mut altered = token.clone().into_bytes();
+        altered[index] = if altered[index] == b'A' { b'B' } else { b'A' };
+        let altered = String::from_utf8(altered).unwrap();
+        assert!(cached.verify(&altered, &world.keys, NOW).is_err(), "character {index}");
+    }
+    assert!(cached.verify(&token[..token.len() - 1], &world.keys, NOW).is_err());
+    assert!(cached.verify(&format!("{token}A"), &world.keys, NOW).is_err());
+    assert_eq!(cached.len(), 1);
+}
+
+#[test]
+fn what_is_remembered_goes_with_the_keys() {
+    let (one, other) = (world(Algorithm::EdDSA), world(Algorithm::EdDSA));
+    let cached = CachedVerifier::new(one.verifier.clone(), 1 << 20);
+    let token = one.key.sign("at+jwt", &claims()).unwrap();
+    cached.verify(&token, &one.keys, NOW).unwrap();
+    assert_eq!(
+        cached.verify(&token, &other.keys, NOW),
+        Err(Reject::UnknownKey),
+        "it was withdrawn"
+    );
+    let both = one.keys.merged(&other.keys);
+    cached.verify(&token, &both, NOW).unwrap();
+    cached.verify(&other.key.sign("at+jwt", &claims()).unwrap(), &other.keys, NOW).unwrap();
+    assert_eq!(cached.len(), 1, "what was checked with other keys is gone");
+}
+
+#[test]
+fn what_is_remembered_is_bounded() {
+    let world = world(Algorithm::HS256);
+    let most = 256 << 10;
+    let cached = CachedVerifier::new(world.verifier.clone(), most);
+    let nothing = CachedVerifier::new(world.verifier.clone(), 0);
+    for number in 0..1000 {
+        let token = world.key.sign("at+jwt", &with("jti", json!(number.to_string()))).unwrap();
+        cached.verify(&token, &world.keys, NOW).unwrap();
+        nothing.verify(&token, &world.keys, NOW).unwrap();
+    }
+    assert!(cached.bytes() <= most && cached.len() > 50, "{} {}", cached.bytes(), cached.len());
+    assert!(nothing.is_empty());
+}
+
+#[test]
+fn a_weak_key_is_no_key() {
+    // The neutral element, and a point of order eight: whoever signs "with" them signs for everybody.
+    for x in [
+        "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "xxdqcD1N2E-6PAt2DRBnDyogU_oscOfGTcF5d5G3rAo",
+    ] {
+        let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "kid": "weak", "x": x });
+        let keys = json!({ "keys": [jwk] }).to_string();
+        assert!(KeySet::from_jwks(keys.as_bytes()).unwrap().is_empty(), "{x}");
     }
 }
 
