@@ -346,10 +346,11 @@ fn what_is_remembered_is_bounded() {
 
 #[test]
 fn a_weak_key_is_no_key() {
-    // The neutral element, and a point of order eight: whoever signs "with" them signs for everybody.
+    // The neutral element, a point of order four and one of order eight: signatures "with" them can be made up.
     for x in [
         "AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
-        "xxdqcD1N2E-6PAt2DRBnDyogU_oscOfGTcF5d5G3rAo",
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        "xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA3o",
     ] {
         let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "kid": "weak", "x": x });
         let keys = json!({ "keys": [jwk] }).to_string();
