@@ -87,6 +87,7 @@ impl App {
         let db = Db::connect(&config.database_url).await?;
         db.migrate(&MIGRATIONS).await?;
         let store = Store::new(db);
+        store.prepare_for_moves().await?;
         let now = clock.now();
         let fingerprints: Vec<Vec<u8>> =
             config.secrets.iter().map(|secret| secret.derive("fingerprint").to_vec()).collect();

@@ -25,15 +25,15 @@ pub fn is_ci() -> bool {
 pub fn postgres() -> Option<String> {
     static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
     static COUNTER: AtomicU32 = AtomicU32::new(0);
-    let cluster = CLUSTER.get_or_init(Cluster::start).as_ref()?;
+    let cluster = CLUSTER.get_or_init(|| Cluster::start(HASTY)).as_ref()?;
     let name = format!("test_{}", COUNTER.fetch_add(1, Ordering::SeqCst));
-    let made = Command::new(cluster.bin.join("createdb"))
-        .args(["-h", "127.0.0.1", "-p", &cluster.port.to_string(), "-U", "postgres", &name])
-        .output()
-        .expect("createdb runs");
-    assert!(made.status.success(), "createdb: {}", String::from_utf8_lossy(&made.stderr));
-    Some(format!("postgres://postgres@127.0.0.1:{}/{name}", cluster.port))
+    cluster.create_database(&name);
+    Some(cluster.url(&name))
 }
+
+/// What makes tests quick: nothing has to last.
+const HASTY: &[&str] =
+    &["fsync=off", "full_page_writes=off", "max_connections=400", "shared_buffers=64MB"];
 
 /// The URL of an empty Redis of the test process's own; `None` when there is none here.
 ///
@@ -79,9 +79,12 @@ pub fn free_ports(count: u16) -> u16 {
     panic!("no port is free");
 }
 
-struct Cluster {
-    bin: PathBuf,
-    port: u16,
+/// A PostgreSQL of this process's own, on loopback; it is gone when the process is.
+pub struct Cluster {
+    /// The folder of its programs.
+    pub bin: PathBuf,
+    /// Its port.
+    pub port: u16,
     _keeper: Keeper,
 }
 
@@ -103,18 +106,20 @@ impl Keeper {
     }
 }
 
-/// `$1`: the folder of PostgreSQL's programs, `$2`: the port.
+/// `$1`: the folder of PostgreSQL's programs, `$2`: the port, then its settings.
 const POSTGRES: &str = r#"
 set -eu
 bin=$1 port=$2
+shift 2
+settings=
+for setting; do settings="$settings -c $setting"; done
 folder=$(mktemp -d /tmp/testing-postgres.XXXXXX)
 trap 'rm -rf "$folder"' EXIT
 if [ "$(id -u)" = 0 ]; then chown postgres "$folder"; as="setpriv --reuid=postgres --regid=postgres --clear-groups"; else as=; fi
 cd /
 $as "$bin/initdb" -D "$folder/data" -U postgres -A trust -N >/dev/null
 $as "$bin/postgres" -D "$folder/data" -p "$port" -k "$folder" -c listen_addresses=127.0.0.1 \
-    -c fsync=off -c full_page_writes=off -c max_connections=400 -c shared_buffers=64MB \
-    -c log_min_messages=fatal </dev/null >/dev/null 2>&1 &
+    $settings -c log_min_messages=fatal </dev/null >/dev/null 2>&1 &
 server=$!
 cat >/dev/null || true
 kill -INT $server
@@ -134,14 +139,23 @@ wait $server || true
 "#;
 
 impl Cluster {
-    fn start() -> Option<Self> {
-        let Some(bin) = find_binaries() else {
+    /// Starts one with these settings (`name=value`, without spaces); `None` when there is no PostgreSQL here.
+    ///
+    /// # Panics
+    /// When there should be one (`CI=true`), or when it does not start.
+    pub fn start(settings: &[&str]) -> Option<Self> {
+        let Some(bin) = postgres_programs() else {
             assert!(!is_ci(), "PostgreSQL is needed (Debian: postgresql)");
             eprintln!("SKIPPED: no PostgreSQL; on Debian: apt install postgresql");
             return None;
         };
         let port = free_ports(1);
-        let keeper = Keeper::start(POSTGRES, &[&bin.display().to_string(), &port.to_string()]);
+        let (folder, number) = (bin.display().to_string(), port.to_string());
+        let args: Vec<&str> = [folder.as_str(), number.as_str()]
+            .into_iter()
+            .chain(settings.iter().copied())
+            .collect();
+        let keeper = Keeper::start(POSTGRES, &args);
         let ready = || {
             Command::new(bin.join("pg_isready"))
                 .args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()])
@@ -150,6 +164,37 @@ impl Cluster {
         };
         wait_until("PostgreSQL", ready);
         Some(Self { bin, port, _keeper: keeper })
+    }
+
+    /// Makes an empty database.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn create_database(&self, name: &str) {
+        let made = Command::new(self.bin.join("createdb"))
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres", name])
+            .output()
+            .expect("createdb runs");
+        assert!(made.status.success(), "createdb: {}", String::from_utf8_lossy(&made.stderr));
+    }
+
+    /// Its first process.
+    ///
+    /// # Panics
+    /// When it has none.
+    pub fn pid(&self) -> u32 {
+        let asked = Command::new(self.bin.join("psql"))
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres", "-Atc"])
+            .arg("SELECT pg_read_file('postmaster.pid', 0, 20)")
+            .output()
+            .expect("psql runs");
+        let text = String::from_utf8_lossy(&asked.stdout);
+        text.lines().next().and_then(|line| line.parse().ok()).expect("it has a process")
+    }
+
+    /// The URL of a database.
+    pub fn url(&self, name: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{name}", self.port)
     }
 }
 
@@ -173,7 +218,8 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
         .find(|file| file.exists())
 }
 
-fn find_binaries() -> Option<PathBuf> {
+/// The folder of PostgreSQL's programs.
+pub fn postgres_programs() -> Option<PathBuf> {
     let mut folders: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .ok()
         .into_iter()

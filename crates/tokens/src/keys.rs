@@ -34,6 +34,10 @@ impl Default for KeySetId {
 struct Key {
     prepared: Prepared,
     /// What it was made from: equal keys are equal here.
+    #[cfg_attr(
+        not(feature = "fetch"),
+        expect(dead_code, reason = "only fetched sets are compared")
+    )]
     source: Zeroizing<String>,
     /// The header of the application tokens that are signed with it, as the authority writes it.
     usual: (String, Header),
@@ -112,6 +116,7 @@ impl KeySet {
     }
 
     /// Whether the other has the same keys under the same ids.
+    #[cfg(feature = "fetch")]
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         let same = |(id, key): (&String, &Key)| {
             other.keys.get(id).is_some_and(|known| known.source == key.source)

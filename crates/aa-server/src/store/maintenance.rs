@@ -2,11 +2,13 @@ use std::time::Duration;
 
 use database::execute;
 use service::time::Timestamp;
+use uuid::Uuid;
 
 use super::{Result, Store};
 
 /// Rows a single statement removes: writers wait for no longer than that takes.
 const BATCH: i64 = 500;
+const DAY: Duration = Duration::from_hours(24);
 /// How long ended sessions stay to be read about.
 pub const REMEMBERED: Duration = Duration::from_hours(30 * 24);
 
@@ -14,20 +16,35 @@ impl Store {
     /// Removes what nothing can refer to any more, in batches. How many rows went.
     ///
     /// A family stays until its absolute end, so that the reuse of any of its tokens is recognised, and 30 days
-    /// more to be read about. One that was never redeemed goes a day after its delegation token expired.
+    /// more to be read about. One that was never redeemed goes a day after it was made, or two; if nobody asks for so
+    /// long, with the others.
     pub async fn remove_old(&self, now: Timestamp) -> Result<u64> {
         let remembered = (now - REMEMBERED).millis();
-        let a_day_ago = (now - Duration::from_hours(24)).millis();
+        let a_day_ago = now - DAY;
         let mut removed = 0;
         loop {
             let batch = execute!(
                 self.db.write(),
                 "DELETE FROM families WHERE id IN (
-                     SELECT id FROM families
-                     WHERE expires_at < $1 OR (generation = 0 AND code_expires_at < $2)
-                     LIMIT $3)",
+                     SELECT id FROM families WHERE expires_at < $1 LIMIT $2)",
                 remembered,
-                a_day_ago,
+                BATCH
+            )?;
+            removed += batch;
+            if batch == 0 {
+                break;
+            }
+        }
+        loop {
+            // Ids sort by time, so this looks at the families of two days and not at all of them.
+            let batch = execute!(
+                self.db.write(),
+                "DELETE FROM families WHERE id IN (
+                     SELECT id FROM families
+                     WHERE id >= $1 AND id < $2 AND generation = 0 AND code_expires_at < $3 LIMIT $4)",
+                first_id_at(a_day_ago - 2 * DAY),
+                first_id_at(a_day_ago),
+                a_day_ago.millis(),
                 BATCH
             )?;
             removed += batch;
@@ -54,8 +71,17 @@ impl Store {
         }
         removed +=
             execute!(self.db.write(), "DELETE FROM invitations WHERE expires_at < $1", remembered)?;
-        removed +=
-            execute!(self.db.write(), "DELETE FROM app_secrets WHERE expires_at < $1", a_day_ago)?;
+        removed += execute!(
+            self.db.write(),
+            "DELETE FROM app_secrets WHERE expires_at < $1",
+            a_day_ago.millis()
+        )?;
         Ok(removed)
     }
+}
+
+/// The least of the ids (UUID version 7) that are made at this moment.
+fn first_id_at(moment: Timestamp) -> Uuid {
+    let millis = u64::try_from(moment.millis()).unwrap_or(0);
+    uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid()
 }

@@ -23,7 +23,7 @@ pub use families::{EndReason, Family, Grant, NewFamily, Redeemed, SessionRow};
 pub use identities::{Identity, NewIdentity};
 pub use invitations::Invitation;
 pub use keys::{KeyRow, NewKey};
-pub use moves::{MOST_WAITING, Move};
+pub use moves::{MOST_WAITING, MOVE, Move};
 pub use users::{NewUser, User};
 
 /// Every migration, in order.

@@ -25,8 +25,9 @@ pub const MOST_WAITING: usize = 4096;
 /// How long somebody waits for an answer: longer than a statement may take.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// One statement for one move. Its parameters stand in the order of their numbers, as rusqlite counts them.
-const MOVE: &str = "UPDATE families SET generation = generation + 1, moved_at = $1, moved_ip = $2,
+/// One statement for one move, as either database does it. Its parameters stand in the order of their numbers, as rusqlite counts them.
+pub const MOVE: &str =
+    "UPDATE families SET generation = generation + 1, moved_at = $1, moved_ip = $2,
          moved_user_agent = $3,
          idle_expires_at = CASE WHEN expires_at < $4 THEN expires_at ELSE $4 END
      WHERE id = $5 AND generation = $6 AND generation > 0 AND secret_hash = $7 AND client_id = $8
@@ -92,6 +93,17 @@ impl Move {
 }
 
 impl Store {
+    /// Sets up the table of families for moves, where the schema alone cannot: once for a database.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn prepare_for_moves(&self) -> Result<()> {
+        match self.db.write() {
+            Either::Sqlite(_) => Ok(()),
+            Either::Postgres(pool) => Ok(postgres::leave_room(pool).await?),
+        }
+    }
+
     /// Moves a family on to the next generation, if it stands where the token says and all it hangs on is live, the
     /// app's registration as it was looked at included. `None` when not; nothing is changed then.
     ///

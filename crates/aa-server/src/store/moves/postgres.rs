@@ -8,6 +8,7 @@ use database::Error;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
 use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -15,10 +16,13 @@ use super::{MOST_IN_A_BATCH, MOVE, Move, MovedRow, Waiting, tell_all};
 
 /// How many commit at once. More are slower: they share one log, and each of their batches is smaller.
 pub(super) const COMMITTERS: usize = 2;
-/// So few go each in a statement of its own, at once: that is faster than one statement over arrays.
-const FEW: usize = 2;
+/// As long as there are no more than so few under way, each goes at once, in a statement of its own: that is faster than
+/// one statement over arrays.
+const FEW: usize = 4;
 /// A statement that takes longer is given up, and its connection with it: the server ends it after ten seconds.
 const PATIENCE: Duration = Duration::from_secs(12);
+/// How long a batch waits for rows that somebody else holds.
+const LOCK_PATIENCE: Duration = Duration::from_millis(100);
 /// A connection that was not used for so long is tried before it is trusted.
 const STALE: Duration = Duration::from_secs(1);
 
@@ -28,7 +32,9 @@ const MOVE_ALL: &str = "UPDATE families f SET generation = f.generation + 1, mov
      FROM UNNEST($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::uuid[], $6::bigint[], $7::bytea[],
                  $8::text[], $9::bigint[])
               AS w (now, ip, user_agent, idle_expires_at, family, generation, secret_hash, client_id, app_version)
-          JOIN apps a ON a.client_id = w.client_id AND a.version = w.app_version AND a.enabled,
+          -- `OFFSET 0`: looked up for each of them, however many apps there are.
+          CROSS JOIN LATERAL (SELECT outlives_sign_out FROM apps
+                              WHERE client_id = w.client_id AND version = w.app_version AND enabled OFFSET 0) a,
           users u, identities i
      WHERE f.id = w.family AND f.generation = w.generation AND f.generation > 0
        AND f.secret_hash = w.secret_hash AND f.client_id = w.client_id
@@ -40,6 +46,7 @@ const MOVE_ALL: &str = "UPDATE families f SET generation = f.generation + 1, mov
 /// Commits what comes until nobody can ask any more.
 pub(super) async fn commit_forever(pool: PgPool, mut queue: mpsc::Receiver<Waiting>) {
     let mut line = Line::new(&pool);
+    let mut alone = JoinSet::new();
     let mut waiting = Vec::with_capacity(MOST_IN_A_BATCH);
     loop {
         if waiting.is_empty() {
@@ -55,40 +62,44 @@ pub(super) async fn commit_forever(pool: PgPool, mut queue: mpsc::Receiver<Waiti
         }
         // Whoever hung up meanwhile loses nothing if the family stays where it is.
         waiting.retain(|waiting| !waiting.answer.is_closed());
-        if waiting.len() <= FEW {
+        while alone.try_join_next().is_some() {}
+        if waiting.len() + alone.len() <= FEW {
             for waiting in waiting.drain(..) {
-                alone(pool.clone(), waiting);
+                alone.spawn(move_alone(pool.clone(), waiting));
             }
             continue;
         }
-        waiting = commit(&pool, &mut line, std::mem::take(&mut waiting)).await;
+        waiting = commit(&pool, &mut line, &mut alone, std::mem::take(&mut waiting)).await;
     }
 }
 
-/// One statement of its own, at once.
-fn alone(pool: PgPool, waiting: Waiting) {
-    tokio::spawn(async move {
-        let wanted = &waiting.wanted;
-        let moved = sqlx::query_as::<_, MovedRow>(MOVE)
-            .bind(wanted.now.millis())
-            .bind(&wanted.ip)
-            .bind(&wanted.user_agent)
-            .bind(wanted.idle_expires_at.millis())
-            .bind(wanted.family)
-            .bind(i64::from(wanted.generation))
-            .bind(wanted.secret_hash.as_bytes())
-            .bind(&wanted.client_id)
-            .bind(wanted.app_version)
-            .fetch_optional(&pool)
-            .await;
-        let moved = moved.map(|row| row.map(|row| wanted.grant(row))).map_err(Error::from);
-        waiting.tell(moved);
-    });
+/// One statement of its own, which nobody else waits for.
+async fn move_alone(pool: PgPool, waiting: Waiting) {
+    let wanted = &waiting.wanted;
+    let moved = sqlx::query_as::<_, MovedRow>(MOVE)
+        .bind(wanted.now.millis())
+        .bind(&wanted.ip)
+        .bind(&wanted.user_agent)
+        .bind(wanted.idle_expires_at.millis())
+        .bind(wanted.family)
+        .bind(i64::from(wanted.generation))
+        .bind(wanted.secret_hash.as_bytes())
+        .bind(&wanted.client_id)
+        .bind(wanted.app_version)
+        .fetch_optional(&pool)
+        .await;
+    let moved = moved.map(|row| row.map(|row| wanted.grant(row))).map_err(Error::from);
+    waiting.tell(moved);
 }
 
 /// Commits a batch, and gives back who has to wait for the next: a family is moved once by a statement, so the second
 /// of two tries of one family comes after the first.
-async fn commit(pool: &PgPool, line: &mut Line, all: Vec<Waiting>) -> Vec<Waiting> {
+async fn commit(
+    pool: &PgPool,
+    line: &mut Line,
+    alone: &mut JoinSet<()>,
+    all: Vec<Waiting>,
+) -> Vec<Waiting> {
     let mut batch: HashMap<Uuid, Waiting> = HashMap::with_capacity(all.len());
     let mut later = Vec::new();
     for waiting in all {
@@ -117,7 +128,7 @@ async fn commit(pool: &PgPool, line: &mut Line, all: Vec<Waiting>) -> Vec<Waitin
         // Somebody else has one of the rows: each waits on its own, and holds up nobody else.
         Err(fault) if is_about_locks(&fault) => {
             for (_, waiting) in batch {
-                alone(pool.clone(), waiting);
+                alone.spawn(move_alone(pool.clone(), waiting));
             }
         }
         Err(fault) => tell_all(batch.into_values(), &fault.into()),
@@ -128,6 +139,19 @@ async fn commit(pool: &PgPool, line: &mut Line, all: Vec<Waiting>) -> Vec<Waitin
 /// Tells those who cannot move their families any more.
 fn refuse(later: &mut Vec<Waiting>, cannot: impl Fn(&Move) -> bool) {
     later.extract_if(.., |other| cannot(&other.wanted)).for_each(|other| other.tell(Ok(None)));
+}
+
+/// Leaves room in the pages of the table, so that a move stays in its page and touches no index.
+pub(super) async fn leave_room(pool: &PgPool) -> sqlx::Result<()> {
+    let roomy: bool = sqlx::query_scalar(
+        "SELECT COALESCE(reloptions, '{}') @> '{fillfactor=85}' FROM pg_class WHERE oid = 'families'::regclass",
+    )
+    .fetch_one(pool)
+    .await?;
+    if !roomy {
+        sqlx::query("ALTER TABLE families SET (fillfactor = 85)").execute(pool).await?;
+    }
+    Ok(())
 }
 
 /// Whether somebody else's lock was in the way: SQLSTATE `lock_not_available`, `deadlock_detected`.
@@ -146,9 +170,10 @@ struct Line {
 
 impl Line {
     fn new(pool: &PgPool) -> Self {
+        let lock_timeout = format!("{}ms", LOCK_PATIENCE.as_millis());
         let options = pool.connect_options().as_ref().clone().options([
             // A row that somebody else holds must not hold up everybody.
-            ("lock_timeout", "100ms"),
+            ("lock_timeout", lock_timeout.as_str()),
             // One plan for ever: every table by its primary key, however old the statistics are.
             ("plan_cache_mode", "force_generic_plan"),
             ("enable_hashjoin", "off"),

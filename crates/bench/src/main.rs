@@ -1,0 +1,96 @@
+//! How fast it is, measured beside the limit it is measured against, in one run on one machine: ratios last, figures
+//! are this machine's. `just bench` builds and runs all of it; docs/performance.md explains and keeps a run.
+#![expect(clippy::disallowed_methods, reason = "it measures time, and reads no setting of ours")]
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counts and times as figures to be read"
+)]
+
+mod api;
+mod bare;
+mod http;
+mod load;
+mod machine;
+mod population;
+mod programs;
+mod report;
+mod store;
+mod tokens;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use service::run::{Failure, to_exit};
+
+use crate::report::Report;
+
+/// Benchmarks of the authority and of the `tokens` crate.
+#[derive(Parser)]
+struct Args {
+    /// Which parts; all if none is named.
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Part>,
+    /// How many families there are, one run of the database part for each.
+    #[arg(long, value_delimiter = ',', default_values_t = [100_000, 1_000_000, 10_000_000])]
+    families: Vec<u32>,
+    /// Seconds of each measurement.
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// Where `performance.json` and `performance.svg` are written.
+    #[arg(long, default_value = "target/bench")]
+    out: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// A bare actix handler that signs a token and answers with the bytes of a refresh: the ceiling.
+    #[command(hide = true)]
+    ServeBare { port: u16 },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The offline check and signing, in this process.
+    Tokens,
+    /// The database part of a refresh.
+    Store,
+    /// Refreshes through HTTP.
+    Http,
+    /// API calls through `microapp-notes`.
+    Api,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if let Some(Command::ServeBare { port }) = args.command {
+        return bare::serve(port);
+    }
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(to_exit(run(args)))
+}
+
+async fn run(args: Args) -> Result<(), Failure> {
+    let began = Instant::now();
+    let wants = |part| args.only.is_empty() || args.only.contains(&part);
+    let each = Duration::from_secs_f64(args.seconds);
+    let mut report = Report::new(machine::describe());
+    if wants(Part::Tokens) {
+        tokens::measure(&mut report);
+    }
+    if wants(Part::Store) || wants(Part::Http) || wants(Part::Api) {
+        let wanted = store::Wanted {
+            store: wants(Part::Store),
+            http: wants(Part::Http),
+            api: wants(Part::Api),
+        };
+        store::measure(&mut report, wanted, &args.families, each).await?;
+    }
+    report.seconds = began.elapsed().as_secs();
+    report.write(&args.out)?;
+    Ok(())
+}

@@ -1,0 +1,342 @@
+//! Databases full of families: ten apps a person, one browser each, ids in the order of time, as they would come.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use aa_server::App;
+use aa_server::config::{Config, PREFIX, SETTINGS};
+use aa_server::domain::client::{AppKind, Registration};
+use aa_server::domain::token::{FamilySecret, Token};
+use aa_server::ops::{Caller, apps};
+use aa_server::store::Move;
+use database::Either;
+use database::rusqlite::{Connection, params};
+use database::sqlx;
+use service::random::SystemRandom;
+use service::run::{Failure, Stop};
+use service::settings::Settings;
+use service::time::Timestamp;
+use uuid::Uuid;
+
+/// The app of all families.
+pub const CLIENT_ID: &str = "bench";
+/// Its secret.
+pub const CLIENT_SECRET: &str = "a-secret-of-the-app-that-is-measured-0123456";
+/// The server's.
+pub const SECRET: &str = "a secret of the server that is measured, long enough";
+/// What its tokens allow.
+pub const SCOPE: &str = "openid profile email offline_access notes:read notes:write";
+/// What a browser says it is.
+pub const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
+/// So many families are one person's.
+const FAMILIES_A_PERSON: u32 = 10;
+/// The first families: followed through HTTP, and left alone by whoever asks the store itself.
+pub const FOR_HTTP: u32 = 20_000;
+
+/// A number that looks random, another for each `index` and `salt` (splitmix64).
+fn scattered(index: u32, salt: u64) -> u64 {
+    let mut z = (u64::from(index) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (salt << 56);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+fn random_id(index: u32, salt: u64) -> Uuid {
+    Uuid::from_u64_pair(
+        scattered(index, salt) & !0xf000 | 0x4000,
+        scattered(index, salt + 1) >> 2 | 1 << 63,
+    )
+}
+
+/// Sorts by time (version 7): one a millisecond, until now.
+fn timed_id(index: u32, count: u32, now: Timestamp, salt: u64) -> Uuid {
+    let millis = now.millis() as u64 - u64::from(count - index);
+    Uuid::from_u64_pair(
+        millis << 16 | 0x7000 | scattered(index, salt) & 0xfff,
+        scattered(index, salt + 1) >> 2 | 1 << 63,
+    )
+}
+
+/// What is in a database.
+pub struct Population {
+    /// How many families.
+    pub families: u32,
+    made_at: Timestamp,
+    secret: FamilySecret,
+    /// Where each family stands.
+    generations: Vec<AtomicU32>,
+}
+
+impl Population {
+    fn of(families: u32, made_at: Timestamp) -> Self {
+        let generations = (0..families).map(|_| AtomicU32::new(1)).collect();
+        Self { families, made_at, secret: FamilySecret::new([7; 32]), generations }
+    }
+
+    fn people(&self) -> u32 {
+        self.families.div_ceil(FAMILIES_A_PERSON)
+    }
+
+    fn family(&self, index: u32) -> Uuid {
+        timed_id(index, self.families, self.made_at, 1)
+    }
+
+    fn user(index: u32) -> Uuid {
+        random_id(index, 10)
+    }
+
+    fn device(index: u32) -> Uuid {
+        random_id(index, 20)
+    }
+
+    fn identity(&self, index: u32) -> Uuid {
+        timed_id(index, self.people(), self.made_at, 30)
+    }
+
+    /// What the store is asked for when the newest token of a family is presented.
+    pub fn wanted(&self, index: u32, now: Timestamp) -> Move {
+        Move {
+            family: self.family(index),
+            generation: self.generations[index as usize].load(Ordering::Relaxed),
+            secret_hash: self.secret.hash(),
+            client_id: CLIENT_ID.to_owned(),
+            app_version: 1,
+            idle_expires_at: now + Duration::from_hours(30 * 24),
+            ip: "192.0.2.17".to_owned(),
+            user_agent: USER_AGENT.to_owned(),
+            now,
+        }
+    }
+
+    /// A family has moved.
+    pub fn moved(&self, index: u32) {
+        self.generations[index as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The newest token of one of the families for HTTP.
+    pub fn token(&self, app: &App, index: u32) -> String {
+        let generation = self.generations[index as usize].load(Ordering::Relaxed);
+        let token = Token { family: self.family(index), generation, secret: self.secret.clone() };
+        app.mint.write(&token).expose().to_owned()
+    }
+}
+
+/// An authority on a database with so many families, not listening.
+pub struct Stage {
+    /// Its state.
+    pub app: Arc<App>,
+    /// What is in it.
+    pub population: Arc<Population>,
+    /// Its database.
+    pub url: String,
+    /// The port that its issuer names.
+    pub port: u16,
+}
+
+async fn open(url: &str, folder: &Path, port: u16) -> Result<App, Failure> {
+    let mut settings = Settings::empty(PREFIX, SETTINGS);
+    settings.set("database_url", url);
+    settings.set("data_dir", folder.display().to_string());
+    settings.set("secret", SECRET);
+    settings.set("public_url", format!("http://localhost:{port}"));
+    let config = Config::read(&settings, None, &SystemRandom)?;
+    Ok(App::open_for_real(config, Stop::pair().1).await?)
+}
+
+impl Stage {
+    /// Fills a new, empty database.
+    pub async fn fill(url: &str, folder: &Path, port: u16, families: u32) -> Result<Self, Failure> {
+        let app = open(url, folder, port).await?;
+        let mut registration = Registration::named(CLIENT_ID, "Bench", AppKind::Confidential);
+        registration.redirect_uris = vec!["http://localhost:9/callback".to_owned()];
+        registration.audiences = vec!["notes".to_owned()];
+        registration.scopes = SCOPE.split(' ').map(str::to_owned).collect();
+        let secret = CLIENT_SECRET.into();
+        apps::add_with_secret(&app, &registration, Some(&secret), &Caller::operator()).await?;
+        let population = Population::of(families, app.now());
+        if let Either::Postgres(pool) = app.store.db().write() {
+            fill_postgres(pool, &population).await?;
+        }
+        app.store.db().close().await;
+        drop(app);
+        if let Some(file) = url.strip_prefix("sqlite://") {
+            fill_sqlite(Path::new(file), &population)?;
+        }
+        let app = Arc::new(open(url, folder, port).await?);
+        Ok(Self { app, population: Arc::new(population), url: url.to_owned(), port })
+    }
+}
+
+const INDEXES: [(&str, &str); 4] = [
+    ("families_of_user", "families (user_id, device_id, client_id)"),
+    ("families_by_end", "families (expires_at)"),
+    ("identities_of_user", "identities (user_id, device_id)"),
+    ("identities_by_end", "identities (expires_at)"),
+];
+
+const DAY: i64 = 24 * 3600 * 1000;
+
+async fn fill_postgres(pool: &sqlx::PgPool, population: &Population) -> Result<(), Failure> {
+    let execute =
+        async |sql: String| sqlx::query(sqlx::AssertSqlSafe(sql)).execute(pool).await.map(drop);
+    for (index, _) in INDEXES {
+        execute(format!("DROP INDEX {index}")).await?;
+    }
+    let now = population.made_at.millis();
+    let end = now + 80 * DAY;
+    let bytea = |bytes: &[u8]| {
+        bytes.iter().fold("\\\\x".to_owned(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    };
+    let secret_hash = bytea(population.secret.hash().as_bytes());
+    let tables: [(&str, u32, Box<dyn Fn(u32, &mut String)>); 4] = [
+        (
+            "users (id, email, email_key, name, password_hash, enabled, roles, epoch, created_at, password_changed_at)",
+            population.people(),
+            Box::new(|index, row| {
+                let id = Population::user(index);
+                let _ = writeln!(
+                    row,
+                    "{id}\tp{index}@example.com\tp{index}@example.com\tPerson {index}\t$argon2id$\tt\t\t1\t{now}\t{now}"
+                );
+            }),
+        ),
+        (
+            "devices (id, token_hash, created_at)",
+            population.people(),
+            Box::new(|index, row| {
+                let id = Population::device(index);
+                let _ = writeln!(row, "{id}\t{}\t{now}", bytea(id.as_bytes()));
+            }),
+        ),
+        (
+            "identities (id, token_hash, user_id, user_epoch, device_id, amr, auth_time, seen_at, idle_expires_at, expires_at)",
+            population.people(),
+            Box::new(|index, row| {
+                let (id, user, device) = (
+                    population.identity(index),
+                    Population::user(index),
+                    Population::device(index),
+                );
+                let _ = writeln!(
+                    row,
+                    "{id}\t{}\t{user}\t1\t{device}\tpwd\t{now}\t{now}\t{end}\t{end}",
+                    bytea(id.as_bytes())
+                );
+            }),
+        ),
+        (
+            "families (id, secret_hash, generation, user_id, user_epoch, client_id, device_id, identity_id, scope, audience, \
+          auth_time, amr, redirect_uri, code_challenge, nonce, code_expires_at, created_at, expires_at, moved_at, \
+          moved_ip, moved_user_agent, idle_expires_at)",
+            population.families,
+            Box::new(|index, row| {
+                let person = index / FAMILIES_A_PERSON;
+                let _ = writeln!(
+                    row,
+                    "{}\t{secret_hash}\t1\t{}\t1\t{CLIENT_ID}\t{}\t{}\t{SCOPE}\tnotes\t{now}\tpwd\t\
+                    http://localhost:9/callback\tE9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM\tn-0S6_WzA2Mj\t{now}\t{now}\t{end}\t{now}\t\
+                    192.0.2.17\t{USER_AGENT}\t{end}",
+                    population.family(index),
+                    Population::user(person),
+                    Population::device(person),
+                    population.identity(person)
+                );
+            }),
+        ),
+    ];
+    for (table, count, row) in tables {
+        let mut connection = pool.acquire().await?;
+        // What is copied refers to what is copied: the references need not be looked up one by one.
+        sqlx::query("SET session_replication_role = replica").execute(&mut *connection).await?;
+        let mut copy = connection.copy_in_raw(&format!("COPY {table} FROM STDIN")).await?;
+        let mut rows = String::with_capacity(2 << 20);
+        for index in 0..count {
+            row(index, &mut rows);
+            if rows.len() > 1 << 20 {
+                copy.send(rows.as_bytes()).await?;
+                rows.clear();
+            }
+        }
+        copy.send(rows.as_bytes()).await?;
+        copy.finish().await?;
+        sqlx::query("SET session_replication_role = origin").execute(&mut *connection).await?;
+    }
+    for (index, columns) in INDEXES {
+        execute(format!("CREATE INDEX {index} ON {columns}")).await?;
+    }
+    execute("VACUUM (ANALYZE)".to_owned()).await?;
+    Ok(())
+}
+
+fn fill_sqlite(file: &Path, population: &Population) -> Result<(), Failure> {
+    let mut connection = Connection::open(file)?;
+    connection.execute_batch(
+        "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF; PRAGMA cache_size = -262144;",
+    )?;
+    for (index, _) in INDEXES {
+        connection.execute_batch(&format!("DROP INDEX {index}"))?;
+    }
+    let now = population.made_at.millis();
+    let end = now + 80 * DAY;
+    let secret_hash = population.secret.hash();
+    let tx = connection.transaction()?;
+    {
+        let mut users = tx.prepare(
+            "INSERT INTO users (id, email, email_key, name, password_hash, enabled, roles, epoch, created_at, password_changed_at)
+             VALUES (?1, ?2, ?2, 'Person', '$argon2id$', 1, '', 1, ?3, ?3)",
+        )?;
+        let mut devices =
+            tx.prepare("INSERT INTO devices (id, token_hash, created_at) VALUES (?1, ?1, ?2)")?;
+        let mut identities = tx.prepare(
+            "INSERT INTO identities (id, token_hash, user_id, user_epoch, device_id, amr, auth_time, seen_at, idle_expires_at, expires_at)
+             VALUES (?1, ?1, ?2, 1, ?3, 'pwd', ?4, ?4, ?5, ?5)",
+        )?;
+        for index in 0..population.people() {
+            let (user, device) = (Population::user(index), Population::device(index));
+            users.execute(params![&user.as_bytes()[..], format!("p{index}@example.com"), now])?;
+            devices.execute(params![&device.as_bytes()[..], now])?;
+            let identity = population.identity(index);
+            identities.execute(params![
+                &identity.as_bytes()[..],
+                &user.as_bytes()[..],
+                &device.as_bytes()[..],
+                now,
+                end
+            ])?;
+        }
+        let mut families = tx.prepare(
+            "INSERT INTO families (id, secret_hash, generation, user_id, user_epoch, client_id, device_id, identity_id, scope,
+                 audience, auth_time, amr, redirect_uri, code_challenge, nonce, code_expires_at, created_at, expires_at, moved_at,
+                 moved_ip, moved_user_agent, idle_expires_at)
+             VALUES (?1, ?2, 1, ?3, 1, ?4, ?5, ?6, ?7, 'notes', ?8, 'pwd', 'http://localhost:9/callback',
+                 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM', 'n-0S6_WzA2Mj', ?8, ?8, ?9, ?8, '192.0.2.17', ?10, ?9)",
+        )?;
+        for index in 0..population.families {
+            let person = index / FAMILIES_A_PERSON;
+            families.execute(params![
+                &population.family(index).as_bytes()[..],
+                secret_hash.as_bytes(),
+                &Population::user(person).as_bytes()[..],
+                CLIENT_ID,
+                &Population::device(person).as_bytes()[..],
+                &population.identity(person).as_bytes()[..],
+                SCOPE,
+                now,
+                end,
+                USER_AGENT
+            ])?;
+        }
+    }
+    tx.commit()?;
+    for (index, columns) in INDEXES {
+        connection.execute_batch(&format!("CREATE INDEX {index} ON {columns}"))?;
+    }
+    connection.execute_batch("PRAGMA journal_mode = WAL;")?;
+    Ok(())
+}

@@ -1,0 +1,413 @@
+//! (b) The database part of a refresh, beside what the database can do at most, as families grow; and what is
+//! measured on the same databases: (c) HTTP, (d) API calls, (e) growth.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use aa_server::store::MOVE;
+use database::Either;
+use database::rusqlite::Connection;
+use database::sqlx;
+use futures_util::future::join_all;
+use service::run::Failure;
+use service::time::{Clock as _, SystemClock};
+use testing::Cluster;
+
+use crate::load::Outcome;
+use crate::population::{FOR_HTTP, Population, Stage};
+use crate::report::{Report, Target};
+use crate::{api, http, machine, programs};
+
+const CLIENTS: [u32; 4] = [1, 8, 64, 256];
+/// As a database server with some memory is set up; durable in every respect.
+const POSTGRES: &[&str] = &[
+    "fsync=on",
+    "synchronous_commit=on",
+    "full_page_writes=on",
+    "max_connections=400",
+    "shared_buffers=2GB",
+    "max_wal_size=8GB",
+    "checkpoint_timeout=30min",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+];
+
+/// What is to be measured on each database.
+#[derive(Clone, Copy)]
+pub struct Wanted {
+    pub store: bool,
+    pub http: bool,
+    pub api: bool,
+}
+
+/// Rates by how many families there are, and how many clients.
+type Rates = HashMap<(u32, u32), f64>;
+
+/// Measures.
+pub async fn measure(
+    report: &mut Report,
+    wanted: Wanted,
+    sizes: &[u32],
+    each: Duration,
+) -> Result<(), Failure> {
+    let port = testing::free_ports(1);
+    // Where others are measured too.
+    let middle = sizes.iter().copied().filter(|size| *size <= 1_000_000).max().unwrap_or(sizes[0]);
+    let cluster = tokio::task::spawn_blocking(|| Cluster::start(POSTGRES))
+        .await?
+        .ok_or("PostgreSQL is needed")?;
+    let ceilings =
+        if wanted.http { http::ceilings(report, &cluster, each).await? } else { HashMap::new() };
+    for kind in ["PostgreSQL", "SQLite"] {
+        let (mut store, mut through_http) = (Rates::new(), Rates::new());
+        for &size in sizes {
+            let folder = tempfile::tempdir()?;
+            let url = if kind == "SQLite" {
+                format!("sqlite://{}", folder.path().join("aa.db").display())
+            } else {
+                let name = format!("families_{size}");
+                cluster.create_database(&name);
+                cluster.url(&name)
+            };
+            let began = Instant::now();
+            let stage = Stage::fill(&url, folder.path(), port, size).await?;
+            println!("{kind}: {size} families made in {:.0} s", began.elapsed().as_secs_f64());
+            if wanted.store {
+                let group = format!("store, {kind}");
+                for clients in CLIENTS {
+                    let outcome = refreshes(&stage, clients, each).await;
+                    let name = format!("{}, {clients} clients", families(size));
+                    store.insert((size, clients), report.add(outcome.figure(&group, name)));
+                }
+                if size == middle {
+                    limits(report, &stage, &cluster, each, &store).await?;
+                }
+            }
+            // Everything else is asked through a process of its own, which then is the only writer.
+            stage.app.store.db().close().await;
+            if wanted.http {
+                http::measure(
+                    report,
+                    kind,
+                    &stage,
+                    folder.path(),
+                    each,
+                    size == middle,
+                    &ceilings,
+                    &mut through_http,
+                    &cluster,
+                )
+                .await?;
+            }
+            if wanted.api && kind == "SQLite" && size == middle {
+                api::measure(report, &stage, folder.path(), each).await?;
+            }
+            if let Either::Postgres(_) = stage.app.store.db().write() {
+                let dropped = Command::new(cluster.bin.join("dropdb"))
+                    .args([
+                        "-h",
+                        "127.0.0.1",
+                        "-p",
+                        &cluster.port.to_string(),
+                        "-U",
+                        "postgres",
+                        "-f",
+                    ])
+                    .arg(format!("families_{size}"))
+                    .status()?;
+                assert!(dropped.success());
+            }
+        }
+        grow(report, &format!("store, {kind}"), sizes, &store);
+        grow(report, &format!("HTTP, {kind}"), sizes, &through_http);
+    }
+    Ok(())
+}
+
+/// As people write such numbers.
+pub fn families(size: u32) -> String {
+    match size {
+        1_000_000.. => format!("{} M families", size / 1_000_000),
+        _ => format!("{} k families", size / 1_000),
+    }
+}
+
+/// (e) What more families cost.
+fn grow(report: &mut Report, what: &str, sizes: &[u32], rates: &Rates) {
+    let (Some(few), Some(many)) = (sizes.iter().min(), sizes.iter().max()) else { return };
+    for clients in [64, 256] {
+        if let (Some(before), Some(after)) =
+            (rates.get(&(*few, clients)), rates.get(&(*many, clients)))
+            && few != many
+        {
+            let target = (many / few >= 100).then_some(Target::AtLeast(0.7));
+            let label =
+                format!("{what}, {clients} clients: {} ÷ {}", families(*many), families(*few));
+            report.compare(label, after / before, target);
+        }
+    }
+}
+
+/// A family that this client may move: another one every time, anywhere in the table.
+struct Picker {
+    state: u64,
+    clients: u32,
+    client: u32,
+    stripes: u32,
+}
+
+impl Picker {
+    fn new(population: &Population, clients: u32, client: u32) -> Self {
+        let stripes = (population.families - FOR_HTTP) / clients;
+        Self { state: u64::from(client) * 7919 + 17, clients, client, stripes }
+    }
+
+    fn next(&mut self) -> u32 {
+        // xorshift
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        let stripe = (self.state >> 32) as u32 % self.stripes;
+        FOR_HTTP + stripe * self.clients + self.client
+    }
+}
+
+const WARM: Duration = Duration::from_millis(500);
+
+async fn refreshes(stage: &Stage, clients: u32, each: Duration) -> Outcome {
+    let began = Instant::now();
+    let tasks = (0..clients).map(|client| {
+        let (app, population) = (Arc::clone(&stage.app), Arc::clone(&stage.population));
+        let mut picker = Picker::new(&population, clients, client);
+        tokio::spawn(async move {
+            let mut micros = Vec::new();
+            while began.elapsed() < WARM + each {
+                let family = picker.next();
+                let sent = Instant::now();
+                let moved = app.store.move_family(population.wanted(family, app.now())).await;
+                assert!(moved.expect("the database answers").is_some(), "the family moves");
+                population.moved(family);
+                if sent > began + WARM {
+                    micros.push(sent.elapsed().as_micros() as u32);
+                }
+            }
+            micros
+        })
+    });
+    let all = join_all(tasks)
+        .await
+        .into_iter()
+        .flat_map(|micros| micros.expect("a client does not panic"));
+    Outcome::of(all.collect(), each)
+}
+
+/// What the database itself can do, and what it does for those who ask one by one.
+async fn limits(
+    report: &mut Report,
+    stage: &Stage,
+    cluster: &Cluster,
+    each: Duration,
+    rates: &Rates,
+) -> Result<(), Failure> {
+    let size = stage.population.families;
+    let rate = |clients| rates.get(&(size, clients)).copied().unwrap_or_default();
+    let apart = one_transaction_each(stage, 64, each).await;
+    match stage.app.store.db().write() {
+        Either::Postgres(_) => {
+            let group = "store, PostgreSQL";
+            let apart = report.add(apart.figure(group, "limit: a transaction each, 64 clients"));
+            report.compare(
+                "store, PostgreSQL, 64 clients ÷ a transaction each",
+                rate(64) / apart,
+                None,
+            );
+            cluster.create_database("pgbench");
+            let database =
+                ["-h", "127.0.0.1", "-p", &cluster.port.to_string(), "-U", "postgres", "pgbench"]
+                    .map(str::to_owned);
+            // As many rows as families.
+            pgbench(cluster, &database, &["-i", "-q", "-s", &(size / 100_000).max(1).to_string()])?;
+            for (clients, least) in [(64, 5.0), (256, 10.0)] {
+                let seconds = each.as_secs().max(2).to_string();
+                let (many, bench) = (clients.to_string(), cluster);
+                let said = pgbench(
+                    bench,
+                    &database,
+                    &["-n", "-N", "-M", "prepared", "-j", "2", "-c", &many, "-T", &seconds],
+                )?;
+                let tps = said.lines().find_map(|line| {
+                    line.strip_prefix("tps = ")?.split(' ').next()?.parse::<f64>().ok()
+                });
+                let outcome =
+                    Outcome { per_second: tps.ok_or("pgbench says no tps")?, ..Outcome::default() };
+                let mut figure =
+                    outcome.figure(group, format!("limit: pgbench -N, {clients} clients"));
+                (figure.p50_ms, figure.p99_ms) = (None, None);
+                let pgbench = report.add(figure);
+                report.compare(
+                    format!("store, PostgreSQL, {clients} clients ÷ pgbench -N"),
+                    rate(clients) / pgbench,
+                    Target::AtLeast(least),
+                );
+            }
+        }
+        Either::Sqlite(_) => {
+            let group = "store, SQLite";
+            let apart = report.add(apart.figure(group, "limit: a transaction each, 64 clients"));
+            report.compare(
+                "store, SQLite, 64 clients ÷ a transaction each",
+                rate(64) / apart,
+                Target::AtLeast(15.0),
+            );
+            for batch in [64, 256] {
+                let file = stage.url.trim_start_matches("sqlite://").to_owned();
+                let population = Arc::clone(&stage.population);
+                let raw = tokio::task::spawn_blocking(move || {
+                    one_writer(Path::new(&file), &population, batch, each)
+                })
+                .await??;
+                let raw = report.add(
+                    raw.figure(group, format!("limit: one thread, nothing else, {batch} a commit")),
+                );
+                report.compare(
+                    format!("store, SQLite, {batch} clients ÷ one thread"),
+                    rate(batch) / raw,
+                    Target::AtLeast(0.7),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn pgbench(cluster: &Cluster, database: &[String], args: &[&str]) -> Result<String, Failure> {
+    let output = Command::new(cluster.bin.join("pgbench")).args(args).args(database).output()?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(String::from_utf8_lossy(&output.stderr).into_owned().into())
+}
+
+/// The same statement, by whoever asks, in a transaction each.
+async fn one_transaction_each(stage: &Stage, clients: u32, each: Duration) -> Outcome {
+    let began = Instant::now();
+    let tasks = (0..clients).map(|client| {
+        let (app, population) = (Arc::clone(&stage.app), Arc::clone(&stage.population));
+        let mut picker = Picker::new(&population, clients, client);
+        tokio::spawn(async move {
+            let mut micros = Vec::new();
+            while began.elapsed() < WARM + each {
+                let family = picker.next();
+                let sent = Instant::now();
+                let wanted = population.wanted(family, app.now());
+                let mut tx = app.store.db().begin().await.expect("a transaction");
+                let moved = database::on!(tx.on(), c => {
+                    sqlx::query(MOVE)
+                        .bind(wanted.now.millis())
+                        .bind(&wanted.ip)
+                        .bind(&wanted.user_agent)
+                        .bind(wanted.idle_expires_at.millis())
+                        .bind(wanted.family)
+                        .bind(i64::from(wanted.generation))
+                        .bind(wanted.secret_hash.as_bytes())
+                        .bind(&wanted.client_id)
+                        .bind(wanted.app_version)
+                        .fetch_optional(c)
+                        .await
+                        .map(|row| row.is_some())
+                });
+                tx.commit().await.expect("it commits");
+                assert!(moved.expect("the database answers"), "the family moves");
+                population.moved(family);
+                if sent > began + WARM {
+                    micros.push(sent.elapsed().as_micros() as u32);
+                }
+            }
+            micros
+        })
+    });
+    let all = join_all(tasks)
+        .await
+        .into_iter()
+        .flat_map(|micros| micros.expect("a client does not panic"));
+    Outcome::of(all.collect(), each)
+}
+
+/// The same batches, by one thread that does nothing else.
+fn one_writer(
+    file: &Path,
+    population: &Population,
+    batch: u32,
+    each: Duration,
+) -> Result<Outcome, Failure> {
+    let connection = Connection::open(file)?;
+    connection.execute_batch(
+        "PRAGMA synchronous = FULL; PRAGMA cache_size = -4096; PRAGMA mmap_size = 1073741824; PRAGMA wal_autocheckpoint = 16000;",
+    )?;
+    let now = SystemClock.now();
+    let mut picker = Picker::new(population, 1, 0);
+    let began = Instant::now();
+    let mut micros = Vec::new();
+    let mut statement = connection.prepare(MOVE)?;
+    while began.elapsed() < WARM + each {
+        let sent = Instant::now();
+        let mut moved = Vec::new();
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        for _ in 0..batch {
+            let family = picker.next();
+            if moved.contains(&family) {
+                continue;
+            }
+            let wanted = population.wanted(family, now);
+            let row = statement.query_row(
+                database::rusqlite::params![
+                    wanted.now.millis(),
+                    wanted.ip,
+                    wanted.user_agent,
+                    wanted.idle_expires_at.millis(),
+                    &wanted.family.as_bytes()[..],
+                    wanted.generation,
+                    wanted.secret_hash.as_bytes(),
+                    wanted.client_id,
+                    wanted.app_version
+                ],
+                |row| row.get::<_, String>(2),
+            )?;
+            std::hint::black_box(row);
+            moved.push(family);
+        }
+        connection.execute_batch("COMMIT")?;
+        let took = sent.elapsed().as_micros() as u32;
+        for family in moved {
+            population.moved(family);
+            if sent > began + WARM {
+                micros.push(took);
+            }
+        }
+    }
+    let elapsed = began.elapsed().saturating_sub(WARM);
+    Ok(Outcome::of(micros, elapsed))
+}
+
+/// Starts the authority on this database, and says how long that takes and what memory it needs.
+pub async fn start(report: &mut Report, kind: &str, size: u32, program: &programs::Program) {
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let (own, resident) = machine::resident_mb(program.pid());
+    let ready = program.ready_after.as_secs_f64() * 1000.0;
+    let what = format!("start, {kind}, {}", families(size));
+    let targets = kind == "SQLite" && size == 1_000_000;
+    report.compare(
+        format!("{what}: ready after, ms"),
+        ready,
+        targets.then_some(Target::AtMost(100.0)),
+    );
+    report.compare(
+        format!("{what}: resident memory, MB"),
+        resident,
+        targets.then_some(Target::AtMost(60.0)),
+    );
+    println!("  of which its own: {own:.0} MB");
+}
