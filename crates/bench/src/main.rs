@@ -40,6 +40,9 @@ struct Args {
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
+    /// Without others' servers, and without comparisons with them.
+    #[arg(long)]
+    no_peers: bool,
     /// Where `performance.json` and `performance.svg` are written.
     #[arg(long, default_value = "target/bench")]
     out: PathBuf,
@@ -86,6 +89,7 @@ async fn run(args: Args) -> Result<(), Failure> {
         let wanted = store::Wanted {
             store: wants(Part::Store),
             http: wants(Part::Http),
+            peers: wants(Part::Http) && !args.no_peers,
             api: wants(Part::Api),
         };
         store::measure(&mut report, wanted, &args.families, each).await?;

@@ -40,6 +40,8 @@ const POSTGRES: &[&str] = &[
 pub struct Wanted {
     pub store: bool,
     pub http: bool,
+    /// Others' servers, and the bare handler.
+    pub peers: bool,
     pub api: bool,
 }
 
@@ -60,7 +62,7 @@ pub async fn measure(
         .await?
         .ok_or("PostgreSQL is needed")?;
     let ceilings =
-        if wanted.http { http::ceilings(report, &cluster, each).await? } else { HashMap::new() };
+        if wanted.peers { http::ceilings(report, &cluster, each).await? } else { HashMap::new() };
     for kind in ["PostgreSQL", "SQLite"] {
         let (mut store, mut through_http) = (Rates::new(), Rates::new());
         for &size in sizes {

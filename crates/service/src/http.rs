@@ -1,14 +1,18 @@
 //! What every response has, and what no request may exceed.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use actix_cors::Cors;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
+use metrics::{Counter, Histogram};
 use serde_json::json;
 use tracing::{Instrument as _, debug, info, info_span};
 
@@ -107,10 +111,7 @@ pub async fn harden(
 
     let elapsed = SystemClock.now().since(started);
     let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
-    let labels = [("method", method.to_string()), ("route", route), ("status", status.to_string())];
-    metrics::counter!("http_requests_total", &labels).increment(1);
-    metrics::histogram!("http_request_duration_seconds", &labels[..2])
-        .record(elapsed.as_secs_f64());
+    count(&method, route, status, elapsed);
     let ms = elapsed.as_millis();
     // What asks every moment would drown the rest.
     if MACHINE_PATHS.contains(&path.as_str()) {
@@ -134,25 +135,77 @@ fn too_large(request: &ServiceRequest) -> Option<StatusCode> {
     }
 }
 
+/// What counts the answers of one kind.
+struct Meters {
+    method: Method,
+    status: u16,
+    requests: Counter,
+    seconds: Histogram,
+}
+
+/// Counts an answer.
+fn count(method: &Method, route: String, status: u16, elapsed: Duration) {
+    thread_local! {
+        /// By route: finding them in the registry each time takes longer than counting.
+        static METERS: RefCell<HashMap<String, Vec<Meters>>> = RefCell::default();
+    }
+    // Whoever makes up methods must not make up time series.
+    let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE];
+    let name = if known.contains(method) { method.as_str() } else { "other" };
+    METERS.with_borrow_mut(|meters| {
+        if !meters.contains_key(&route) {
+            meters.insert(route.clone(), Vec::new());
+        }
+        let Some(of_route) = meters.get_mut(&route) else { return };
+        let known = |meters: &&Meters| meters.method.as_str() == name && meters.status == status;
+        if let Some(meters) = of_route.iter().find(known) {
+            meters.requests.increment(1);
+            meters.seconds.record(elapsed.as_secs_f64());
+            return;
+        }
+        let labels =
+            [("method", name.to_owned()), ("route", route), ("status", status.to_string())];
+        let meters = Meters {
+            method: Method::from_bytes(name.as_bytes()).unwrap_or_default(),
+            status,
+            requests: metrics::counter!("http_requests_total", &labels),
+            seconds: metrics::histogram!("http_request_duration_seconds", &labels[..2]),
+        };
+        meters.requests.increment(1);
+        meters.seconds.record(elapsed.as_secs_f64());
+        of_route.push(meters);
+    });
+}
+
+/// What every response says, unless it says something else.
+const DEFAULTS: [(HeaderName, HeaderValue); 7] = [
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        HeaderName::from_static("permissions-policy"),
+        HeaderValue::from_static("camera=(), geolocation=(), microphone=(), browsing-topics=()"),
+    ),
+];
+
 fn secure(headers: &mut HeaderMap, policy: &Policy, nonce: &str) {
-    let csp = policy.csp.replace("{nonce}", nonce);
-    let defaults = [
-        (header::CONTENT_SECURITY_POLICY, csp.as_str()),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-        (
-            HeaderName::from_static("permissions-policy"),
-            "camera=(), geolocation=(), microphone=(), browsing-topics=()",
-        ),
-    ];
-    for (name, value) in defaults {
-        if !headers.contains_key(&name)
-            && let Ok(value) = HeaderValue::from_str(value)
-        {
+    if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
+        let csp = policy.csp.replace("{nonce}", nonce);
+        if let Ok(csp) = HeaderValue::try_from(csp) {
+            headers.insert(header::CONTENT_SECURITY_POLICY, csp);
+        }
+    }
+    for (name, value) in DEFAULTS {
+        if !headers.contains_key(&name) {
             headers.insert(name, value);
         }
     }

@@ -94,8 +94,18 @@ fn prometheus() -> &'static PrometheusHandle {
         let recorder = PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
         let _ = metrics::set_global_recorder(recorder);
+        keep_small(handle.clone());
         handle
     })
+}
+
+/// Durations are kept one by one until they are summed up, which must not wait until somebody asks for them.
+fn keep_small(handle: PrometheusHandle) {
+    let sum_up = move || loop {
+        std::thread::sleep(Duration::from_secs(5));
+        handle.run_upkeep();
+    };
+    let _ = std::thread::Builder::new().name("metrics".to_owned()).spawn(sum_up);
 }
 
 /// `GET /metrics`, in Prometheus' text format.

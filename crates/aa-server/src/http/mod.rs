@@ -64,6 +64,8 @@ macro_rules! routes {
 }
 
 routes! {
+    // They are looked through in this order, so what is asked most comes first.
+    POST "/oauth/token"                             OAuth   => oauth::token::post;
     GET  "/"                                        Page    => pages::root;
     GET  "/login"                                   Page    => pages::login::show;
     POST "/login"                                   Form    => pages::login::submit;
@@ -83,7 +85,6 @@ routes! {
     GET  "/account/activity"                        Page    => pages::account::activity;
     GET  "/oauth/authorize"                         Page    => oauth::authorize::get;
     POST "/oauth/authorize"                         Page    => oauth::authorize::post;
-    POST "/oauth/token"                             OAuth   => oauth::token::post;
     POST "/oauth/revoke"                            OAuth   => oauth::tokens::revoke;
     POST "/oauth/introspect"                        OAuth   => oauth::tokens::introspect;
     GET  "/oauth/userinfo"                          OAuth   => oauth::userinfo::get;

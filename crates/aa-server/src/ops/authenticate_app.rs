@@ -102,7 +102,7 @@ pub async fn authenticate_remembered_app(
 ) -> Result<Arc<KnownApp>, AuthenticateError> {
     match app.known_apps.0.get(credentials.client_id()) {
         Some(known) if known.accepts(credentials, app.now()) => Ok(known),
-        _ => authenticate_app(app, credentials).await,
+        _ => Box::pin(authenticate_app(app, credentials)).await,
     }
 }
 

@@ -70,7 +70,7 @@ pub async fn refresh(
     let token = app.mint.read(Kind::Refresh, &command.refresh_token).ok_or(GrantError::Invalid)?;
     // What the request itself gets wrong must not cost the token: it is looked at before the family moves.
     if command.scope.is_some() || command.resource.is_some() {
-        check_request(app, &command, &token).await?;
+        Box::pin(check_request(app, &command, &token)).await?;
     }
     let now = app.now();
     let wanted = Move {
@@ -108,7 +108,7 @@ async fn issue(
             .map_err(|_| GrantError::UnknownResource)?;
     let with_id_token = registration.id_token_on_refresh;
     let user = if issue::needs_user(registration, with_id_token) {
-        app.store.user(grant.user_id).await?
+        Box::pin(app.store.user(grant.user_id)).await?
     } else {
         None
     };

@@ -113,8 +113,14 @@ fn printable(text: &str) -> String {
 
 /// A successful answer that nobody may keep.
 fn json(body: &impl Serialize) -> HttpResponse {
+    json_text(serde_json::to_string(body).unwrap_or_default())
+}
+
+/// As [`json`], of what is JSON already.
+fn json_text(body: String) -> HttpResponse {
     HttpResponse::build(StatusCode::OK)
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::PRAGMA, "no-cache"))
-        .json(body)
+        .content_type("application/json")
+        .body(body)
 }

@@ -1,4 +1,13 @@
 //! SQLite: one writer thread. All who wait go into one transaction, and so into one sync of the disk.
+//!
+//! What is committed stands in the write-ahead log until a checkpoint copies it into the database. That waits for the
+//! disk twice, so a second thread does it meanwhile; what comes into the log while it copies, it copies in another
+//! round. It never catches up by itself, and the log would grow for ever: the last, short round is the writer's,
+//! between two commits. After that the log starts anew.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc as std_mpsc;
 
 use database::rusqlite::{self, CachedStatement, Connection, Row, config::DbConfig};
 use database::{Error, Result};
@@ -9,70 +18,87 @@ use tokio::sync::mpsc;
 use super::{MOST_IN_A_BATCH, MOVE, Move, MovedRow, Waiting, tell_all};
 use crate::store::Grant;
 
+/// After about so many pages in the log a checkpoint begins. (A move changes one.)
+const CHECKPOINT_AFTER: usize = 8_000;
+/// So few pages the writer copies itself.
+const LAST_ROUND: i64 = 500;
+/// Rounds after which the writer does it anyway.
+const MOST_ROUNDS: usize = 8;
+
 /// Starts the writer. It ends when nobody can ask any more.
 pub(super) fn start(pool: SqlitePool, runtime: Handle, queue: mpsc::Receiver<Waiting>) {
     std::thread::Builder::new()
         .name("refreshes".to_owned())
-        .spawn(move || commit_forever(&pool, &runtime, queue))
+        .spawn(move || Writer::new(pool, runtime).commit_forever(queue))
         .expect("the system gives a thread");
 }
 
-fn commit_forever(pool: &SqlitePool, runtime: &Handle, mut queue: mpsc::Receiver<Waiting>) {
-    // Where connections find their way back to the pool.
-    let _context = runtime.enter();
-    let mut connection = None;
-    let mut batch = Vec::with_capacity(MOST_IN_A_BATCH);
-    while let Some(first) = queue.blocking_recv() {
-        batch.push(first);
-        while batch.len() < MOST_IN_A_BATCH
-            && let Ok(next) = queue.try_recv()
-        {
-            batch.push(next);
-        }
-        // Whoever hung up meanwhile loses nothing if the family stays where it is.
-        batch.retain(|waiting| !waiting.answer.is_closed());
-        // Other writers hold the pool's one connection. SQLite keeps them apart from this one, but not in turn: while
-        // one of them writes or waits, it is this one's turn only after theirs.
-        let others_wait = pool.num_idle() < pool.size() as usize;
-        let _turn = others_wait.then(|| runtime.block_on(pool.acquire()));
-        match commit(pool, &mut connection, &batch) {
-            Ok(moved) => {
-                for (waiting, moved) in batch.drain(..).zip(moved) {
-                    waiting.tell(moved);
-                }
-            }
-            Err(fault) => {
-                connection = None;
-                tell_all(batch.drain(..), &fault);
-            }
-        }
-    }
+struct Writer {
+    pool: SqlitePool,
+    runtime: Handle,
+    connection: Option<Connection>,
+    checkpoints: Checkpoints,
 }
 
-/// All of a batch in one transaction, each with its own answer.
-fn commit(
-    pool: &SqlitePool,
-    connection: &mut Option<Connection>,
-    batch: &[Waiting],
-) -> Result<Vec<Result<Option<Grant>>>> {
-    let connection = match connection {
-        Some(connection) => connection,
-        None => connection.insert(connect(pool)?),
-    };
-    connection.prepare_cached("BEGIN IMMEDIATE")?.raw_execute()?;
-    let mut statement = connection.prepare_cached(MOVE)?;
-    let mut moved = Vec::with_capacity(batch.len());
-    for waiting in batch {
-        let one = move_one(&mut statement, &waiting.wanted);
-        if one.is_err() && connection.is_autocommit() {
-            // SQLite has undone everything (a full disk, for instance).
-            return Err(one.expect_err("it is an error").into());
-        }
-        moved.push(one.map_err(Error::from));
+impl Writer {
+    fn new(pool: SqlitePool, runtime: Handle) -> Self {
+        let checkpoints = Checkpoints::start(pool.clone());
+        Self { pool, runtime, connection: None, checkpoints }
     }
-    drop(statement);
-    connection.prepare_cached("COMMIT")?.raw_execute()?;
-    Ok(moved)
+
+    fn commit_forever(mut self, mut queue: mpsc::Receiver<Waiting>) {
+        let runtime = self.runtime.clone();
+        // Where connections find their way back to the pool.
+        let _context = runtime.enter();
+        let mut batch = Vec::with_capacity(MOST_IN_A_BATCH);
+        while let Some(first) = queue.blocking_recv() {
+            batch.push(first);
+            while batch.len() < MOST_IN_A_BATCH
+                && let Ok(next) = queue.try_recv()
+            {
+                batch.push(next);
+            }
+            // Whoever hung up meanwhile loses nothing if the family stays where it is.
+            batch.retain(|waiting| !waiting.answer.is_closed());
+            // Other writers hold the pool's one connection. SQLite keeps them apart from this one, but not in turn:
+            // while one of them writes or waits, it is this one's turn only after theirs.
+            let others_wait = self.pool.num_idle() < self.pool.size() as usize;
+            let _turn = others_wait.then(|| runtime.block_on(self.pool.acquire()));
+            match self.commit(&batch) {
+                Ok(moved) => {
+                    for (waiting, moved) in batch.drain(..).zip(moved) {
+                        waiting.tell(moved);
+                    }
+                }
+                Err(fault) => {
+                    self.connection = None;
+                    tell_all(batch.drain(..), &fault);
+                }
+            }
+        }
+    }
+
+    /// All of a batch in one transaction, each with its own answer.
+    fn commit(&mut self, batch: &[Waiting]) -> Result<Vec<Result<Option<Grant>>>> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            None => self.connection.insert(connect(&self.pool)?),
+        };
+        self.checkpoints.committed(batch.len(), connection);
+        connection.prepare_cached("BEGIN IMMEDIATE")?.raw_execute()?;
+        let mut statement = connection.prepare_cached(MOVE)?;
+        let mut moved = Vec::with_capacity(batch.len());
+        for waiting in batch {
+            match move_one(&mut statement, &waiting.wanted) {
+                // SQLite has undone everything (a full disk, for instance).
+                Err(fault) if connection.is_autocommit() => return Err(fault.into()),
+                one => moved.push(one.map_err(Error::from)),
+            }
+        }
+        drop(statement);
+        connection.prepare_cached("COMMIT")?.raw_execute()?;
+        Ok(moved)
+    }
 }
 
 fn move_one(statement: &mut CachedStatement<'_>, wanted: &Move) -> rusqlite::Result<Option<Grant>> {
@@ -93,10 +119,7 @@ fn move_one(statement: &mut CachedStatement<'_>, wanted: &Move) -> rusqlite::Res
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<MovedRow> {
-    let uuid = |index| -> rusqlite::Result<_> {
-        let bytes: [u8; 16] = row.get(index)?;
-        Ok(uuid::Uuid::from_bytes(bytes))
-    };
+    let uuid = |index| row.get(index).map(uuid::Uuid::from_bytes);
     Ok((
         uuid(0)?,
         uuid(1)?,
@@ -118,7 +141,68 @@ fn connect(pool: &SqlitePool) -> Result<Connection> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -4096;
-         PRAGMA mmap_size = 1073741824; PRAGMA wal_autocheckpoint = 16000;",
+         PRAGMA mmap_size = 1073741824; PRAGMA wal_autocheckpoint = 0;",
     )?;
     Ok(connection)
+}
+
+/// The second thread, and what the writer has to do about it.
+struct Checkpoints {
+    pages: usize,
+    begin: std_mpsc::SyncSender<()>,
+    /// Little is left to copy.
+    ripe: Arc<AtomicBool>,
+}
+
+impl Checkpoints {
+    fn start(pool: SqlitePool) -> Self {
+        let (begin, begun) = std_mpsc::sync_channel(1);
+        let ripe = Arc::new(AtomicBool::new(false));
+        let is_ripe = Arc::clone(&ripe);
+        std::thread::Builder::new()
+            .name("checkpoints".to_owned())
+            .spawn(move || {
+                while begun.recv().is_ok() {
+                    if let Err(fault) = copy(&pool) {
+                        tracing::warn!(%fault, "a checkpoint did not succeed; the next one may");
+                    }
+                    is_ripe.store(true, Ordering::Release);
+                }
+            })
+            .expect("the system gives a thread");
+        Self { pages: 0, begin, ripe }
+    }
+
+    /// The writer is between two commits.
+    fn committed(&mut self, pages: usize, connection: &Connection) {
+        self.pages += pages;
+        if self.ripe.swap(false, Ordering::Acquire) {
+            if let Err(fault) = checkpoint(connection) {
+                tracing::warn!(%fault, "a checkpoint did not succeed; the next one may");
+            }
+            self.pages = 0;
+        } else if self.pages >= CHECKPOINT_AFTER && self.begin.try_send(()).is_ok() {
+            self.pages = 0;
+        }
+    }
+}
+
+/// Copies, in rounds, until little is left.
+fn copy(pool: &SqlitePool) -> Result<()> {
+    let connection = connect(pool)?;
+    let mut before = 0;
+    for _ in 0..MOST_ROUNDS {
+        let (in_log, copied) = checkpoint(&connection)?;
+        if in_log - before <= LAST_ROUND || copied < in_log {
+            break;
+        }
+        before = in_log;
+    }
+    Ok(())
+}
+
+/// One round, which nobody waits for: how many pages the log had, and how many of them are copied now.
+fn checkpoint(connection: &Connection) -> Result<(i64, i64)> {
+    let sql = "PRAGMA wal_checkpoint(PASSIVE)";
+    Ok(connection.query_row(sql, [], |row| Ok((row.get(1)?, row.get(2)?)))?)
 }
