@@ -1,10 +1,27 @@
-// npm's oidc-provider with its in-memory store: rotating refresh tokens for one confidential client. Prints so many
+// npm's oidc-provider with a store in memory (a Map: its own keeps a thousand entries, too few here): rotating refresh tokens for one confidential client. Prints so many
 // refresh tokens, one a line: node oidc-provider.mjs PORT CLIENT_ID CLIENT_SECRET COUNT
 import Provider from 'oidc-provider';
 
 const [port, clientId, clientSecret, count] = process.argv.slice(2);
 const scope = 'openid profile email offline_access';
+const stored = new Map();
+
+class InMemory {
+  constructor(model) { this.model = model; }
+  key(id) { return `${this.model}:${id}`; }
+  async upsert(id, payload) { stored.set(this.key(id), payload); }
+  async find(id) { return stored.get(this.key(id)); }
+  async findByUid(uid) { return [...stored.values()].find((payload) => payload.uid === uid); }
+  async findByUserCode(userCode) { return [...stored.values()].find((payload) => payload.userCode === userCode); }
+  async consume(id) { stored.get(this.key(id)).consumed = Math.floor(Date.now() / 1000); }
+  async destroy(id) { stored.delete(this.key(id)); }
+  async revokeByGrantId(grantId) {
+    for (const [key, payload] of stored) if (payload.grantId === grantId) stored.delete(key);
+  }
+}
+
 const provider = new Provider(`http://localhost:${port}`, {
+  adapter: InMemory,
   clients: [{
     client_id: clientId,
     client_secret: clientSecret,

@@ -91,7 +91,6 @@ async fn oidc_provider(
         return Ok(());
     }
     for clients in CLIENTS {
-        // Its store keeps the latest thousand entries: each run starts with its own.
         let port = testing::free_ports(1);
         let mut command = Command::new("node");
         command

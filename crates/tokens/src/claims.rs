@@ -145,23 +145,19 @@ impl FromStr for Scope {
         let valid = |byte: u8| {
             byte == 0x21 || (0x23..=0x5b).contains(&byte) || (0x5d..=0x7e).contains(&byte)
         };
-        let mut names = Self(String::with_capacity(text.len()));
-        if text.is_empty() {
-            return Ok(names);
-        }
-        for name in text.split(' ') {
+        let mut names: Vec<&str> = Vec::with_capacity(8);
+        let mut repeated = false;
+        for name in text.split(' ').filter(|_| !text.is_empty()) {
             if name.is_empty() || !name.bytes().all(valid) {
                 return Err(());
             }
-            if names.contains(name) {
-                continue;
+            if names.contains(&name) {
+                repeated = true;
+            } else {
+                names.push(name);
             }
-            if !names.is_empty() {
-                names.0.push(' ');
-            }
-            names.0.push_str(name);
         }
-        Ok(names)
+        Ok(Self(if repeated { names.join(" ") } else { text.to_owned() }))
     }
 }
 
@@ -264,7 +260,8 @@ impl Plain<'_> {
 impl Claims {
     /// Reads claims from JSON without duplicate members.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, Reject> {
-        let plain = serde_json::from_slice::<Plain<'_>>(json).ok();
+        let text = std::str::from_utf8(json).ok();
+        let plain = text.and_then(|text| serde_json::from_str::<Plain<'_>>(text).ok());
         match plain.and_then(Plain::into_claims) {
             Some(claims) => Ok(claims),
             None => Self::read(&strict_json::parse_object(json)?),

@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,7 +15,7 @@ use crate::{Algorithm, Reject};
 /// The keys that tokens may be signed with: each has an id and **one** algorithm.
 #[derive(Clone, Default)]
 pub struct KeySet {
-    keys: HashMap<String, Key>,
+    keys: BTreeMap<String, Key>,
     id: KeySetId,
 }
 
@@ -74,7 +74,7 @@ impl KeySet {
         let document: Value = serde_json::from_slice(json).map_err(|_| KeySetError::Malformed)?;
         let entries =
             document.get("keys").and_then(Value::as_array).ok_or(KeySetError::Malformed)?;
-        let mut keys = HashMap::with_capacity(entries.len());
+        let mut keys = BTreeMap::new();
         for entry in entries {
             let entry = entry.as_object().ok_or(KeySetError::Malformed)?;
             if let Some((id, key)) = Key::from_jwk(entry)
@@ -142,9 +142,7 @@ impl KeySet {
 
     /// The ids of all keys, sorted.
     pub fn key_ids(&self) -> Vec<&str> {
-        let mut ids: Vec<_> = self.keys.keys().map(String::as_str).collect();
-        ids.sort_unstable();
-        ids
+        self.keys.keys().map(String::as_str).collect()
     }
 
     /// Decides whether the signature of a token holds.

@@ -17,8 +17,10 @@ use super::{MOST_IN_A_BATCH, MOVE, Move, MovedRow, Waiting, tell_all};
 /// How many commit at once. More are slower: they share one log, and each of their batches is smaller.
 pub(super) const COMMITTERS: usize = 2;
 /// As long as there are no more than so few under way, each goes at once, in a statement of its own: that is faster than
-/// one statement over arrays.
-const FEW: usize = 4;
+/// one statement over arrays, but takes more of the processor.
+const FEW: usize = 8;
+/// So it is left after more have come at once, until so many times in a row there were few.
+const CALM: u32 = 32;
 /// A statement that takes longer is given up, and its connection with it: the server ends it after ten seconds.
 const PATIENCE: Duration = Duration::from_secs(12);
 /// How long a batch waits for rows that somebody else holds.
@@ -47,6 +49,7 @@ const MOVE_ALL: &str = "UPDATE families f SET generation = f.generation + 1, mov
 pub(super) async fn commit_forever(pool: PgPool, mut queue: mpsc::Receiver<Waiting>) {
     let mut line = Line::new(&pool);
     let mut alone = JoinSet::new();
+    let mut calm = CALM;
     let mut waiting = Vec::with_capacity(MOST_IN_A_BATCH);
     loop {
         if waiting.is_empty() {
@@ -63,7 +66,8 @@ pub(super) async fn commit_forever(pool: PgPool, mut queue: mpsc::Receiver<Waiti
         // Whoever hung up meanwhile loses nothing if the family stays where it is.
         waiting.retain(|waiting| !waiting.answer.is_closed());
         while alone.try_join_next().is_some() {}
-        if waiting.len() + alone.len() <= FEW {
+        calm = if waiting.len() > FEW { 0 } else { calm.saturating_add(1) };
+        if waiting.len() + alone.len() <= FEW && calm > CALM {
             for waiting in waiting.drain(..) {
                 alone.spawn(move_alone(pool.clone(), waiting));
             }
