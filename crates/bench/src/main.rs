@@ -28,6 +28,10 @@ use service::run::{Failure, to_exit};
 
 use crate::report::Report;
 
+/// As the programs that are measured.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Benchmarks of the authority and of the `tokens` crate.
 #[derive(Parser)]
 struct Args {

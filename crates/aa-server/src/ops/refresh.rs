@@ -89,11 +89,12 @@ pub async fn refresh(
     }
     // This may end the family, which must not stop halfway when the client hangs up.
     let shared = Arc::clone(app);
-    let answered = async move {
+    // Boxed, as all that only few refreshes need: a future is moved about, and takes the room of whatever it may wait for.
+    let answered = Box::pin(async move {
         let grant = answer_again(&shared, &command, &token, &caller).await?;
         issue(&shared, &command, &token, &grant).await
-    };
-    detached(&app.runtime, answered).await
+    });
+    Box::pin(detached(&app.runtime, answered)).await
 }
 
 async fn issue(

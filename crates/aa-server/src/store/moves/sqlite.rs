@@ -18,8 +18,9 @@ use tokio::sync::mpsc;
 use super::{MOST_IN_A_BATCH, MOVE, Move, MovedRow, Waiting, tell_all};
 use crate::store::Grant;
 
-/// After about so many pages in the log a checkpoint begins. (A move changes one.)
-const CHECKPOINT_AFTER: usize = 8_000;
+/// After about so many pages in the log a checkpoint begins. (A move changes one.) Whatever is read is looked for in the
+/// log first, so a long one makes everything slower; each checkpoint waits for the disk.
+const CHECKPOINT_AFTER: usize = 2_000;
 /// So few pages the writer copies itself.
 const LAST_ROUND: i64 = 500;
 /// Rounds after which the writer does it anyway.
