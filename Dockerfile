@@ -5,7 +5,7 @@ WORKDIR /src
 # The manifests, with nothing behind them: what follows is built again only when a dependency changes.
 FROM rust AS manifests
 COPY . .
-RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock -delete \
+RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -path './.cargo/*' -delete \
     && for manifest in crates/*/Cargo.toml; do \
          mkdir -p "${manifest%/Cargo.toml}/src" && touch "${manifest%/Cargo.toml}/src/lib.rs"; \
          echo 'fn main() {}' > "${manifest%/Cargo.toml}/src/main.rs"; \

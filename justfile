@@ -33,6 +33,11 @@ compose-test:
     cargo run --bin drill -- compose
     cargo run --bin drill -- compose-tls
 
+# How fast it is: builds, loads, measures, and writes target/bench/performance.{json,svg} (under 15 minutes once built)
+bench *args:
+    cargo build --release -p aa-server -p microapp-notes -p bench
+    target/release/bench {{args}}
+
 # Others' software with ours: authlib, openid-client, oidc-provider, Vite
 interop:
     interop/run

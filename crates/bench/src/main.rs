@@ -87,7 +87,11 @@ async fn run(args: Args) -> Result<(), Failure> {
     let each = Duration::from_secs_f64(args.seconds);
     let mut report = Report::new(machine::describe());
     if wants(Part::Tokens) {
-        tokens::measure(&mut report);
+        report = tokio::task::spawn_blocking(move || {
+            tokens::measure(&mut report);
+            report
+        })
+        .await?;
     }
     if wants(Part::Store) || wants(Part::Http) || wants(Part::Api) {
         let wanted = store::Wanted {

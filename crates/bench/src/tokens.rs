@@ -4,6 +4,8 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use ::tokens::{Algorithm, CachedVerifier, KeySet, SigningKey, Verifier};
+use aa_server::ops::passwords::Hasher;
+use argon2::PasswordHasher as _;
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use ed25519_dalek::Verifier as _;
 use serde_json::json;
@@ -18,15 +20,23 @@ const ISSUER: &str = "https://aa.example";
 /// of each counts.
 struct Contest<'a> {
     entrants: Vec<(&'static str, Box<dyn FnMut() + 'a>)>,
+    /// How often before the clock is looked at.
+    at_once: u64,
 }
 
 impl<'a> Contest<'a> {
     fn new() -> Self {
-        Self { entrants: Vec::new() }
+        Self { entrants: Vec::new(), at_once: 64 }
     }
 
     fn enter(mut self, name: &'static str, run: impl FnMut() + 'a) -> Self {
         self.entrants.push((name, Box::new(run)));
+        self
+    }
+
+    /// For what takes milliseconds.
+    fn one_by_one(mut self) -> Self {
+        self.at_once = 1;
         self
     }
 
@@ -39,10 +49,10 @@ impl<'a> Contest<'a> {
             for ((_, run), best) in self.entrants.iter_mut().zip(&mut best) {
                 let (began, mut count) = (Instant::now(), 0_u64);
                 while began.elapsed() < ROUND {
-                    for _ in 0..64 {
+                    for _ in 0..self.at_once {
                         run();
                     }
-                    count += 64;
+                    count += self.at_once;
                 }
                 *best = best.max(count as f64 / began.elapsed().as_secs_f64());
             }
@@ -167,6 +177,23 @@ pub fn measure(report: &mut Report) {
         "memory of 100,000 remembered tokens, as accounted: {:.1} MB",
         many_remembered.bytes() as f64 / 1e6
     );
+
+    let hasher = Hasher::new(1);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let passwords = Contest::new()
+        .enter("password: memory anew for each", || {
+            let hash =
+                argon2::Argon2::default().hash_password_with_salt(b"tangerine lamp", &[1; 16]);
+            black_box(hash.expect("a hash"));
+        })
+        .enter("password: memory kept", || {
+            black_box(
+                runtime.block_on(hasher.hash("tangerine lamp".into(), [1; 16])).expect("a hash"),
+            );
+        })
+        .one_by_one()
+        .run(report);
+    report.compare("hash a password: memory kept ÷ anew", passwords[1] / passwords[0], None);
 
     let avx512 = is_avx512();
     report.compare(

@@ -1,6 +1,7 @@
 //! The front end of Notes, the same for each pattern, so that they can be compared side by side.
 
 use relying_party::web::front::File;
+use service::embedded::Embedded;
 
 const HTML: &str = "text/html; charset=utf-8";
 const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
@@ -10,8 +11,10 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 /// They are made once per process, and stay.
 pub fn files(pattern: &str, api: &str) -> &'static [File] {
     let fill = |page: &str| page.replace("{pattern}", pattern).replace("{api}", &escaped(api));
-    let file =
-        |path, media_type, content: String| File { path, media_type, content: content.into() };
+    let file = |path, media_type, content: String| File {
+        path,
+        content: Embedded::new(media_type, content),
+    };
     Box::leak(Box::new([
         file("/", HTML, fill(include_str!("../front/index.html"))),
         file("/where", HTML, fill(include_str!("../front/where.html"))),

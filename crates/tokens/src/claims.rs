@@ -145,19 +145,26 @@ impl FromStr for Scope {
         let valid = |byte: u8| {
             byte == 0x21 || (0x23..=0x5b).contains(&byte) || (0x5d..=0x7e).contains(&byte)
         };
-        let mut names: Vec<&str> = Vec::with_capacity(8);
+        // Each name, and where it begins: whether one is repeated is looked for in what stands before it.
+        let mut start = 0;
         let mut repeated = false;
         for name in text.split(' ').filter(|_| !text.is_empty()) {
             if name.is_empty() || !name.bytes().all(valid) {
                 return Err(());
             }
-            if names.contains(&name) {
-                repeated = true;
-            } else {
+            repeated |= text[..start].split(' ').any(|before| before == name);
+            start += name.len() + 1;
+        }
+        if !repeated {
+            return Ok(Self(text.to_owned()));
+        }
+        let mut names: Vec<&str> = Vec::new();
+        for name in text.split(' ') {
+            if !names.contains(&name) {
                 names.push(name);
             }
         }
-        Ok(Self(if repeated { names.join(" ") } else { text.to_owned() }))
+        Ok(Self(names.join(" ")))
     }
 }
 
@@ -212,10 +219,10 @@ struct Plain<'a> {
     scope: &'a str,
     #[serde(default, deserialize_with = "there")]
     auth_time: Option<i64>,
-    #[serde(default, borrow, deserialize_with = "there")]
-    amr: Option<Vec<&'a str>>,
-    #[serde(default, borrow, deserialize_with = "there")]
-    roles: Option<Vec<&'a str>>,
+    #[serde(default, deserialize_with = "there")]
+    amr: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "there")]
+    roles: Option<Vec<String>>,
     #[serde(default, deserialize_with = "there")]
     email: Option<&'a str>,
     #[serde(default, deserialize_with = "there")]
@@ -230,7 +237,6 @@ fn there<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Opt
 impl Plain<'_> {
     fn into_claims(self) -> Option<Claims> {
         let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let owned = |texts: Vec<&str>| texts.into_iter().map(str::to_owned).collect();
         let sub: Subject = self.sub.parse().ok()?;
         let of_a_person = self.sid.is_some() && self.auth_time.is_some() && self.amr.is_some();
         if sub.user().is_some() && !of_a_person {
@@ -248,9 +254,9 @@ impl Plain<'_> {
             sid: self.sid.map(Uuid::try_parse).transpose().ok()?,
             scope: self.scope.parse().ok()?,
             auth_time: self.auth_time,
-            amr: self.amr.map(owned),
+            amr: self.amr,
             act: None,
-            roles: self.roles.map(owned),
+            roles: self.roles,
             email: self.email.map(str::to_owned),
             name: self.name.map(str::to_owned),
         })

@@ -3,17 +3,17 @@
 use std::sync::LazyLock;
 
 use actix_web::http::header;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use service::embedded::Embedded;
 
 use super::error::Error;
 
 struct Asset {
     name: String,
-    media_type: &'static str,
-    content: &'static [u8],
+    file: Embedded,
 }
 
 static STYLESHEET: LazyLock<Asset> = LazyLock::new(|| {
@@ -26,7 +26,10 @@ static ICON: LazyLock<Asset> = LazyLock::new(|| {
 impl Asset {
     fn new(stem: &str, extension: &str, media_type: &'static str, content: &'static [u8]) -> Self {
         let hash = URL_SAFE_NO_PAD.encode(&digest(&SHA256, content).as_ref()[..9]);
-        Self { name: format!("{stem}-{hash}.{extension}"), media_type, content }
+        Self {
+            name: format!("{stem}-{hash}.{extension}"),
+            file: Embedded::new(media_type, content),
+        }
     }
 }
 
@@ -41,11 +44,10 @@ pub fn icon() -> String {
 }
 
 /// `GET /assets/{name}`.
-pub async fn get(name: web::Path<String>) -> Result<HttpResponse, Error> {
+pub async fn get(request: HttpRequest, name: web::Path<String>) -> Result<HttpResponse, Error> {
     let asset = [&STYLESHEET, &ICON].into_iter().find(|asset| asset.name == *name);
     let asset = asset.ok_or_else(Error::not_found)?;
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CACHE_CONTROL, "public, max-age=31536000, immutable"))
-        .content_type(asset.media_type)
-        .body(asset.content))
+    let mut response = HttpResponse::Ok();
+    response.insert_header((header::CACHE_CONTROL, "public, max-age=31536000, immutable"));
+    Ok(asset.file.respond(&request, response))
 }

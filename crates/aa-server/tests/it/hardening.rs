@@ -210,6 +210,19 @@ async fn other_methods_and_paths_are_refused_in_their_terms() {
 }
 
 #[tokio::test]
+async fn the_stylesheet_is_kept_for_ever_and_comes_packed() {
+    let t = TestApp::sqlite().await;
+    let page = client().get(format!("{}/login", t.url)).send().await.unwrap().text().await.unwrap();
+    let path = page.split("href=\"/assets/aa-").nth(1).unwrap().split('"').next().unwrap();
+    let request = client().get(format!("{}/assets/aa-{path}", t.url));
+    let answer = request.header("accept-encoding", "gzip, br").send().await.unwrap();
+    assert_eq!(answer.headers()["content-encoding"], "gzip");
+    assert_eq!(answer.headers()["vary"], "accept-encoding");
+    assert_eq!(answer.headers()["cache-control"], "public, max-age=31536000, immutable");
+    assert_eq!(answer.headers()["content-type"], "text/css; charset=utf-8");
+}
+
+#[tokio::test]
 async fn too_much_is_refused_with_the_status_that_says_so() {
     let t = TestApp::sqlite().await;
     let browser = t.signed_in("ann@example.com").await;

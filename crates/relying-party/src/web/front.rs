@@ -8,6 +8,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse, fn_service};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::{Compress, Next, from_fn};
 use actix_web::{Error, HttpRequest, HttpResponse, web};
+use service::embedded::Embedded;
 use service::http::CspNonce;
 
 /// A file that is compiled in.
@@ -15,10 +16,8 @@ use service::http::CspNonce;
 pub struct File {
     /// Its path.
     pub path: &'static str,
-    /// What it is.
-    pub media_type: &'static str,
     /// What is in it.
-    pub content: web::Bytes,
+    pub content: Embedded,
 }
 
 /// Where the front end comes from.
@@ -59,9 +58,7 @@ impl Front {
                 let get = move |request: HttpRequest| {
                     std::future::ready(embedded(files, &etag, &request))
                 };
-                config.service(
-                    web::scope("").wrap(Compress::default()).default_service(web::to(get)),
-                );
+                config.service(web::scope("").default_service(web::to(get)));
             }
             Self::Folder(folder) => {
                 let index = folder.join("index.html");
@@ -84,7 +81,7 @@ impl Front {
 /// A tag for the whole front end: it changes as one. FNV-1a tells versions of our own files apart; nothing rests on
 /// its strength.
 fn etag(files: &[File]) -> String {
-    let bytes = files.iter().flat_map(|file| file.content.iter().copied());
+    let bytes = files.iter().flat_map(|file| file.content.content().iter().copied());
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
@@ -105,7 +102,7 @@ fn embedded(files: &[File], etag: &str, request: &HttpRequest) -> HttpResponse {
     if unchanged {
         return response.finish();
     }
-    response.content_type(file.media_type).body(file.content.clone())
+    file.content.respond(request, response)
 }
 
 fn is_reading(method: &Method) -> bool {
