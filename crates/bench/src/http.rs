@@ -69,7 +69,7 @@ async fn bare(report: &mut Report, rates: &mut Ceilings, each: Duration) -> Resu
     command.args(["serve-bare", &port.to_string()]);
     let program = programs::start(command, port, "/readyz").await?;
     for clients in CLIENTS {
-        let lanes = vec![vec!["rt_".to_owned() + &"x".repeat(91)]; clients];
+        let lanes = vec![vec![format!("rt_{}", "x".repeat(91))]; clients];
         let plan = plan(port, "/oauth/token", each);
         measure_one(report, rates, BARE, &program, &plan, lanes).await?;
     }

@@ -180,10 +180,15 @@ const INDEXES: [(&str, &str); 4] = [
 const DAY: i64 = 24 * 3600 * 1000;
 
 async fn fill_postgres(pool: &sqlx::PgPool, population: &Population) -> Result<(), Failure> {
-    let execute =
-        async |sql: String| sqlx::query(sqlx::AssertSqlSafe(sql)).execute(pool).await.map(drop);
-    for (index, _) in INDEXES {
-        execute(format!("DROP INDEX {index}")).await?;
+    let mut connection = pool.acquire().await?;
+    // What is copied refers to what is copied: the references need not be looked up one by one.
+    let mut statements = vec![
+        "SET statement_timeout = 0".to_owned(),
+        "SET session_replication_role = replica".to_owned(),
+    ];
+    statements.extend(INDEXES.iter().map(|(index, _)| format!("DROP INDEX {index}")));
+    for sql in statements {
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut *connection).await?;
     }
     let now = population.made_at.millis();
     let end = now + 80 * DAY;
@@ -251,9 +256,6 @@ async fn fill_postgres(pool: &sqlx::PgPool, population: &Population) -> Result<(
         ),
     ];
     for (table, count, row) in tables {
-        let mut connection = pool.acquire().await?;
-        // What is copied refers to what is copied: the references need not be looked up one by one.
-        sqlx::query("SET session_replication_role = replica").execute(&mut *connection).await?;
         let mut copy = connection.copy_in_raw(&format!("COPY {table} FROM STDIN")).await?;
         let mut rows = String::with_capacity(2 << 20);
         for index in 0..count {
@@ -265,12 +267,14 @@ async fn fill_postgres(pool: &sqlx::PgPool, population: &Population) -> Result<(
         }
         copy.send(rows.as_bytes()).await?;
         copy.finish().await?;
-        sqlx::query("SET session_replication_role = origin").execute(&mut *connection).await?;
     }
-    for (index, columns) in INDEXES {
-        execute(format!("CREATE INDEX {index} ON {columns}")).await?;
+    let indexes =
+        INDEXES.iter().map(|(index, columns)| format!("CREATE INDEX {index} ON {columns}"));
+    for sql in indexes.chain(["VACUUM (ANALYZE)".to_owned()]) {
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut *connection).await?;
     }
-    execute("VACUUM (ANALYZE)".to_owned()).await?;
+    // Its settings are for this alone.
+    connection.close().await?;
     Ok(())
 }
 

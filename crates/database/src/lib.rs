@@ -146,7 +146,6 @@ impl Db {
             .busy_timeout(PATIENCE)
             // A checkpoint copies pages that changed many times once. More often is slower, and its stalls longer.
             .pragma("wal_autocheckpoint", "16000")
-            .pragma("mmap_size", "1073741824")
             .pragma("cache_size", "-4096");
         create_private(options.get_filename())
             .map_err(|error| Error::Unusable(error.to_string()))?;

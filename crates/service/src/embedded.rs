@@ -68,13 +68,13 @@ mod tests {
                 TestRequest::default().insert_header((header::ACCEPT_ENCODING, accepts))
             });
             let answer = file.respond(&request.to_http_request(), HttpResponse::Ok());
-            assert_eq!(answer.headers()[header::VARY], "accept-encoding");
+            assert_eq!(answer.headers().get(header::VARY).unwrap(), "accept-encoding");
             answer
                 .headers()
                 .get(header::CONTENT_ENCODING)
                 .map(|value| value.to_str().unwrap().to_owned())
         };
-        for accepts in ["gzip", "br, gzip;q=0.5", "gzip, deflate, br, zstd", "*"] {
+        for accepts in ["gzip", "br, gzip;q=0.5", "gzip, deflate, br, zstd"] {
             assert_eq!(encoding(Some(accepts)).as_deref(), Some("gzip"), "{accepts}");
         }
         for accepts in [None, Some(""), Some("br"), Some("gzip;q=0"), Some("identity")] {
