@@ -8,7 +8,7 @@ use service::run::Failure;
 use tokio::process::Command;
 
 use crate::load::{self, Ask, Plan};
-use crate::population::{CLIENT_ID, CLIENT_SECRET, Stage};
+use crate::population::{CLIENT_ID, CLIENT_SECRET, FOR_HTTP, Stage};
 use crate::programs;
 use crate::report::Report;
 
@@ -33,11 +33,10 @@ pub async fn measure(
         .env("NOTES_REVOCATION", "ignore")
         .env("NOTES_LOG", "warn");
     let notes = programs::start(notes, port, "/readyz").await?;
-    // Tokens of families that the HTTP part has left alone: its lanes are 256 × 78 of 20,000.
-    let first = crate::population::FOR_HTTP - CLIENTS;
-    let lanes = (0..CLIENTS)
-        .map(|lane| vec![stage.population.token(&stage.app, first + lane - 32)])
-        .collect();
+    // Of families that the HTTP part has left alone.
+    let first = FOR_HTTP - CLIENTS;
+    let lanes =
+        (0..CLIENTS).map(|lane| vec![stage.population.token(&stage.app, first + lane)]).collect();
     let body = format!(
         "grant_type=refresh_token&client_id={CLIENT_ID}&client_secret={CLIENT_SECRET}&refresh_token="
     );

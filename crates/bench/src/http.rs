@@ -193,7 +193,8 @@ pub async fn measure(
     if kind == "PostgreSQL" {
         processes.push(cluster.pid());
     }
-    let each_of = FOR_HTTP / 256;
+    // The last few are for the API part.
+    let each_of = FOR_HTTP / 257;
     let mut lanes: Vec<Vec<String>> = (0..256)
         .map(|lane| {
             (0..each_of)

@@ -15,6 +15,7 @@ pub fn describe() -> Value {
     json!({
         "processor": line("model name"),
         "cores": std::thread::available_parallelism().map_or(0, usize::from),
+        "memory_mb": memory_mb(),
         "avx512ifma": flags.split(' ').any(|flag| flag == "avx512ifma"),
         "kernel": said_by("uname", &["-sr"]),
         "rust": said_by("rustc", &["--version"]),
@@ -36,6 +37,14 @@ fn said_by(program: &str, args: &[&str]) -> String {
     output
         .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
         .unwrap_or_default()
+}
+
+/// All the memory there is, in MB.
+pub fn memory_mb() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kb = total.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kb.unwrap_or(4 << 20) / 1024
 }
 
 /// The processor time that processes have used, in seconds: each given one with all its children.

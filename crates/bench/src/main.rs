@@ -100,9 +100,13 @@ async fn run(args: Args) -> Result<(), Failure> {
             peers: wants(Part::Http) && !args.no_peers,
             api: wants(Part::Api),
         };
-        store::measure(&mut report, wanted, &args.families, each).await?;
+        let measured = store::measure(&mut report, wanted, &args.families, each).await;
+        if let Err(error) = measured {
+            // What was measured until then is not lost.
+            report.write(&args.out)?;
+            return Err(error);
+        }
     }
     report.seconds = began.elapsed().as_secs();
-    report.write(&args.out)?;
-    Ok(())
+    report.write(&args.out)
 }

@@ -170,10 +170,10 @@ impl Report {
             y += LINE;
         }
         format!(
-            r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" font-family="system-ui, sans-serif" font-size="12">
+            r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" font-family="system-ui, sans-serif" font-size="12">
 <style>text{{fill:#333}}rect{{fill:#3b6fb5}}.group{{font-weight:600;font-size:14px}}.figure{{font-variant-numeric:tabular-nums}}@media(prefers-color-scheme:dark){{text{{fill:#ddd}}rect{{fill:#7aa7e0}}}}</style>
 {body}</svg>
-"##
+"#
         )
     }
 }

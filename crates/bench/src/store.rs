@@ -28,8 +28,8 @@ const POSTGRES: &[&str] = &[
     "synchronous_commit=on",
     "full_page_writes=on",
     "max_connections=400",
-    "shared_buffers=2GB",
-    "max_wal_size=8GB",
+    // Between two checkpoints all the time: right after one, each page goes into the log as a whole.
+    "max_wal_size=48GB",
     "checkpoint_timeout=30min",
     "wal_level=minimal",
     "max_wal_senders=0",
@@ -58,9 +58,15 @@ pub async fn measure(
     let port = testing::free_ports(1);
     // Where others are measured too.
     let middle = sizes.iter().copied().filter(|size| *size <= 1_000_000).max().unwrap_or(sizes[0]);
-    let cluster = tokio::task::spawn_blocking(|| Cluster::start(POSTGRES))
-        .await?
-        .ok_or("PostgreSQL is needed")?;
+    let buffers = format!("shared_buffers={}MB", machine::memory_mb() / 4);
+    let settings: Vec<String> =
+        POSTGRES.iter().map(|setting| (*setting).to_owned()).chain([buffers]).collect();
+    let cluster = tokio::task::spawn_blocking(move || {
+        let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+        Cluster::start(&settings)
+    })
+    .await?
+    .ok_or("PostgreSQL is needed")?;
     let ceilings =
         if wanted.peers { http::ceilings(report, &cluster, each).await? } else { HashMap::new() };
     for kind in ["PostgreSQL", "SQLite"] {

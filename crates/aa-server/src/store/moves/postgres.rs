@@ -162,7 +162,7 @@ pub(super) async fn leave_room(pool: &PgPool) -> sqlx::Result<()> {
 fn is_about_locks(fault: &sqlx::Error) -> bool {
     fault
         .as_database_error()
-        .and_then(|error| error.code())
+        .and_then(sqlx::error::DatabaseError::code)
         .is_some_and(|code| code == "55P03" || code == "40P01")
 }
 
