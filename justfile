@@ -33,7 +33,7 @@ compose-test:
     cargo run --bin drill -- compose
     cargo run --bin drill -- compose-tls
 
-# How fast it is: builds, loads, measures, and writes target/bench/performance.{json,svg} (under 15 minutes once built)
+# How fast it is: builds, loads, measures, and writes target/bench/performance.{json,svg} (about six minutes once built)
 bench *args:
     cargo build --release -p aa-server -p microapp-notes -p bench
     target/release/bench {{args}}

@@ -179,6 +179,9 @@ const INDEXES: [(&str, &str); 4] = [
 
 const DAY: i64 = 24 * 3600 * 1000;
 
+/// Writes the row of an index, as `COPY` reads it.
+type WriteRow<'a> = Box<dyn Fn(u32, &mut String) + 'a>;
+
 async fn fill_postgres(pool: &sqlx::PgPool, population: &Population) -> Result<(), Failure> {
     let mut connection = pool.acquire().await?;
     // What is copied refers to what is copied: the references need not be looked up one by one.
@@ -199,7 +202,7 @@ async fn fill_postgres(pool: &sqlx::PgPool, population: &Population) -> Result<(
         })
     };
     let secret_hash = bytea(population.secret.hash().as_bytes());
-    let tables: [(&str, u32, Box<dyn Fn(u32, &mut String)>); 4] = [
+    let tables: [(&str, u32, WriteRow); 4] = [
         (
             "users (id, email, email_key, name, password_hash, enabled, roles, epoch, created_at, password_changed_at)",
             population.people(),

@@ -52,7 +52,7 @@ pub async fn start(mut command: Command, port: u16, path: &str) -> Result<Progra
         if let Some(status) = program.child.try_wait()? {
             return Err(format!("{command:?} ended: {status}").into());
         }
-        if began.elapsed() > Duration::from_secs(60) {
+        if began.elapsed() > Duration::from_mins(1) {
             return Err(format!("{command:?} is not ready").into());
         }
         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -33,7 +33,7 @@ async fn wanted(t: &TestApp, app: &OAuthApp, token: &str) -> Move {
         secret_hash: token.secret.hash(),
         client_id: app.id.clone(),
         app_version: t.app.store.app_version(&app.id).await.unwrap().unwrap(),
-        idle_expires_at: now + Duration::from_secs(60),
+        idle_expires_at: now + Duration::from_mins(1),
         ip: "192.0.2.1".to_owned(),
         user_agent: "a test".to_owned(),
         now,
@@ -161,7 +161,7 @@ on_both! {
         assert_eq!(answer.json["expires_in"], 300, "the replica knows the app now");
 
         let mut declared = t.app.store.app(&app.id).await.unwrap().unwrap().registration;
-        declared.lifetimes.at_ttl = Some(Duration::from_secs(60));
+        declared.lifetimes.at_ttl = Some(Duration::from_mins(1));
         let change = async |declared: &Registration| {
             apps::apply(&t.app, declared, &Caller::operator()).await.unwrap();
         };
