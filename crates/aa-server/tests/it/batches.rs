@@ -80,7 +80,8 @@ on_both! {
             Move { secret_hash: SecretHash::of(b"another"), ..sound.clone() },
             Move { app_version: sound.app_version - 1, ..sound.clone() },
             Move { generation: 0, ..sound.clone() },
-            Move { generation: 2, ..sound.clone() },
+            // Newer than it will ever be here.
+            Move { generation: 7, ..sound.clone() },
             Move { now: expired, ..sound.clone() },
         ] {
             moves.push((bad, false));
