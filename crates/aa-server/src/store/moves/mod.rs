@@ -62,9 +62,10 @@ pub struct Move {
 }
 
 impl Move {
-    /// Whether the guard cannot tell the two apart.
+    /// Whether this one cannot succeed where the other, of the same moment or before, did not.
     fn is_twin_of(&self, other: &Self) -> bool {
-        self.family == other.family
+        self.now >= other.now
+            && self.family == other.family
             && self.generation == other.generation
             && self.secret_hash == other.secret_hash
             && self.client_id == other.client_id
