@@ -7,7 +7,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aa_server::store::MOVE;
+use aa_server::App;
+use aa_server::store::{MOVE, Move};
 use database::Either;
 use database::rusqlite::Connection;
 use database::sqlx;
@@ -185,7 +186,16 @@ impl Picker {
 
 const WARM: Duration = Duration::from_millis(500);
 
-async fn refreshes(stage: &Stage, clients: u32, each: Duration) -> Outcome {
+/// So many clients, each of which asks again as soon as it is answered. `ask` says whether the family moved.
+async fn drive<F>(
+    stage: &Stage,
+    clients: u32,
+    each: Duration,
+    ask: impl Fn(Arc<App>, Move) -> F + Copy + Send + 'static,
+) -> Outcome
+where
+    F: Future<Output = bool> + Send,
+{
     let began = Instant::now();
     let tasks = (0..clients).map(|client| {
         let (app, population) = (Arc::clone(&stage.app), Arc::clone(&stage.population));
@@ -195,8 +205,8 @@ async fn refreshes(stage: &Stage, clients: u32, each: Duration) -> Outcome {
             while began.elapsed() < WARM + each {
                 let family = picker.next();
                 let sent = Instant::now();
-                let moved = app.store.move_family(population.wanted(family, app.now())).await;
-                assert!(moved.expect("the database answers").is_some(), "the family moves");
+                let moved = ask(Arc::clone(&app), population.wanted(family, app.now())).await;
+                assert!(moved, "the family moves");
                 population.moved(family);
                 if sent > began + WARM {
                     micros.push(sent.elapsed().as_micros() as u32);
@@ -205,11 +215,16 @@ async fn refreshes(stage: &Stage, clients: u32, each: Duration) -> Outcome {
             micros
         })
     });
-    let all = join_all(tasks)
-        .await
-        .into_iter()
-        .flat_map(|micros| micros.expect("a client does not panic"));
+    let all = join_all(tasks).await.into_iter();
+    let all = all.flat_map(|micros| micros.expect("a client does not panic"));
     Outcome::of(all.collect(), each)
+}
+
+async fn refreshes(stage: &Stage, clients: u32, each: Duration) -> Outcome {
+    let ask = |app: Arc<App>, wanted| async move {
+        app.store.move_family(wanted).await.expect("the database answers").is_some()
+    };
+    drive(stage, clients, each, ask).await
 }
 
 /// What the database itself can do, and what it does for those who ask one by one.
@@ -301,47 +316,27 @@ fn pgbench(cluster: &Cluster, database: &[String], args: &[&str]) -> Result<Stri
 
 /// The same statement, by whoever asks, in a transaction each.
 async fn one_transaction_each(stage: &Stage, clients: u32, each: Duration) -> Outcome {
-    let began = Instant::now();
-    let tasks = (0..clients).map(|client| {
-        let (app, population) = (Arc::clone(&stage.app), Arc::clone(&stage.population));
-        let mut picker = Picker::new(&population, clients, client);
-        tokio::spawn(async move {
-            let mut micros = Vec::new();
-            while began.elapsed() < WARM + each {
-                let family = picker.next();
-                let sent = Instant::now();
-                let wanted = population.wanted(family, app.now());
-                let mut tx = app.store.db().begin().await.expect("a transaction");
-                let moved = database::on!(tx.on(), c => {
-                    sqlx::query(MOVE)
-                        .bind(wanted.now.millis())
-                        .bind(&wanted.ip)
-                        .bind(&wanted.user_agent)
-                        .bind(wanted.idle_expires_at.millis())
-                        .bind(wanted.family)
-                        .bind(i64::from(wanted.generation))
-                        .bind(wanted.secret_hash.as_bytes())
-                        .bind(&wanted.client_id)
-                        .bind(wanted.app_version)
-                        .fetch_optional(c)
-                        .await
-                        .map(|row| row.is_some())
-                });
-                tx.commit().await.expect("it commits");
-                assert!(moved.expect("the database answers"), "the family moves");
-                population.moved(family);
-                if sent > began + WARM {
-                    micros.push(sent.elapsed().as_micros() as u32);
-                }
-            }
-            micros
-        })
-    });
-    let all = join_all(tasks)
-        .await
-        .into_iter()
-        .flat_map(|micros| micros.expect("a client does not panic"));
-    Outcome::of(all.collect(), each)
+    let ask = |app: Arc<App>, wanted: Move| async move {
+        let mut tx = app.store.db().begin().await.expect("a transaction");
+        let moved = database::on!(tx.on(), c => {
+            sqlx::query(MOVE)
+                .bind(wanted.now.millis())
+                .bind(&wanted.ip)
+                .bind(&wanted.user_agent)
+                .bind(wanted.idle_expires_at.millis())
+                .bind(wanted.family)
+                .bind(i64::from(wanted.generation))
+                .bind(wanted.secret_hash.as_bytes())
+                .bind(&wanted.client_id)
+                .bind(wanted.app_version)
+                .fetch_optional(c)
+                .await
+                .map(|row| row.is_some())
+        });
+        tx.commit().await.expect("it commits");
+        moved.expect("the database answers")
+    };
+    drive(stage, clients, each, ask).await
 }
 
 /// The same batches, by one thread that does nothing else.
