@@ -223,6 +223,16 @@ async fn the_stylesheet_is_kept_for_ever_and_comes_packed() {
 }
 
 #[tokio::test]
+async fn made_up_methods_make_no_time_series() {
+    let t = TestApp::sqlite().await;
+    let method = reqwest::Method::from_bytes(b"MADEUP").unwrap();
+    client().request(method, format!("{}/login", t.url)).send().await.unwrap();
+    let metrics = client().get(format!("{}/metrics", t.url)).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    assert!(metrics.contains("method=\"other\"") && !metrics.contains("MADEUP"), "{metrics}");
+}
+
+#[tokio::test]
 async fn too_much_is_refused_with_the_status_that_says_so() {
     let t = TestApp::sqlite().await;
     let browser = t.signed_in("ann@example.com").await;

@@ -85,7 +85,7 @@ impl Writer {
             Some(connection) => connection,
             None => self.connection.insert(connect(&self.pool)?),
         };
-        self.checkpoints.committed(batch.len(), connection);
+        self.checkpoints.before_commit(batch.len(), connection);
         connection.prepare_cached("BEGIN IMMEDIATE")?.raw_execute()?;
         let mut statement = connection.prepare_cached(MOVE)?;
         let mut moved = Vec::with_capacity(batch.len());
@@ -174,8 +174,8 @@ impl Checkpoints {
         Self { pages: 0, begin, ripe }
     }
 
-    /// The writer is between two commits.
-    fn committed(&mut self, pages: usize, connection: &Connection) {
+    /// The writer is between two commits, and about to change so many pages.
+    fn before_commit(&mut self, pages: usize, connection: &Connection) {
         self.pages += pages;
         if self.ripe.swap(false, Ordering::Acquire) {
             if let Err(fault) = checkpoint(connection) {
