@@ -72,7 +72,7 @@ pub async fn measure(
         None,
     );
     println!("  {unseen} tokens for {asked} calls");
-    notes.end().await;
-    authority.end().await;
+    notes.end().await?;
+    authority.end().await?;
     Ok(())
 }

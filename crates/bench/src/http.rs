@@ -13,7 +13,7 @@ use crate::load::{self, Ask, Outcome, Plan};
 use crate::population::{CLIENT_ID, CLIENT_SECRET, FOR_HTTP, Stage};
 use crate::programs::{self, Program};
 use crate::report::{Report, Target};
-use crate::{machine, store};
+use crate::{Kind, machine, store};
 
 const GROUP: &str = "refreshes through HTTP";
 const CLIENTS: [usize; 2] = [64, 256];
@@ -73,7 +73,7 @@ async fn bare(report: &mut Report, rates: &mut Ceilings, each: Duration) -> Resu
         let plan = plan(port, "/oauth/token", each);
         measure_one(report, rates, BARE, &program, &plan, lanes).await?;
     }
-    program.end().await;
+    program.end().await?;
     Ok(())
 }
 
@@ -104,7 +104,7 @@ async fn oidc_provider(
         let lanes = tokens.into_iter().map(|token| vec![token]).collect();
         let plan = plan(port, "/token", each);
         measure_one(report, rates, OIDC_PROVIDER, &program, &plan, lanes).await?;
-        program.end().await;
+        program.end().await?;
     }
     Ok(())
 }
@@ -153,7 +153,7 @@ async fn django(
         let plan = plan(port, "/o/token/", each);
         measure_one(report, rates, DJANGO, &program, &plan, lanes).await?;
     }
-    program.end().await;
+    program.end().await?;
     Ok(())
 }
 
@@ -177,7 +177,7 @@ async fn measure_one(
 #[expect(clippy::too_many_arguments, reason = "what a run is made of")]
 pub async fn measure(
     report: &mut Report,
-    kind: &str,
+    kind: Kind,
     stage: &Stage,
     folder: &Path,
     each: Duration,
@@ -187,10 +187,9 @@ pub async fn measure(
     cluster: &Cluster,
 ) -> Result<(), Failure> {
     let size = stage.population.families;
-    let authority = programs::authority(&stage.url, folder, stage.port, "warn").await?;
-    store::start(report, kind, size, &authority).await;
+    let authority = store::start(report, kind, stage, folder).await?;
     let mut processes = vec![authority.pid()];
-    if kind == "PostgreSQL" {
+    if kind == Kind::Postgresql {
         processes.push(cluster.pid());
     }
     // The last few are for the API part.
@@ -222,7 +221,7 @@ pub async fn measure(
             if *of == clients {
                 let target = match *name {
                     BARE => Some(Target::AtLeast(0.5)),
-                    OIDC_PROVIDER if kind == "SQLite" => Some(Target::AtLeast(6.0)),
+                    OIDC_PROVIDER if kind == Kind::Sqlite => Some(Target::AtLeast(6.0)),
                     OIDC_PROVIDER => Some(Target::AtLeast(10.0)),
                     _ => None,
                 };
@@ -243,6 +242,6 @@ pub async fn measure(
             Target::AtMost(10.0),
         );
     }
-    authority.end().await;
+    authority.end().await?;
     Ok(())
 }

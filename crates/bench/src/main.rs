@@ -19,6 +19,7 @@ mod report;
 mod store;
 mod tokens;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -41,6 +42,9 @@ struct Args {
     /// How many families there are, one run of the database part for each.
     #[arg(long, value_delimiter = ',', default_values_t = [100_000, 1_000_000, 10_000_000])]
     families: Vec<u32>,
+    /// On which databases; both if none is named.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Kind::Postgresql, Kind::Sqlite])]
+    database: Vec<Kind>,
     /// Seconds of each measurement.
     #[arg(long, default_value_t = 2.0)]
     seconds: f64,
@@ -73,6 +77,24 @@ enum Part {
     Api,
 }
 
+/// Whose database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    /// A server of its own, started for this.
+    Postgresql,
+    /// A file.
+    Sqlite,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Postgresql => "PostgreSQL",
+            Self::Sqlite => "SQLite",
+        })
+    }
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
     if let Some(Command::ServeBare { port }) = args.command {
@@ -100,7 +122,8 @@ async fn run(args: Args) -> Result<(), Failure> {
             peers: wants(Part::Http) && !args.no_peers,
             api: wants(Part::Api),
         };
-        let measured = store::measure(&mut report, wanted, &args.families, each).await;
+        let measured =
+            store::measure(&mut report, wanted, &args.database, &args.families, each).await;
         if let Err(error) = measured {
             // What was measured until then is not lost.
             report.write(&args.out)?;

@@ -33,7 +33,7 @@ pub const SCOPE: &str = "openid profile email offline_access notes:read notes:wr
 pub const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
 /// So many families are one person's.
 const FAMILIES_A_PERSON: u32 = 10;
-/// The first families: followed through HTTP, and left alone by whoever asks the store itself.
+/// So many families, all over the table, are followed through HTTP, and left alone by whoever asks the store itself.
 pub const FOR_HTTP: u32 = 20_000;
 
 /// A number that looks random, another for each `index` and `salt` (splitmix64).
@@ -96,6 +96,22 @@ impl Population {
         timed_id(index, self.people(), self.made_at, 30)
     }
 
+    /// One of this many is for HTTP.
+    fn step(&self) -> u32 {
+        self.families / FOR_HTTP
+    }
+
+    /// How many are not for HTTP.
+    pub fn others(&self) -> u32 {
+        FOR_HTTP * (self.step() - 1)
+    }
+
+    /// One of those that are not for HTTP.
+    pub fn other(&self, number: u32) -> u32 {
+        let others = self.step() - 1;
+        number / others * self.step() + 1 + number % others
+    }
+
     /// What the store is asked for when the newest token of a family is presented.
     pub fn wanted(&self, index: u32, now: Timestamp) -> Move {
         Move {
@@ -117,7 +133,8 @@ impl Population {
     }
 
     /// The newest token of one of the families for HTTP.
-    pub fn token(&self, app: &App, index: u32) -> String {
+    pub fn token(&self, app: &App, number: u32) -> String {
+        let index = number * self.step();
         let generation = self.generations[index as usize].load(Ordering::Relaxed);
         let token = Token { family: self.family(index), generation, secret: self.secret.clone() };
         app.mint.write(&token).expose().to_owned()
@@ -176,6 +193,10 @@ const INDEXES: [(&str, &str); 4] = [
     ("identities_of_user", "identities (user_id, device_id)"),
     ("identities_by_end", "identities (expires_at)"),
 ];
+
+const WARM: &str =
+    "SELECT pg_prewarm(name) FROM UNNEST(ARRAY['families', 'families_pkey', 'users', 'users_pkey',
+                 'identities', 'identities_pkey']) AS name";
 
 const DAY: i64 = 24 * 3600 * 1000;
 
@@ -273,7 +294,9 @@ async fn fill_postgres(pool: &sqlx::PgPool, population: &Population) -> Result<(
     }
     let indexes =
         INDEXES.iter().map(|(index, columns)| format!("CREATE INDEX {index} ON {columns}"));
-    for sql in indexes.chain(["VACUUM (ANALYZE)".to_owned()]) {
+    // A server that has been at work for a while has in its buffers what refreshes look at.
+    let warm = ["CREATE EXTENSION IF NOT EXISTS pg_prewarm", WARM].map(str::to_owned);
+    for sql in indexes.chain(["VACUUM (ANALYZE)".to_owned()]).chain(warm) {
         sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut *connection).await?;
     }
     // Its settings are for this alone.
@@ -345,5 +368,7 @@ fn fill_sqlite(file: &Path, population: &Population) -> Result<(), Failure> {
         connection.execute_batch(&format!("CREATE INDEX {index} ON {columns}"))?;
     }
     connection.execute_batch("PRAGMA journal_mode = WAL;")?;
+    // What is measured is not to wait for what was loaded.
+    std::fs::File::open(file)?.sync_all()?;
     Ok(())
 }

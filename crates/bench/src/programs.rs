@@ -24,9 +24,11 @@ impl Program {
         self.child.id().unwrap_or_default()
     }
 
-    /// Ends it, and waits until it has.
-    pub async fn end(mut self) {
-        let _ = self.child.kill().await;
+    /// Asks it to end (`SIGTERM`), and waits until it has.
+    pub async fn end(mut self) -> Result<(), Failure> {
+        Command::new("kill").arg(self.pid().to_string()).status().await?;
+        self.child.wait().await?;
+        Ok(())
     }
 
     /// What it writes.

@@ -18,9 +18,9 @@ use service::time::{Clock as _, SystemClock};
 use testing::Cluster;
 
 use crate::load::Outcome;
-use crate::population::{FOR_HTTP, Population, Stage};
+use crate::population::{Population, Stage};
 use crate::report::{Report, Target};
-use crate::{api, http, machine, programs};
+use crate::{Kind, api, http, machine, programs};
 
 const CLIENTS: [u32; 4] = [1, 8, 64, 256];
 /// As a database server with some memory is set up; durable in every respect.
@@ -53,6 +53,7 @@ type Rates = HashMap<(u32, u32), f64>;
 pub async fn measure(
     report: &mut Report,
     wanted: Wanted,
+    kinds: &[Kind],
     sizes: &[u32],
     each: Duration,
 ) -> Result<(), Failure> {
@@ -70,11 +71,11 @@ pub async fn measure(
     .ok_or("PostgreSQL is needed")?;
     let ceilings =
         if wanted.peers { http::ceilings(report, &cluster, each).await? } else { HashMap::new() };
-    for kind in ["PostgreSQL", "SQLite"] {
+    for &kind in kinds {
         let (mut store, mut through_http) = (Rates::new(), Rates::new());
         for &size in sizes {
             let folder = tempfile::tempdir()?;
-            let url = if kind == "SQLite" {
+            let url = if kind == Kind::Sqlite {
                 format!("sqlite://{}", folder.path().join("aa.db").display())
             } else {
                 let name = format!("families_{size}");
@@ -111,7 +112,7 @@ pub async fn measure(
                 )
                 .await?;
             }
-            if wanted.api && kind == "SQLite" && size == middle {
+            if wanted.api && kind == Kind::Sqlite && size == middle {
                 api::measure(report, &stage, folder.path(), each).await?;
             }
             if let Either::Postgres(_) = stage.app.store.db().write() {
@@ -170,17 +171,17 @@ struct Picker {
 
 impl Picker {
     fn new(population: &Population, clients: u32, client: u32) -> Self {
-        let stripes = (population.families - FOR_HTTP) / clients;
+        let stripes = population.others() / clients;
         Self { state: u64::from(client) * 7919 + 17, clients, client, stripes }
     }
 
-    fn next(&mut self) -> u32 {
+    fn next(&mut self, population: &Population) -> u32 {
         // xorshift
         self.state ^= self.state << 13;
         self.state ^= self.state >> 7;
         self.state ^= self.state << 17;
         let stripe = (self.state >> 32) as u32 % self.stripes;
-        FOR_HTTP + stripe * self.clients + self.client
+        population.other(stripe * self.clients + self.client)
     }
 }
 
@@ -203,7 +204,7 @@ where
         tokio::spawn(async move {
             let mut micros = Vec::new();
             while began.elapsed() < WARM + each {
-                let family = picker.next();
+                let family = picker.next(&population);
                 let sent = Instant::now();
                 let moved = ask(Arc::clone(&app), population.wanted(family, app.now())).await;
                 assert!(moved, "the family moves");
@@ -348,7 +349,7 @@ fn one_writer(
 ) -> Result<Outcome, Failure> {
     let connection = Connection::open(file)?;
     connection.execute_batch(
-        "PRAGMA synchronous = FULL; PRAGMA cache_size = -4096; PRAGMA mmap_size = 1073741824; PRAGMA wal_autocheckpoint = 16000;",
+        "PRAGMA synchronous = FULL; PRAGMA cache_size = -4096; PRAGMA mmap_size = 1099511627776; PRAGMA wal_autocheckpoint = 16000;",
     )?;
     let now = SystemClock.now();
     let mut picker = Picker::new(population, 1, 0);
@@ -360,7 +361,7 @@ fn one_writer(
         let mut moved = Vec::new();
         connection.execute_batch("BEGIN IMMEDIATE")?;
         for _ in 0..batch {
-            let family = picker.next();
+            let family = picker.next(population);
             if moved.contains(&family) {
                 continue;
             }
@@ -395,13 +396,32 @@ fn one_writer(
     Ok(Outcome::of(micros, elapsed))
 }
 
-/// Starts the authority on this database, and says how long that takes and what memory it needs.
-pub async fn start(report: &mut Report, kind: &str, size: u32, program: &programs::Program) {
+const STARTS: usize = 5;
+
+/// Starts the authority on this database, and says how long that takes (the median of a few times) and what memory it
+/// needs.
+pub async fn start(
+    report: &mut Report,
+    kind: Kind,
+    stage: &Stage,
+    folder: &Path,
+) -> Result<programs::Program, Failure> {
+    let mut took = Vec::with_capacity(STARTS);
+    let program = loop {
+        let program = programs::authority(&stage.url, folder, stage.port, "warn").await?;
+        took.push(program.ready_after);
+        if took.len() == STARTS {
+            break program;
+        }
+        program.end().await?;
+    };
+    took.sort_unstable();
     tokio::time::sleep(Duration::from_millis(300)).await;
     let (own, resident) = machine::resident_mb(program.pid());
-    let ready = program.ready_after.as_secs_f64() * 1000.0;
+    let ready = took[STARTS / 2].as_secs_f64() * 1000.0;
+    let size = stage.population.families;
     let what = format!("start, {kind}, {}", families(size));
-    let targets = kind == "SQLite" && size == 1_000_000;
+    let targets = kind == Kind::Sqlite && size == 1_000_000;
     report.compare(
         format!("{what}: ready after, ms"),
         ready,
@@ -413,4 +433,5 @@ pub async fn start(report: &mut Report, kind: &str, size: u32, program: &program
         targets.then_some(Target::AtMost(60.0)),
     );
     println!("  of which its own: {own:.0} MB");
+    Ok(program)
 }

@@ -7,10 +7,12 @@ use aa_server::domain::client::{AppKind, Registration};
 use aa_server::domain::token::{Kind, SecretHash};
 use aa_server::ops::{Caller, apps, people};
 use aa_server::store::{MOST_WAITING, Move};
+use database::rusqlite::Connection;
 use database::{Db, Either, execute};
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use secrecy::ExposeSecret as _;
+use uuid::Uuid;
 
 use crate::support::{Answer, Browser, OAuthApp, TestApp, on_both};
 
@@ -199,19 +201,36 @@ on_both! {
     }
 }
 
-/// Without checkpoints, each of these commits would leave a page or two in the log: more than 20 MB.
+/// Without checkpoints, all that is changed would stay in the log: 2,048 families in 256 pages and more, moved 50 times,
+/// 240 MB.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_log_of_sqlite_does_not_grow_with_the_refreshes() {
     let t = TestApp::sqlite().await;
     let browser = t.signed_in("ann@example.com").await;
     let app = many(&t).await;
     let first = start(&browser, &app).await;
-    let mut wanted = wanted(&t, &app, first.refresh_token()).await;
-    for _ in 0..6_000 {
-        assert!(t.app.store.move_family(wanted.clone()).await.unwrap().is_some());
-        wanted.generation += 1;
+    let wanted = wanted(&t, &app, first.refresh_token()).await;
+    let file = t.database_url.strip_prefix("sqlite://").unwrap();
+    let families: Vec<Uuid> = {
+        let connection = Connection::open(file).unwrap();
+        connection.execute_batch("CREATE TEMP TABLE copies AS SELECT * FROM families").unwrap();
+        let double =
+            "UPDATE copies SET id = randomblob(16); INSERT INTO families SELECT * FROM copies;
+                      INSERT INTO copies SELECT * FROM copies";
+        (0..11).for_each(|_| connection.execute_batch(double).unwrap());
+        let mut ids = connection.prepare("SELECT id FROM families").unwrap();
+        let ids = ids.query_map([], |row| row.get(0).map(Uuid::from_bytes)).unwrap();
+        ids.collect::<Result<_, _>>().unwrap()
+    };
+    assert_eq!(families.len(), 2_048);
+    for turn in 0..50 {
+        let moves = families.iter().map(|family| {
+            let mut wanted = wanted.clone();
+            (wanted.family, wanted.generation) = (*family, wanted.generation + turn);
+            t.app.store.move_family(wanted)
+        });
+        assert!(join_all(moves).await.into_iter().all(|moved| moved.unwrap().is_some()));
     }
-    let log = format!("{}-wal", t.database_url.strip_prefix("sqlite://").unwrap());
-    let bytes = std::fs::metadata(log).unwrap().len();
-    assert!(bytes < 16 << 20, "{bytes} bytes");
+    let bytes = std::fs::metadata(format!("{file}-wal")).unwrap().len();
+    assert!(bytes < 110 << 20, "{bytes} bytes");
 }

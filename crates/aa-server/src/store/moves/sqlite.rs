@@ -5,6 +5,9 @@
 //! round. It never catches up by itself, and the log would grow for ever: the last, short round is the writer's,
 //! between two commits. After that the log starts anew.
 
+use std::fs::File;
+use std::io;
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as std_mpsc;
@@ -18,9 +21,9 @@ use tokio::sync::mpsc;
 use super::{MOST_IN_A_BATCH, MOVE, Move, MovedRow, Waiting, tell_all};
 use crate::store::Grant;
 
-/// After about so many pages in the log a checkpoint begins. (A move changes one.) Whatever is read is looked for in the
-/// log first, so a long one makes everything slower; each checkpoint waits for the disk.
-const CHECKPOINT_AFTER: usize = 2_000;
+/// After about so many pages in the log a checkpoint begins. (A move changes one.) Pages from all over a large file cost
+/// the less the more of them are written at once; a log of 64 MiB is read again in no time after a crash.
+const CHECKPOINT_AFTER: usize = 16_000;
 /// So few pages the writer copies itself.
 const LAST_ROUND: i64 = 500;
 /// Rounds after which the writer does it anyway.
@@ -142,7 +145,7 @@ fn connect(pool: &SqlitePool) -> Result<Connection> {
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -4096;
-         PRAGMA mmap_size = 1073741824; PRAGMA wal_autocheckpoint = 0;",
+         PRAGMA mmap_size = 1099511627776; PRAGMA wal_autocheckpoint = 0;",
     )?;
     Ok(connection)
 }
@@ -163,8 +166,9 @@ impl Checkpoints {
         std::thread::Builder::new()
             .name("checkpoints".to_owned())
             .spawn(move || {
+                let mut copier = Copier { pool, file: None };
                 while begun.recv().is_ok() {
-                    if let Err(fault) = copy(&pool) {
+                    if let Err(fault) = copier.copy() {
                         tracing::warn!(%fault, "a checkpoint did not succeed; the next one may");
                     }
                     is_ripe.store(true, Ordering::Release);
@@ -188,18 +192,39 @@ impl Checkpoints {
     }
 }
 
-/// Copies, in rounds, until little is left.
-fn copy(pool: &SqlitePool) -> Result<()> {
-    let connection = connect(pool)?;
-    let mut before = 0;
-    for _ in 0..MOST_ROUNDS {
-        let (in_log, copied) = checkpoint(&connection)?;
-        if in_log - before <= LAST_ROUND || copied < in_log {
-            break;
+struct Copier {
+    pool: SqlitePool,
+    /// Never closed: that would take away the locks that SQLite has on the same file (`fcntl(2)`).
+    file: Option<ManuallyDrop<File>>,
+}
+
+impl Copier {
+    /// Copies, in rounds, until little is left.
+    fn copy(&mut self) -> Result<()> {
+        let connection = connect(&self.pool)?;
+        let mut before = 0;
+        for _ in 0..MOST_ROUNDS {
+            let (in_log, copied) = checkpoint(&connection)?;
+            self.sync().map_err(|fault| Error::Unavailable(fault.into()))?;
+            if in_log - before <= LAST_ROUND || copied < in_log {
+                break;
+            }
+            before = in_log;
         }
-        before = in_log;
+        Ok(())
     }
-    Ok(())
+
+    /// Waits for the disk. SQLite would do so in the round that leaves nothing, which is the writer's.
+    fn sync(&mut self) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => {
+                let file = File::open(self.pool.connect_options().get_filename())?;
+                none.insert(ManuallyDrop::new(file))
+            }
+        };
+        file.sync_data()
+    }
 }
 
 /// One round, which nobody waits for: how many pages the log had, and how many of them are copied now.
