@@ -15,3 +15,4 @@ mod rules;
 mod statements;
 mod support;
 mod tokens_endpoint;
+mod upgrades;
