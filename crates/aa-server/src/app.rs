@@ -1,6 +1,6 @@
 //! What everything shares, and how it is put together and run. `main` and the tests use the same calls.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use aws_lc_rs::hmac;
 use database::Db;
 use serde_json::Value;
 use service::random::{Random, SystemRandom};
-use service::run::Stop;
+use service::run::{self, Stop};
 use service::time::{Clock, SystemClock, Timestamp};
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -189,7 +189,7 @@ impl Application {
         let app = Arc::new(app);
         let listen = app.config.listen;
         let cannot = |error| StartError::Listen(listen, error);
-        let listener = TcpListener::bind(listen).map_err(cannot)?;
+        let listener = run::listen(listen).map_err(cannot)?;
         let (server, addresses) = http::server(&app, listener).map_err(cannot)?;
         Ok(Self { app, server, addresses })
     }

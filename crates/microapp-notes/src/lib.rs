@@ -4,7 +4,7 @@
 mod http;
 mod store;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use actix_web::dev::Server;
@@ -126,7 +126,7 @@ impl Application {
         let verifier = tokens::Verifier::new(&config.issuer, &config.audience);
         let guard = Guard::new(verifier, authority, tokens::KeySet::default())?;
         let cannot = |error| StartError::Listen(config.listen, error);
-        let listener = TcpListener::bind(config.listen).map_err(cannot)?;
+        let listener = run::listen(config.listen).map_err(cannot)?;
         let port = listener.local_addr().map_err(cannot)?.port();
         let api = web::Data::new(Api {
             notes,

@@ -13,6 +13,7 @@ use actix_web::http::StatusCode;
 use actix_web::{App, HttpResponse, HttpServer, middleware, web};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::watch;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
@@ -192,6 +193,25 @@ async fn wait_for_signal() {
     }
 }
 
+/// So many connections may wait until they are accepted, if the system allows as many (`net.core.somaxconn`). Whoever
+/// comes when it is full tries again after a second. The standard library has 128: fewer than come at once when a
+/// replica takes over.
+const BACKLOG: i32 = 4096;
+
+/// A socket that listens.
+///
+/// # Errors
+/// What the system says.
+pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restart need not wait until the connections of the last run are forgotten.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
 /// A server on a socket that already listens: limits, request ids, headers and health around what `configure` adds.
 /// What handlers share with each other goes into `configure` as application data.
 ///
@@ -286,5 +306,20 @@ pub fn machine_routes(
                 "/version",
                 web::get().to(move || std::future::ready(version(name, version_text))),
             );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nobody accepts here. Where the line is full, a connection is only there at its second try, after a second.
+    #[test]
+    fn many_who_come_at_once_find_a_place_in_the_line() {
+        let listener = listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let patience = Duration::from_millis(800);
+        let come = |_| TcpStream::connect_timeout(&address, patience).unwrap();
+        assert_eq!((0..400).map(come).collect::<Vec<_>>().len(), 400);
     }
 }

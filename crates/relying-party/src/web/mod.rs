@@ -14,7 +14,7 @@ pub mod front;
 pub mod guard;
 pub mod settings;
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -128,7 +128,7 @@ impl Application {
         origins.extend(config.cors_origins);
         origins.dedup();
         let cannot = |error| StartError::Listen(config.listen, error);
-        let listener = TcpListener::bind(config.listen).map_err(cannot)?;
+        let listener = run::listen(config.listen).map_err(cannot)?;
         let port = listener.local_addr().map_err(cannot)?.port();
         let policy = Policy {
             csp: front::content_security_policy(connect_to),
