@@ -22,7 +22,7 @@ use super::{MOST_IN_A_BATCH, MOVE, Move, MovedRow, Waiting, tell_all};
 use crate::store::Grant;
 
 /// After about so many pages in the log a checkpoint begins. (A move changes one.) Pages from all over a large file cost
-/// the less the more of them are written at once; a log of 64 MiB is read again in no time after a crash.
+/// the less the more of them are written at once, but whatever is in the log delays the first start after a crash.
 const CHECKPOINT_AFTER: usize = 16_000;
 /// So few pages the writer copies itself.
 const LAST_ROUND: i64 = 500;
