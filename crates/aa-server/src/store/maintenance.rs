@@ -21,23 +21,19 @@ impl Store {
     pub async fn remove_old(&self, now: Timestamp) -> Result<u64> {
         let remembered = (now - REMEMBERED).millis();
         let a_day_ago = now - DAY;
-        let mut removed = 0;
-        loop {
-            let batch = execute!(
+        let mut removed = in_batches(|| async move {
+            Ok(execute!(
                 self.db.write(),
                 "DELETE FROM families WHERE id IN (
                      SELECT id FROM families WHERE expires_at < $1 LIMIT $2)",
                 remembered,
                 BATCH
-            )?;
-            removed += batch;
-            if batch == 0 {
-                break;
-            }
-        }
-        loop {
+            )?)
+        })
+        .await?;
+        removed += in_batches(|| async move {
             // Ids sort by time, so this looks at the families of two days and not at all of them.
-            let batch = execute!(
+            Ok(execute!(
                 self.db.write(),
                 "DELETE FROM families WHERE id IN (
                      SELECT id FROM families
@@ -46,14 +42,11 @@ impl Store {
                 first_id_at(a_day_ago),
                 a_day_ago.millis(),
                 BATCH
-            )?;
-            removed += batch;
-            if batch == 0 {
-                break;
-            }
-        }
-        loop {
-            let batch = execute!(
+            )?)
+        })
+        .await?;
+        removed += in_batches(|| async move {
+            Ok(execute!(
                 self.db.write(),
                 "DELETE FROM identities WHERE id IN (
                      SELECT i.id FROM identities i
@@ -63,12 +56,9 @@ impl Store {
                      LIMIT $2)",
                 remembered,
                 BATCH
-            )?;
-            removed += batch;
-            if batch == 0 {
-                break;
-            }
-        }
+            )?)
+        })
+        .await?;
         removed +=
             execute!(self.db.write(), "DELETE FROM invitations WHERE expires_at < $1", remembered)?;
         removed += execute!(
@@ -77,6 +67,17 @@ impl Store {
             a_day_ago.millis()
         )?;
         Ok(removed)
+    }
+}
+
+/// Removes until there is nothing left to remove: how many rows.
+async fn in_batches<F: Future<Output = Result<u64>>>(batch: impl Fn() -> F) -> Result<u64> {
+    let mut removed = 0;
+    loop {
+        match batch().await? {
+            0 => return Ok(removed),
+            some => removed += some,
+        }
     }
 }
 
