@@ -39,8 +39,9 @@ struct Args {
     /// Which parts; all if none is named.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
-    /// How many families there are, one run of the database part for each.
-    #[arg(long, value_delimiter = ',', default_values_t = [100_000, 1_000_000, 10_000_000])]
+    /// How many families there are, one run of the database part for each; half of the least are for HTTP.
+    #[arg(long, value_delimiter = ',', default_values_t = [100_000, 1_000_000, 10_000_000],
+          value_parser = clap::value_parser!(u32).range(i64::from(2 * population::FOR_HTTP)..))]
     families: Vec<u32>,
     /// On which databases; both if none is named.
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Kind::Postgresql, Kind::Sqlite])]

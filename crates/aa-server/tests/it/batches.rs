@@ -233,4 +233,14 @@ async fn the_log_of_sqlite_does_not_grow_with_the_refreshes() {
     }
     let bytes = std::fs::metadata(format!("{file}-wal")).unwrap().len();
     assert!(bytes < 110 << 20, "{bytes} bytes");
+
+    // Whoever opened the file beside SQLite, and closed it, would have taken away the lock that tells other processes
+    // that it is in use.
+    #[cfg(target_os = "linux")]
+    {
+        use std::os::unix::fs::MetadataExt as _;
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        let inode = format!(":{} ", std::fs::metadata(file).unwrap().ino());
+        assert!(locks.contains(&inode), "{locks}");
+    }
 }
