@@ -3,8 +3,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use relying_party::attempt::{Attempt, local_path};
-use service::seal::Seal;
-use service::time::Timestamp;
+use foundation::seal::Seal;
+use foundation::time::Timestamp;
 
 fuzz_target!(|text: &str| {
     let path = local_path(Some(text));

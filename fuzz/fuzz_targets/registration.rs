@@ -4,7 +4,7 @@
 use aa_server::domain::client::Registration;
 use aa_server::domain::people::{Email, describe_browser};
 use libfuzzer_sys::fuzz_target;
-use service::origin::PublicUrl;
+use foundation::origin::PublicUrl;
 use tokens::Scope;
 
 fuzz_target!(|input: (&str, &str)| {

@@ -3,7 +3,7 @@
 
 use aa_server::domain::token::{Kind, TokenMint};
 use libfuzzer_sys::fuzz_target;
-use service::seal::MasterSecret;
+use foundation::seal::MasterSecret;
 
 fuzz_target!(|text: &str| {
     let mint = TokenMint::new(&[MasterSecret::new(vec![7; 32]).expect("long enough")]);

@@ -7,10 +7,10 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use aws_lc_rs::hmac;
 use database::Db;
+use foundation::random::{Random, SystemRandom};
+use foundation::time::{Clock, SystemClock, Timestamp};
 use serde_json::Value;
-use service::random::{Random, SystemRandom};
 use service::run::{self, Stop};
-use service::time::{Clock, SystemClock, Timestamp};
 use tracing::{info, warn};
 use uuid::Uuid;
 

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use foundation::origin::PublicUrl;
+use foundation::random::Random;
+use foundation::seal::MasterSecret;
 use ipnet::IpNet;
 use secrecy::ExposeSecret as _;
-use service::origin::PublicUrl;
-use service::random::Random;
 use service::run::LogFormat;
-use service::seal::MasterSecret;
 use service::settings::{Setting, Settings, SettingsError, read_or_make_private};
 use tokens::Algorithm;
 

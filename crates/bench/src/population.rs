@@ -15,10 +15,10 @@ use aa_server::store::Move;
 use database::Either;
 use database::rusqlite::{Connection, params};
 use database::sqlx;
-use service::random::SystemRandom;
+use foundation::random::SystemRandom;
+use foundation::time::Timestamp;
 use service::run::{Failure, Stop};
 use service::settings::Settings;
-use service::time::Timestamp;
 use uuid::Uuid;
 
 /// The app of all families.

@@ -12,9 +12,9 @@ use aa_server::store::{MOVE, Move};
 use database::Either;
 use database::rusqlite::Connection;
 use database::sqlx;
+use foundation::time::{Clock as _, SystemClock};
 use futures_util::future::join_all;
 use service::run::Failure;
-use service::time::{Clock as _, SystemClock};
 use testing::Cluster;
 
 use crate::load::Outcome;

@@ -8,11 +8,11 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use foundation::time::{Clock as _, SystemClock, Timestamp};
 use futures_util::future::{join_all, try_join_all};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
 use service::run::Failure;
-use service::time::{Clock as _, SystemClock, Timestamp};
 use url::Url;
 
 use crate::System;

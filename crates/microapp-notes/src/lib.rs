@@ -10,12 +10,12 @@ use std::sync::Arc;
 use actix_web::dev::Server;
 use actix_web::web;
 use database::Db;
+use foundation::origin::{PublicUrl, origins};
+use foundation::random::{Random, SystemRandom};
+use foundation::time::{Clock, SystemClock};
 use service::http::Policy;
-use service::origin::{PublicUrl, origins};
-use service::random::{Random, SystemRandom};
 use service::run::{self, LogFormat, Stop};
 use service::settings::{Program, Setting, Settings, SettingsError};
-use service::time::{Clock, SystemClock};
 use tokens::Guard;
 
 use crate::store::Notes;

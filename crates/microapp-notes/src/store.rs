@@ -1,8 +1,8 @@
 //! Notes in a database, and the news of their changes.
 
 use database::{Db, Result, all, execute, optional};
+use foundation::time::Timestamp;
 use serde::Serialize;
-use service::time::Timestamp;
 use sqlx::migrate::Migrator;
 use tokio::sync::broadcast;
 use uuid::Uuid;

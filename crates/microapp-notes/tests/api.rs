@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use foundation::time::{Clock as _, SystemClock};
 use microapp_notes::{Application, Config, PREFIX, SETTINGS};
 use serde_json::{Value, json};
 use service::run::{Stop, StopHandle, install_crypto};
 use service::settings::Settings;
-use service::time::{Clock as _, SystemClock};
 use tokens::{Algorithm, SigningKey};
 use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, ResponseTemplate};

@@ -3,11 +3,11 @@
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use foundation::seal::{MasterSecret, Seal};
+use foundation::time::Timestamp;
 use relying_party::web::cookies::Cookie;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use service::seal::{MasterSecret, Seal};
-use service::time::Timestamp;
 
 /// Who is signed in. Strict: the pages are static, and only their scripts ask.
 pub(crate) const SESSION: Cookie<'_> =
@@ -90,12 +90,12 @@ impl Seals {
 
 fn close(seal: &Seal, content: &impl Serialize) -> String {
     let plain = serde_json::to_vec(content).expect("a cookie's content is JSON");
-    URL_SAFE_NO_PAD.encode(seal.close(b"cookie", &plain))
+    URL_SAFE_NO_PAD.encode(seal.seal(b"cookie", &plain))
 }
 
 fn open<T: for<'de> Deserialize<'de>>(seal: &Seal, cookie: &str) -> Option<T> {
     let sealed = URL_SAFE_NO_PAD.decode(cookie).ok()?;
-    serde_json::from_slice(&seal.open(b"cookie", &sealed).ok()?).ok()
+    serde_json::from_slice(&seal.unseal(b"cookie", &sealed).ok()?).ok()
 }
 
 #[cfg(test)]

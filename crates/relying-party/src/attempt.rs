@@ -6,10 +6,10 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use foundation::random::Random;
+use foundation::seal::Seal;
+use foundation::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use service::random::Random;
-use service::seal::Seal;
-use service::time::Timestamp;
 
 /// How long a person may take to sign in.
 pub const ATTEMPT_TTL: Duration = Duration::from_mins(15);
@@ -51,15 +51,15 @@ impl Attempt {
     }
 
     /// Sealed, for a cookie.
-    pub fn close(&self, seal: &Seal) -> String {
+    pub fn seal(&self, seal: &Seal) -> String {
         let plain = serde_json::to_vec(self).expect("an attempt is JSON");
-        URL_SAFE_NO_PAD.encode(seal.close(b"attempt", &plain))
+        URL_SAFE_NO_PAD.encode(seal.seal(b"attempt", &plain))
     }
 
     /// From a cookie; `None` unless it was sealed here, belongs to this state, and is in time.
-    pub fn open(seal: &Seal, cookie: &str, state: &str, now: Timestamp) -> Option<Self> {
+    pub fn unseal(seal: &Seal, cookie: &str, state: &str, now: Timestamp) -> Option<Self> {
         let sealed = URL_SAFE_NO_PAD.decode(cookie).ok()?;
-        let plain = seal.open(b"attempt", &sealed).ok()?;
+        let plain = seal.unseal(b"attempt", &sealed).ok()?;
         let attempt: Self = serde_json::from_slice(&plain).ok()?;
         let same = subtle::ConstantTimeEq::ct_eq(attempt.state.as_bytes(), state.as_bytes());
         (bool::from(same) && now.millis() < attempt.expires_at).then_some(attempt)
@@ -79,7 +79,7 @@ pub fn local_path(text: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use service::random::SeededRandom;
+    use foundation::random::SeededRandom;
 
     use super::*;
 
@@ -89,11 +89,14 @@ mod tests {
         let now = Timestamp::from_millis(0);
         let random = SeededRandom::new(1);
         let attempt = Attempt::new(&random, "/notes", now);
-        let cookie = attempt.close(&seal);
-        assert_eq!(Attempt::open(&seal, &cookie, &attempt.state, now).unwrap().return_to, "/notes");
-        assert!(Attempt::open(&seal, &cookie, "other", now).is_none());
-        assert!(Attempt::open(&Seal::new(&[2; 32]), &cookie, &attempt.state, now).is_none());
-        assert!(Attempt::open(&seal, &cookie, &attempt.state, now + ATTEMPT_TTL).is_none());
+        let cookie = attempt.seal(&seal);
+        assert_eq!(
+            Attempt::unseal(&seal, &cookie, &attempt.state, now).unwrap().return_to,
+            "/notes"
+        );
+        assert!(Attempt::unseal(&seal, &cookie, "other", now).is_none());
+        assert!(Attempt::unseal(&Seal::new(&[2; 32]), &cookie, &attempt.state, now).is_none());
+        assert!(Attempt::unseal(&seal, &cookie, &attempt.state, now + ATTEMPT_TTL).is_none());
         assert!(!cookie.contains(&attempt.verifier));
     }
 

@@ -5,11 +5,11 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use foundation::time::Timestamp;
 use reqwest::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use service::time::Timestamp;
 use tokens::jws::Compact;
 use tokens::{Algorithm, KeySet, Reject};
 use tracing::{info, warn};

@@ -7,12 +7,12 @@ use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
+use foundation::random::Random;
+use foundation::seal::{MasterSecret, Seal};
+use foundation::time::{Clock, Timestamp};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use service::random::Random;
-use service::seal::{MasterSecret, Seal};
-use service::time::{Clock, Timestamp};
 use tokio::time::sleep;
 use tracing::warn;
 
@@ -249,7 +249,7 @@ impl RelyingParty {
         Ok(Begun {
             url: self.provider.authorization_url(&attempt, prompt, self.now()).await?,
             label: Attempt::label(&attempt.state),
-            cookie: attempt.close(&self.attempts),
+            cookie: attempt.seal(&self.attempts),
         })
     }
 
@@ -259,7 +259,7 @@ impl RelyingParty {
     /// [`FinishError`].
     pub async fn confirm(&self, callback: &Callback<'_>) -> Result<Confirmed, FinishError> {
         let now = self.now();
-        let attempt = Attempt::open(&self.attempts, callback.cookie, callback.state, now)
+        let attempt = Attempt::unseal(&self.attempts, callback.cookie, callback.state, now)
             .ok_or(FinishError::NoAttempt)?;
         self.provider.check_iss(callback.iss, now).await?;
         let (tokens, claims) = self.provider.redeem(callback.code, &attempt, now).await?;
@@ -322,11 +322,11 @@ impl RelyingParty {
 
     fn close(&self, id: &IdHash, kept: &Kept) -> Vec<u8> {
         let plain = serde_json::to_vec(kept).expect("a session is JSON");
-        self.sessions.close(id.as_bytes(), &plain)
+        self.sessions.seal(id.as_bytes(), &plain)
     }
 
     fn unseal(&self, id: &IdHash, stored: &Stored) -> Option<Kept> {
-        let plain = self.sessions.open(id.as_bytes(), &stored.sealed).ok()?;
+        let plain = self.sessions.unseal(id.as_bytes(), &stored.sealed).ok()?;
         serde_json::from_slice(&plain).ok()
     }
 

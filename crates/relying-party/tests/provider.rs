@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use foundation::random::SystemRandom;
+use foundation::seal::MasterSecret;
+use foundation::time::{Clock as _, MovableClock};
 use relying_party::signin::{AccessToken, Callback, Finished};
 use relying_party::{
     FinishError, Provider, ProviderConfig, ProviderError, RelyingParty, TokenError, Wanted, session,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
-use service::random::SystemRandom;
-use service::seal::MasterSecret;
-use service::time::{Clock as _, MovableClock};
 use tokens::{Algorithm, SigningKey};
 use wiremock::matchers::{body_string_contains, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};

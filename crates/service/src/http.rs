@@ -16,9 +16,9 @@ use metrics::{Counter, Histogram};
 use serde_json::json;
 use tracing::{Instrument as _, debug, info, info_span};
 
-use crate::origin::PublicUrl;
-use crate::random::{Random, SystemRandom};
-use crate::time::{Clock as _, SystemClock};
+use foundation::origin::PublicUrl;
+use foundation::random::{Random, SystemRandom};
+use foundation::time::{Clock as _, SystemClock};
 
 /// The most bytes that all header fields of one request may have together.
 const MAX_HEADER_BYTES: usize = 16 * 1024;

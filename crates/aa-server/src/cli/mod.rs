@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use foundation::random::SystemRandom;
+use foundation::time::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
-use service::random::SystemRandom;
 use service::run::{Failure, LogFormat, Stop, ask_readiness, start_logging, to_exit};
 use service::settings::{Settings, flags};
-use service::time::Timestamp;
 
 use self::apps::AppCommand;
 use self::records::{EventsCommand, FamilyCommand, KeysCommand};

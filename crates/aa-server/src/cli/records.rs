@@ -1,10 +1,10 @@
 //! `aa-server family …`, `keys …`, `events …`.
 
 use clap::Subcommand;
+use foundation::time::Timestamp;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use service::run::Failure;
-use service::time::Timestamp;
 use uuid::Uuid;
 
 use super::{Output, users};

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use foundation::origin::is_loopback;
 use serde::{Deserialize, Serialize};
-use service::origin::is_loopback;
 use tokens::{Algorithm, Scope};
 use url::Url;
 

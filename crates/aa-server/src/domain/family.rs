@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use service::time::Timestamp;
+use foundation::time::Timestamp;
 
 /// What the rules look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,9 +8,9 @@ use actix_web::{HttpRequest, web};
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use foundation::time::Timestamp;
 use service::http::{RequestId, SetCookie, single_cookie};
 use service::run::detached;
-use service::time::Timestamp;
 
 use super::error::Error;
 use super::params::Params;

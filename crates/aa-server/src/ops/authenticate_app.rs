@@ -3,9 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use foundation::time::Timestamp;
 use quick_cache::sync::Cache;
 use secrecy::{ExposeSecret as _, SecretString};
-use service::time::Timestamp;
 
 use crate::app::App;
 use crate::domain::client::{AppKind, Registration};

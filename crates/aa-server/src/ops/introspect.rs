@@ -1,7 +1,7 @@
 //! Says whether a token counts at this moment (RFC 7662), to those it concerns.
 
+use foundation::time::Timestamp;
 use serde_json::{Value, json};
-use service::time::Timestamp;
 
 use super::revoke::own_access_token;
 use crate::app::App;

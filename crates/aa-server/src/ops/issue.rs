@@ -3,9 +3,9 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use foundation::time::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
-use service::time::Timestamp;
 use tokens::{Algorithm, Scope};
 use uuid::Uuid;
 

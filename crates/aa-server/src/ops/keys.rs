@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use foundation::seal::{MasterSecret, Seal};
+use foundation::time::Timestamp;
 use serde_json::{Value, json};
-use service::seal::{MasterSecret, Seal};
-use service::time::Timestamp;
 use tokens::{Algorithm, KeySet, SigningKey};
 
 use super::Caller;
@@ -30,7 +30,7 @@ pub enum KeyError {
     Store(#[from] store::Error),
     /// A private key cannot be opened with any of the server's secrets.
     #[error("the key {0} cannot be opened with the server's secret")]
-    Unopenable(String),
+    Unseal(String),
     /// A key cannot be made or read.
     #[error(transparent)]
     Sign(#[from] tokens::SignError),
@@ -108,8 +108,8 @@ impl Signer {
         let private = self
             .seals
             .iter()
-            .find_map(|seal| seal.open(row.kid.as_bytes(), &row.private_key).ok())
-            .ok_or_else(|| KeyError::Unopenable(row.kid.clone()))?;
+            .find_map(|seal| seal.unseal(row.kid.as_bytes(), &row.private_key).ok())
+            .ok_or_else(|| KeyError::Unseal(row.kid.clone()))?;
         Ok(Key {
             signing: SigningKey::from_private(algorithm, &private)?,
             audience: row.audience,
@@ -265,7 +265,7 @@ async fn keep(
     caller: &Caller,
 ) -> Result<SigningKey, KeyError> {
     let key = SigningKey::from_private(algorithm, private)?;
-    let sealed = app.signer.seals[0].close(key.id().as_bytes(), private);
+    let sealed = app.signer.seals[0].seal(key.id().as_bytes(), private);
     let row = NewKey {
         kid: key.id(),
         algorithm: algorithm.name(),

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use foundation::time::Timestamp;
 use serde_json::json;
 use service::run::detached;
-use service::time::Timestamp;
 use tokens::Scope;
 use tracing::warn;
 

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use foundation::time::Timestamp;
 use serde_json::Value;
-use service::time::Timestamp;
 use uuid::Uuid;
 
 use crate::app::App;

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use service::time::Timestamp;
+use foundation::time::Timestamp;
 use uuid::Uuid;
 
 /// Above so many counters, those that are full again are dropped.

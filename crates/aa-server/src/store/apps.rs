@@ -1,5 +1,5 @@
 use database::{all, execute, optional};
-use service::time::Timestamp;
+use foundation::time::Timestamp;
 
 use super::{Error, Event, Result, Store};
 use crate::domain::client::Registration;

@@ -1,6 +1,6 @@
 use database::{Tx, all, execute};
+use foundation::time::Timestamp;
 use serde_json::{Value, json};
-use service::time::Timestamp;
 use uuid::Uuid;
 
 use super::{Result, Store};

@@ -1,5 +1,5 @@
 use database::{execute, optional};
-use service::time::Timestamp;
+use foundation::time::Timestamp;
 use uuid::Uuid;
 
 use super::{EndReason, Event, Result, Store};

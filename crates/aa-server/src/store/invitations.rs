@@ -1,5 +1,5 @@
 use database::{execute, optional};
-use service::time::Timestamp;
+use foundation::time::Timestamp;
 
 use super::{Event, NewUser, Result, Store, users};
 use crate::domain::token::SecretHash;

@@ -1,5 +1,5 @@
 use database::{all, execute, optional};
-use service::time::Timestamp;
+use foundation::time::Timestamp;
 
 use super::{Event, Result, Store};
 

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use database::execute;
-use service::time::Timestamp;
+use foundation::time::Timestamp;
 use uuid::Uuid;
 
 use super::{Result, Store};

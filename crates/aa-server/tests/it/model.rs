@@ -8,7 +8,7 @@ use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
 use aa_server::domain::family::{Standing, Verdict};
-use service::time::Timestamp;
+use foundation::time::Timestamp;
 
 const GRACE: u8 = 2;
 const MAX_GENERATION: u32 = 5;

@@ -14,14 +14,14 @@ use aa_server::{App, Application};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use foundation::random::SystemRandom;
+use foundation::time::MovableClock;
 use reqwest::header::{HeaderMap, LOCATION, SET_COOKIE};
 use reqwest::{Response, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
-use service::random::SystemRandom;
 use service::run::{Stop, StopHandle, install_crypto};
 use service::settings::Settings;
-use service::time::MovableClock;
 use url::Url;
 use uuid::Uuid;
 

@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use demo::PEOPLE;
+use foundation::time::{Clock as _, SystemClock};
 use serde_json::Value;
 use service::run::Failure;
-use service::time::{Clock as _, SystemClock};
 use thirtyfour::prelude::*;
 
 use crate::support::{World, world};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use service::time::Timestamp;
+use foundation::time::Timestamp;
 
 use super::{IdHash, SessionStore, StoreError, Stored};
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use aws_lc_rs::digest::{SHA256, digest};
-use service::time::Timestamp;
+use foundation::time::Timestamp;
 
 /// The hash of a session id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -117,7 +117,7 @@ pub async fn open(url: &str, name: &str) -> Result<Arc<dyn SessionStore>, StoreE
 mod tests {
     use std::time::Duration;
 
-    use service::time::{Clock as _, SystemClock};
+    use foundation::time::{Clock as _, SystemClock};
 
     use super::*;
 

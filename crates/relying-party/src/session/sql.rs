@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use database::{Db, execute, optional};
-use service::time::Timestamp;
+use foundation::time::Timestamp;
 use sqlx::migrate::Migrator;
 
 use super::{IdHash, SessionStore, StoreError, Stored};

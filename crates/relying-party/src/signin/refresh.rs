@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
+use foundation::time::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
-use service::time::Timestamp;
 use tokio::time::sleep;
 use tracing::{info, warn};
 

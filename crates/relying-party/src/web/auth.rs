@@ -2,11 +2,11 @@
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use foundation::time::Timestamp;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use service::http::problem;
 use service::run::detached;
-use service::time::Timestamp;
 use tracing::{error, info, warn};
 use url::form_urlencoded;
 

@@ -2,8 +2,8 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderName;
+use foundation::origin::PublicUrl;
 use service::http::{SetCookie, single_cookie};
-use service::origin::PublicUrl;
 
 /// One of an app's cookies. Its bare name is the app's own, because cookies ignore ports.
 #[derive(Debug, Clone, Copy)]

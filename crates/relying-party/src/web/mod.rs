@@ -21,11 +21,11 @@ use std::time::Duration;
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::{HttpResponse, web};
+use foundation::origin::PublicUrl;
+use foundation::random::SystemRandom;
+use foundation::time::SystemClock;
 use service::http::Policy;
-use service::origin::PublicUrl;
-use service::random::SystemRandom;
 use service::run::{self, Stop};
-use service::time::SystemClock;
 use tokio::runtime::Handle;
 use tracing::warn;
 

@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use foundation::origin::{PublicUrl, origins};
+use foundation::random::{Random, SystemRandom};
+use foundation::seal::MasterSecret;
 use secrecy::{ExposeSecret as _, SecretString};
-use service::origin::{PublicUrl, origins};
-use service::random::{Random, SystemRandom};
 use service::run::LogFormat;
-use service::seal::MasterSecret;
 use service::settings::{Settings, SettingsError, read_or_make_private};
 use url::Url;
 

@@ -4,8 +4,8 @@ use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
+use foundation::time::Timestamp;
 use service::http::CspNonce;
-use service::time::Timestamp;
 use tokens::Scope;
 use url::{Url, form_urlencoded};
 

@@ -3,7 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
-use service::time::Timestamp;
+use foundation::time::Timestamp;
 
 use super::{Frame, When, html_with, redirect};
 use crate::app::App;

@@ -10,7 +10,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
-use service::time::Timestamp;
+use foundation::time::Timestamp;
 use url::Url;
 
 use super::assets;

@@ -9,7 +9,7 @@ mod sqlite;
 use std::sync::{Arc, OnceLock};
 
 use database::{Db, Either, Error, Result};
-use service::time::Timestamp;
+use foundation::time::Timestamp;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;

@@ -47,13 +47,13 @@ impl fmt::Debug for MasterSecret {
     }
 }
 
-/// Seals and opens small secrets: AES-256-GCM with a random nonce, bound to a context.
+/// Encrypts small secrets at rest: AES-256-GCM with a random nonce, bound to a context.
 pub struct Seal(RandomizedNonceKey);
 
-/// What was sealed cannot be opened with this key in this context.
+/// What was sealed cannot be decrypted with this key in this context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("sealed data cannot be opened: wrong secret, wrong place, or altered")]
-pub struct Unopenable;
+#[error("sealed data cannot be decrypted: wrong secret, wrong place, or altered")]
+pub struct UnsealError;
 
 impl Seal {
     /// A seal with a key of its own.
@@ -61,8 +61,8 @@ impl Seal {
         Self(RandomizedNonceKey::new(&AES_256_GCM, key).expect("the key has the right length"))
     }
 
-    /// Seals `plain`: nonce ‖ ciphertext ‖ tag. `context` has to be given again to open it.
-    pub fn close(&self, context: &[u8], plain: &[u8]) -> Vec<u8> {
+    /// Encrypts `plain`: nonce ‖ ciphertext ‖ tag. `context` is authenticated and has to be given again to decrypt.
+    pub fn seal(&self, context: &[u8], plain: &[u8]) -> Vec<u8> {
         let mut body = plain.to_vec();
         let nonce = self
             .0
@@ -73,18 +73,18 @@ impl Seal {
         sealed
     }
 
-    /// Opens what [`Seal::close`] made.
+    /// Decrypts what [`Seal::seal`] made.
     ///
     /// # Errors
-    /// [`Unopenable`].
-    pub fn open(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unopenable> {
-        let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or(Unopenable)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Unopenable)?;
+    /// [`UnsealError`].
+    pub fn unseal(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, UnsealError> {
+        let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or(UnsealError)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| UnsealError)?;
         let mut body = Zeroizing::new(body.to_vec());
         let length = self
             .0
             .open_in_place(nonce, Aad::from(context), &mut body)
-            .map_err(|_| Unopenable)?
+            .map_err(|_| UnsealError)?
             .len();
         body.truncate(length);
         Ok(body)
@@ -105,17 +105,17 @@ mod tests {
     fn what_is_sealed_opens_only_whole_in_its_place_and_with_its_key() {
         let secret = MasterSecret::new(vec![7; 32]).unwrap();
         let seal = secret.seal("test");
-        let sealed = seal.close(b"row 1", b"private");
-        assert_eq!(seal.open(b"row 1", &sealed).unwrap().as_slice(), b"private");
-        assert_eq!(seal.open(b"row 2", &sealed), Err(Unopenable));
-        assert_eq!(secret.seal("other").open(b"row 1", &sealed), Err(Unopenable));
+        let sealed = seal.seal(b"row 1", b"private");
+        assert_eq!(seal.unseal(b"row 1", &sealed).unwrap().as_slice(), b"private");
+        assert_eq!(seal.unseal(b"row 2", &sealed), Err(UnsealError));
+        assert_eq!(secret.seal("other").unseal(b"row 1", &sealed), Err(UnsealError));
         for index in 0..sealed.len() {
             let mut altered = sealed.clone();
             altered[index] ^= 1;
-            assert_eq!(seal.open(b"row 1", &altered), Err(Unopenable), "byte {index}");
-            assert_eq!(seal.open(b"row 1", &sealed[..index]), Err(Unopenable));
+            assert_eq!(seal.unseal(b"row 1", &altered), Err(UnsealError), "byte {index}");
+            assert_eq!(seal.unseal(b"row 1", &sealed[..index]), Err(UnsealError));
         }
-        assert_ne!(sealed, seal.close(b"row 1", b"private"), "the nonce is fresh");
+        assert_ne!(sealed, seal.seal(b"row 1", b"private"), "the nonce is fresh");
     }
 
     #[test]

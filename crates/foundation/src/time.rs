@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat};
 
-/// A moment, in milliseconds since the Unix epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A moment, in milliseconds since the Unix epoch. Stored in a `BIGINT` column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, sqlx::Type)]
+#[sqlx(transparent)]
 pub struct Timestamp(i64);
 
 impl Timestamp {

@@ -1,0 +1,14 @@
+//! Values that every rule needs and that need nothing of ours: the bottom of the dependency graph.
+//!
+//! | module | contents |
+//! | --- | --- |
+//! | [`ids`] | macros that define an id as a type of its own |
+//! | [`time`], [`random`] | clocks and randomness, passed in as parameters so that tests control them |
+//! | [`origin`] | the public URL of a program: its origin and the prefix of its cookies |
+//! | [`seal`] | keys derived from a program's secret, and encryption of small secrets at rest |
+
+pub mod ids;
+pub mod origin;
+pub mod random;
+pub mod seal;
+pub mod time;
