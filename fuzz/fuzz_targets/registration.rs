@@ -1,15 +1,15 @@
 //! Declarations of apps, addresses, scopes, and the URIs that are compared with them.
 #![no_main]
 
-use aa_server::domain::client::Registration;
-use aa_server::domain::people::{Email, describe_browser};
+use aa_server::domain::client::ClientMetadata;
+use aa_server::domain::user::{Email, describe_browser};
 use libfuzzer_sys::fuzz_target;
 use foundation::origin::PublicUrl;
 use tokens::Scope;
 
 fuzz_target!(|input: (&str, &str)| {
     let (one, two) = input;
-    if let Ok(app) = toml::from_str::<Registration>(one)
+    if let Ok(app) = toml::from_str::<ClientMetadata>(one)
         && app.check().is_ok()
     {
         assert!(!app.allows_redirect(two) || two.contains(':'));

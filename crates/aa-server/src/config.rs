@@ -14,7 +14,7 @@ use service::run::LogFormat;
 use service::settings::{Setting, Settings, SettingsError, read_or_make_private};
 use tokens::Algorithm;
 
-use crate::domain::client::{AppKind, MAX_AT_TTL, MAX_DT_TTL, Registration};
+use crate::domain::client::{ClientMetadata, ClientType, MAX_AT_TTL, MAX_DT_TTL};
 use crate::domain::password::DEFAULT_MIN_CHARS;
 
 /// The prefix of every environment variable.
@@ -87,36 +87,37 @@ pub struct Ttls {
     family_idle: Duration,
     family: Duration,
     /// Of a sign-in that is not used.
-    pub identity_idle: Duration,
+    pub browser_session_idle: Duration,
     /// Of a sign-in.
-    pub identity: Duration,
+    pub browser_session: Duration,
 }
 
 impl Ttls {
     /// Of an app's application tokens.
-    pub fn at(&self, app: &Registration) -> Duration {
-        app.lifetimes.at_ttl.unwrap_or(self.at)
+    pub fn at(&self, client: &ClientMetadata) -> Duration {
+        client.lifetimes.at_ttl.unwrap_or(self.at)
     }
 
     /// Of an app's delegation tokens.
-    pub fn dt(&self, app: &Registration) -> Duration {
-        app.lifetimes.dt_ttl.unwrap_or(self.dt)
+    pub fn dt(&self, client: &ClientMetadata) -> Duration {
+        client.lifetimes.dt_ttl.unwrap_or(self.dt)
     }
 
     /// How long an app's predecessor token is answered with its successor (SPEC §2 rule 4).
-    pub fn refresh_grace(&self, app: &Registration) -> Duration {
-        let by_kind = if app.kind == AppKind::Public { GRACE_PUBLIC } else { GRACE_AUTHENTICATED };
-        app.lifetimes.refresh_grace.or(self.refresh_grace).unwrap_or(by_kind)
+    pub fn refresh_grace(&self, client: &ClientMetadata) -> Duration {
+        let by_kind =
+            if client.kind == ClientType::Public { GRACE_PUBLIC } else { GRACE_AUTHENTICATED };
+        client.lifetimes.refresh_grace.or(self.refresh_grace).unwrap_or(by_kind)
     }
 
     /// Of an app's families that are not used.
-    pub fn family_idle(&self, app: &Registration) -> Duration {
-        app.lifetimes.family_idle_ttl.unwrap_or(self.family_idle)
+    pub fn family_idle(&self, client: &ClientMetadata) -> Duration {
+        client.lifetimes.family_idle_ttl.unwrap_or(self.family_idle)
     }
 
     /// Of an app's families.
-    pub fn family(&self, app: &Registration) -> Duration {
-        app.lifetimes.family_ttl.unwrap_or(self.family)
+    pub fn family(&self, client: &ClientMetadata) -> Duration {
+        client.lifetimes.family_ttl.unwrap_or(self.family)
     }
 }
 
@@ -240,8 +241,8 @@ fn read_ttls(settings: &Settings) -> Result<Ttls, SettingsError> {
         refresh_grace: settings.duration("refresh_grace")?,
         family_idle: positive("family_idle_ttl")?,
         family: positive("family_ttl")?,
-        identity_idle: positive("identity_idle_ttl")?,
-        identity: positive("identity_ttl")?,
+        browser_session_idle: positive("identity_idle_ttl")?,
+        browser_session: positive("identity_ttl")?,
     })
 }
 

@@ -1,14 +1,19 @@
 //! The authority (AA): where people sign in, and the only issuer of tokens.
 //!
-//! Arrows run one way: `http → ops → {domain, store}`, `store → domain`. A handler extracts, calls one op, and
-//! renders. No HTTP type stands below [`http`], and no SQL outside [`store`].
+//! Imports run one way: `application → {http, cli, jobs} → ops → authority → services → store → domain → foundation`.
+//! A handler extracts, calls one operation, and renders. No HTTP type stands below [`http`], and no SQL outside
+//! [`store`]; a test guards both.
 
-pub mod app;
+pub mod application;
+pub mod authority;
 pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod http;
+pub mod jobs;
 pub mod ops;
+pub mod services;
 pub mod store;
 
-pub use app::{App, Application, StartError};
+pub use application::Application;
+pub use authority::{Authority, StartError};

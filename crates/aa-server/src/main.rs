@@ -7,5 +7,5 @@ static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    aa_server::cli::main().await
+    aa_server::application::main().await
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use aa_server::App;
 use aa_server::config::{Config, PREFIX, SETTINGS};
-use aa_server::domain::client::{AppKind, Registration};
-use aa_server::domain::token::{FamilySecret, Token};
-use aa_server::ops::{Caller, apps};
-use aa_server::store::Move;
+use aa_server::domain::caller::Caller;
+use aa_server::domain::client::{ClientMetadata, ClientType};
+use aa_server::domain::refresh_token::{FamilySecret, RefreshToken};
+use aa_server::ops::clients;
+use aa_server::store::Rotation;
+use aa_server::{Authority, application};
 use database::Either;
 use database::rusqlite::{Connection, params};
 use database::sqlx;
@@ -88,11 +89,11 @@ impl Population {
         random_id(index, 10)
     }
 
-    fn device(index: u32) -> Uuid {
+    fn browser(index: u32) -> Uuid {
         random_id(index, 20)
     }
 
-    fn identity(&self, index: u32) -> Uuid {
+    fn browser_session(&self, index: u32) -> Uuid {
         timed_id(index, self.people(), self.made_at, 30)
     }
 
@@ -113,13 +114,13 @@ impl Population {
     }
 
     /// What the store is asked for when the newest token of a family is presented.
-    pub fn wanted(&self, index: u32, now: Timestamp) -> Move {
-        Move {
+    pub fn wanted(&self, index: u32, now: Timestamp) -> Rotation {
+        Rotation {
             family: self.family(index),
             generation: self.generations[index as usize].load(Ordering::Relaxed),
             secret_hash: self.secret.hash(),
             client_id: CLIENT_ID.to_owned(),
-            app_version: 1,
+            client_version: 1,
             idle_expires_at: now + Duration::from_hours(30 * 24),
             ip: "192.0.2.17".to_owned(),
             user_agent: USER_AGENT.to_owned(),
@@ -133,18 +134,19 @@ impl Population {
     }
 
     /// The newest token of one of the families for HTTP.
-    pub fn token(&self, app: &App, number: u32) -> String {
+    pub fn token(&self, app: &Authority, number: u32) -> String {
         let index = number * self.step();
         let generation = self.generations[index as usize].load(Ordering::Relaxed);
-        let token = Token { family: self.family(index), generation, secret: self.secret.clone() };
-        app.mint.write(&token).expose().to_owned()
+        let token =
+            RefreshToken { family: self.family(index), generation, secret: self.secret.clone() };
+        app.refresh_tokens.encode(&token).expose().to_owned()
     }
 }
 
 /// An authority on a database with so many families, not listening.
 pub struct Stage {
     /// Its state.
-    pub app: Arc<App>,
+    pub app: Arc<Authority>,
     /// What is in it.
     pub population: Arc<Population>,
     /// Its database.
@@ -153,26 +155,26 @@ pub struct Stage {
     pub port: u16,
 }
 
-async fn open(url: &str, folder: &Path, port: u16) -> Result<App, Failure> {
+async fn open(url: &str, folder: &Path, port: u16) -> Result<Authority, Failure> {
     let mut settings = Settings::empty(PREFIX, SETTINGS);
     settings.set("database_url", url);
     settings.set("data_dir", folder.display().to_string());
     settings.set("secret", SECRET);
     settings.set("public_url", format!("http://localhost:{port}"));
     let config = Config::read(&settings, None, &SystemRandom)?;
-    Ok(App::open_for_real(config, Stop::pair().1).await?)
+    Ok(application::open_with_system(config, Stop::pair().1).await?)
 }
 
 impl Stage {
     /// Fills a new, empty database.
     pub async fn fill(url: &str, folder: &Path, port: u16, families: u32) -> Result<Self, Failure> {
         let app = open(url, folder, port).await?;
-        let mut registration = Registration::named(CLIENT_ID, "Bench", AppKind::Confidential);
+        let mut registration = ClientMetadata::named(CLIENT_ID, "Bench", ClientType::Confidential);
         registration.redirect_uris = vec!["http://localhost:9/callback".to_owned()];
         registration.audiences = vec!["notes".to_owned()];
         registration.scopes = SCOPE.split(' ').map(str::to_owned).collect();
         let secret = CLIENT_SECRET.into();
-        apps::add_with_secret(&app, &registration, Some(&secret), &Caller::operator()).await?;
+        clients::add_with_secret(&app, &registration, Some(&secret), &Caller::operator()).await?;
         let population = Population::of(families, app.now());
         if let Either::Postgres(pool) = app.store.db().write() {
             fill_postgres(pool, &population).await?;
@@ -188,15 +190,15 @@ impl Stage {
 }
 
 const INDEXES: [(&str, &str); 4] = [
-    ("families_of_user", "families (user_id, device_id, client_id)"),
+    ("families_of_user", "families (user_id, browser_id, client_id)"),
     ("families_by_end", "families (expires_at)"),
-    ("identities_of_user", "identities (user_id, device_id)"),
-    ("identities_by_end", "identities (expires_at)"),
+    ("browser_sessions_of_user", "browser_sessions (user_id, browser_id)"),
+    ("browser_sessions_by_end", "browser_sessions (expires_at)"),
 ];
 
 const WARM: &str =
     "SELECT pg_prewarm(name) FROM UNNEST(ARRAY['families', 'families_pkey', 'users', 'users_pkey',
-                 'identities', 'identities_pkey']) AS name";
+                 'browser_sessions', 'identities_pkey']) AS name";
 
 const DAY: i64 = 24 * 3600 * 1000;
 
@@ -236,33 +238,33 @@ async fn fill_postgres(pool: &sqlx::PgPool, population: &Population) -> Result<(
             }),
         ),
         (
-            "devices (id, token_hash, created_at)",
+            "browsers (id, token_hash, created_at)",
             population.people(),
             Box::new(|index, row| {
-                let id = Population::device(index);
+                let id = Population::browser(index);
                 let _ = writeln!(row, "{id}\t{}\t{now}", bytea(id.as_bytes()));
             }),
         ),
         (
-            "identities (id, token_hash, user_id, user_epoch, device_id, amr, auth_time, seen_at, idle_expires_at, expires_at)",
+            "browser_sessions (id, token_hash, user_id, user_epoch, browser_id, amr, auth_time, seen_at, idle_expires_at, expires_at)",
             population.people(),
             Box::new(|index, row| {
-                let (id, user, device) = (
-                    population.identity(index),
+                let (id, user, browser) = (
+                    population.browser_session(index),
                     Population::user(index),
-                    Population::device(index),
+                    Population::browser(index),
                 );
                 let _ = writeln!(
                     row,
-                    "{id}\t{}\t{user}\t1\t{device}\tpwd\t{now}\t{now}\t{end}\t{end}",
+                    "{id}\t{}\t{user}\t1\t{browser}\tpwd\t{now}\t{now}\t{end}\t{end}",
                     bytea(id.as_bytes())
                 );
             }),
         ),
         (
-            "families (id, secret_hash, generation, user_id, user_epoch, client_id, device_id, identity_id, scope, audience, \
-          auth_time, amr, redirect_uri, code_challenge, nonce, code_expires_at, created_at, expires_at, moved_at, \
-          moved_ip, moved_user_agent, idle_expires_at)",
+            "families (id, secret_hash, generation, user_id, user_epoch, client_id, browser_id, browser_session_id, scope, audience, \
+          auth_time, amr, redirect_uri, code_challenge, nonce, code_expires_at, created_at, expires_at, rotated_at, \
+          rotated_ip, rotated_user_agent, idle_expires_at)",
             population.families,
             Box::new(|index, row| {
                 let person = index / FAMILIES_A_PERSON;
@@ -273,8 +275,8 @@ async fn fill_postgres(pool: &sqlx::PgPool, population: &Population) -> Result<(
                     192.0.2.17\t{USER_AGENT}\t{end}",
                     population.family(index),
                     Population::user(person),
-                    Population::device(person),
-                    population.identity(person)
+                    Population::browser(person),
+                    population.browser_session(person)
                 );
             }),
         ),
@@ -321,29 +323,29 @@ fn fill_sqlite(file: &Path, population: &Population) -> Result<(), Failure> {
             "INSERT INTO users (id, email, email_key, name, password_hash, enabled, roles, epoch, created_at, password_changed_at)
              VALUES (?1, ?2, ?2, 'Person', '$argon2id$', 1, '', 1, ?3, ?3)",
         )?;
-        let mut devices =
-            tx.prepare("INSERT INTO devices (id, token_hash, created_at) VALUES (?1, ?1, ?2)")?;
-        let mut identities = tx.prepare(
-            "INSERT INTO identities (id, token_hash, user_id, user_epoch, device_id, amr, auth_time, seen_at, idle_expires_at, expires_at)
+        let mut browsers =
+            tx.prepare("INSERT INTO browsers (id, token_hash, created_at) VALUES (?1, ?1, ?2)")?;
+        let mut browser_sessions = tx.prepare(
+            "INSERT INTO browser_sessions (id, token_hash, user_id, user_epoch, browser_id, amr, auth_time, seen_at, idle_expires_at, expires_at)
              VALUES (?1, ?1, ?2, 1, ?3, 'pwd', ?4, ?4, ?5, ?5)",
         )?;
         for index in 0..population.people() {
-            let (user, device) = (Population::user(index), Population::device(index));
+            let (user, browser) = (Population::user(index), Population::browser(index));
             users.execute(params![&user.as_bytes()[..], format!("p{index}@example.com"), now])?;
-            devices.execute(params![&device.as_bytes()[..], now])?;
-            let identity = population.identity(index);
-            identities.execute(params![
-                &identity.as_bytes()[..],
+            browsers.execute(params![&browser.as_bytes()[..], now])?;
+            let session = population.browser_session(index);
+            browser_sessions.execute(params![
+                &session.as_bytes()[..],
                 &user.as_bytes()[..],
-                &device.as_bytes()[..],
+                &browser.as_bytes()[..],
                 now,
                 end
             ])?;
         }
         let mut families = tx.prepare(
-            "INSERT INTO families (id, secret_hash, generation, user_id, user_epoch, client_id, device_id, identity_id, scope,
-                 audience, auth_time, amr, redirect_uri, code_challenge, nonce, code_expires_at, created_at, expires_at, moved_at,
-                 moved_ip, moved_user_agent, idle_expires_at)
+            "INSERT INTO families (id, secret_hash, generation, user_id, user_epoch, client_id, browser_id, browser_session_id, scope,
+                 audience, auth_time, amr, redirect_uri, code_challenge, nonce, code_expires_at, created_at, expires_at, rotated_at,
+                 rotated_ip, rotated_user_agent, idle_expires_at)
              VALUES (?1, ?2, 1, ?3, 1, ?4, ?5, ?6, ?7, 'notes', ?8, 'pwd', 'http://localhost:9/callback',
                  'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM', 'n-0S6_WzA2Mj', ?8, ?8, ?9, ?8, '192.0.2.17', ?10, ?9)",
         )?;
@@ -354,8 +356,8 @@ fn fill_sqlite(file: &Path, population: &Population) -> Result<(), Failure> {
                 secret_hash.as_bytes(),
                 &Population::user(person).as_bytes()[..],
                 CLIENT_ID,
-                &Population::device(person).as_bytes()[..],
-                &population.identity(person).as_bytes()[..],
+                &Population::browser(person).as_bytes()[..],
+                &population.browser_session(person).as_bytes()[..],
                 SCOPE,
                 now,
                 end,

@@ -7,8 +7,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use aa_server::App;
-use aa_server::store::{MOVE, Move};
+use aa_server::Authority;
+use aa_server::store::{ROTATE, Rotation};
 use database::Either;
 use database::rusqlite::Connection;
 use database::sqlx;
@@ -192,7 +192,7 @@ async fn drive<F>(
     stage: &Stage,
     clients: u32,
     each: Duration,
-    ask: impl Fn(Arc<App>, Move) -> F + Copy + Send + 'static,
+    ask: impl Fn(Arc<Authority>, Rotation) -> F + Copy + Send + 'static,
 ) -> Outcome
 where
     F: Future<Output = bool> + Send,
@@ -222,8 +222,8 @@ where
 }
 
 async fn refreshes(stage: &Stage, clients: u32, each: Duration) -> Outcome {
-    let ask = |app: Arc<App>, wanted| async move {
-        app.store.move_family(wanted).await.expect("the database answers").is_some()
+    let ask = |app: Arc<Authority>, wanted| async move {
+        app.store.rotate(wanted).await.expect("the database answers").is_some()
     };
     drive(stage, clients, each, ask).await
 }
@@ -317,10 +317,10 @@ fn pgbench(cluster: &Cluster, database: &[String], args: &[&str]) -> Result<Stri
 
 /// The same statement, by whoever asks, in a transaction each.
 async fn one_transaction_each(stage: &Stage, clients: u32, each: Duration) -> Outcome {
-    let ask = |app: Arc<App>, wanted: Move| async move {
+    let ask = |app: Arc<Authority>, wanted: Rotation| async move {
         let mut tx = app.store.db().begin().await.expect("a transaction");
         let moved = database::on!(tx.on(), c => {
-            sqlx::query(MOVE)
+            sqlx::query(ROTATE)
                 .bind(wanted.now.millis())
                 .bind(&wanted.ip)
                 .bind(&wanted.user_agent)
@@ -329,7 +329,7 @@ async fn one_transaction_each(stage: &Stage, clients: u32, each: Duration) -> Ou
                 .bind(i64::from(wanted.generation))
                 .bind(wanted.secret_hash.as_bytes())
                 .bind(&wanted.client_id)
-                .bind(wanted.app_version)
+                .bind(wanted.client_version)
                 .fetch_optional(c)
                 .await
                 .map(|row| row.is_some())
@@ -355,7 +355,7 @@ fn one_writer(
     let mut picker = Picker::new(population, 1, 0);
     let began = Instant::now();
     let mut micros = Vec::new();
-    let mut statement = connection.prepare(MOVE)?;
+    let mut statement = connection.prepare(ROTATE)?;
     while began.elapsed() < WARM + each {
         let sent = Instant::now();
         let mut moved = Vec::new();
@@ -376,7 +376,7 @@ fn one_writer(
                     wanted.generation,
                     wanted.secret_hash.as_bytes(),
                     wanted.client_id,
-                    wanted.app_version
+                    wanted.client_version
                 ],
                 |row| row.get::<_, String>(2),
             )?;

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use ::tokens::{Algorithm, CachedVerifier, KeySet, SigningKey, Verifier};
-use aa_server::ops::passwords::Hasher;
+use aa_server::services::password_hasher::PasswordHasher;
 use argon2::PasswordHasher as _;
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use ed25519_dalek::Verifier as _;
@@ -95,7 +95,7 @@ pub fn measure(report: &mut Report) {
 }
 
 fn passwords(report: &mut Report) {
-    let hasher = Hasher::new(1);
+    let password_hasher = PasswordHasher::new(1);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let passwords = Contest::new()
         .enter("password: memory anew for each", || {
@@ -105,7 +105,9 @@ fn passwords(report: &mut Report) {
         })
         .enter("password: memory kept", || {
             black_box(
-                runtime.block_on(hasher.hash("tangerine lamp".into(), [1; 16])).expect("a hash"),
+                runtime
+                    .block_on(password_hasher.hash("tangerine lamp".into(), [1; 16]))
+                    .expect("a hash"),
             );
         })
         .one_by_one()

@@ -9,9 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aa_server::config::Config;
-use aa_server::ops::people::{self, NewPerson};
-use aa_server::ops::{Caller, apps};
-use aa_server::{App, Application};
+use aa_server::domain::caller::Caller;
+use aa_server::domain::client::ClientMetadata;
+use aa_server::ops::account::NewAccount;
+use aa_server::ops::clients;
+use aa_server::ops::users;
+use aa_server::{Application, Authority, application};
 use foundation::random::{Random, SystemRandom};
 use secrecy::SecretString;
 use service::run::{Failure, Stop};
@@ -73,7 +76,7 @@ impl Options {
 /// Everything, running.
 pub struct Demo {
     services: JoinSet<std::io::Result<()>>,
-    authority: Arc<App>,
+    authority: Arc<Authority>,
 }
 
 impl Demo {
@@ -83,15 +86,16 @@ impl Demo {
     /// What could not be started, in words.
     pub async fn start(options: &Options, stop: &Stop) -> Result<Self, Failure> {
         let mut services = JoinSet::new();
-        let app = App::open_for_real(authority_config(options)?, stop.clone()).await?;
-        add_people(&app).await?;
+        let authority =
+            application::open_with_system(authority_config(options)?, stop.clone()).await?;
+        add_people(&authority).await?;
         for micro_app in MICRO_APPS {
             if let Some(registration) = (micro_app.registration)(options, micro_app) {
-                register(&app, options, &registration).await?;
+                register(&authority, options, &registration).await?;
             }
         }
-        let application = Application::build(app)?;
-        let authority = application.app();
+        let application = Application::build(authority)?;
+        let authority = application.authority();
         services.spawn(application.run_until_stopped());
         for micro_app in MICRO_APPS {
             if let Some(start) = micro_app.start {
@@ -103,7 +107,7 @@ impl Demo {
     }
 
     /// The authority's shared state.
-    pub fn authority(&self) -> Arc<App> {
+    pub fn authority(&self) -> Arc<Authority> {
         Arc::clone(&self.authority)
     }
 
@@ -128,22 +132,22 @@ fn authority_config(options: &Options) -> Result<Config, Failure> {
     Ok(Config::read(&settings, None, &SystemRandom)?)
 }
 
-async fn add_people(app: &App) -> Result<(), Failure> {
+async fn add_people(authority: &Authority) -> Result<(), Failure> {
     for person in PEOPLE {
-        if app.store.user_by_email(person.email).await?.is_none() {
-            let new = NewPerson {
+        if authority.store.user_by_email(person.email).await?.is_none() {
+            let new = NewAccount {
                 email: person.email.to_owned(),
                 name: person.name.to_owned(),
                 password: person.password.into(),
                 admin: person.admin,
             };
-            people::add(app, new, &Caller::operator()).await?;
+            users::add(authority, new, &Caller::operator()).await?;
         }
     }
     Ok(())
 }
 
-/// The secret of a confidential app, made once.
+/// The secret of a confidential authority, made once.
 fn client_secret(options: &Options, client_id: &str) -> std::io::Result<SecretString> {
     let random: &dyn Random = &SystemRandom;
     let file = options.data_dir.join(format!("{client_id}-client-secret"));
@@ -152,17 +156,17 @@ fn client_secret(options: &Options, client_id: &str) -> std::io::Result<SecretSt
 }
 
 async fn register(
-    app: &App,
+    authority: &Authority,
     options: &Options,
-    registration: &aa_server::domain::client::Registration,
+    metadata: &ClientMetadata,
 ) -> Result<(), Failure> {
     let operator = Caller::operator();
-    if app.store.app(&registration.client_id).await?.is_some() {
-        apps::apply(app, registration, &operator).await?;
+    if authority.store.client(&metadata.client_id).await?.is_some() {
+        clients::apply(authority, metadata, &operator).await?;
         return Ok(());
     }
-    let secret = client_secret(options, &registration.client_id)?;
-    apps::add_with_secret(app, registration, Some(&secret), &operator).await?;
+    let secret = client_secret(options, &metadata.client_id)?;
+    clients::add_with_secret(authority, metadata, Some(&secret), &operator).await?;
     Ok(())
 }
 

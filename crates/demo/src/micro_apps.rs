@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use aa_server::domain::client::{AppKind, Lifetimes, Registration};
+use aa_server::domain::client::{ClientMetadata, ClientType, Lifetimes};
 use service::run::{Failure, Stop};
 use service::settings::Settings;
 
@@ -20,7 +20,7 @@ pub struct MicroApp {
     /// What the demo says about it; nothing if there is nothing to click.
     pub about: &'static str,
     /// How the authority knows it, if it signs people in.
-    pub registration: fn(&Options, &MicroApp) -> Option<Registration>,
+    pub registration: fn(&Options, &MicroApp) -> Option<ClientMetadata>,
     /// Starts it, if it is a program of its own.
     pub start: Option<for<'a> fn(&'a Options, &'a MicroApp, &'a Stop) -> Starting<'a>>,
 }
@@ -109,7 +109,8 @@ pub const MICRO_APPS: &[MicroApp] = &[
         about: "",
         registration: |options, app| {
             // A page of the apps above; it gets no tokens of its own.
-            let mut page = Registration::named(app.id, "Where are the tokens?", AppKind::Public);
+            let mut page =
+                ClientMetadata::named(app.id, "Where are the tokens?", ClientType::Public);
             page.redirect_uris = vec![format!("{}/where", options.url(app.place))];
             page.launch_url = Some(format!("{}/where", options.url(app.place)));
             Some(page)
@@ -119,10 +120,10 @@ pub const MICRO_APPS: &[MicroApp] = &[
 ];
 
 /// How the authority knows an app with the Notes front end.
-fn notes_app(options: &Options, app: &MicroApp, name: &str, after_logout: &str) -> Registration {
+fn notes_app(options: &Options, app: &MicroApp, name: &str, after_logout: &str) -> ClientMetadata {
     let url = options.url(app.place);
     let scopes = "openid profile email offline_access notes:read notes:write";
-    let mut registration = Registration::named(app.id, name, AppKind::Confidential);
+    let mut registration = ClientMetadata::named(app.id, name, ClientType::Confidential);
     registration.redirect_uris = vec![format!("{url}/auth/callback")];
     registration.post_logout_uris = vec![format!("{url}{after_logout}")];
     registration.launch_url = Some(format!("{url}/auth/login"));

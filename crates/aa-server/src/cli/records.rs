@@ -8,8 +8,11 @@ use service::run::Failure;
 use uuid::Uuid;
 
 use super::{Output, users};
-use crate::app::App;
-use crate::ops::{Caller, keys as ops_keys, revoke, sessions};
+use crate::authority::Authority;
+use crate::domain::caller::Caller;
+use crate::ops::keys as ops_keys;
+use crate::ops::sessions::overview::overview;
+use crate::ops::tokens::revoke;
 use crate::store::EventFilter;
 
 #[derive(Debug, Subcommand)]
@@ -53,14 +56,17 @@ pub(super) enum EventsCommand {
     },
 }
 
-pub(super) async fn family(app: &App, command: FamilyCommand) -> Result<Output, Failure> {
+pub(super) async fn family(
+    authority: &Authority,
+    command: FamilyCommand,
+) -> Result<Output, Failure> {
     match command {
         FamilyCommand::List { user } => {
-            let user = users::find(app, &user).await?;
-            let seen = sessions::overview(app, user.id, None).await?;
+            let user = users::find(authority, &user).await?;
+            let seen = overview(authority, user.id, None).await?;
             let mut lines = Vec::new();
             let mut json = Vec::new();
-            for device in &seen.devices {
+            for device in &seen.browsers {
                 for session in &device.live {
                     lines.push(format!(
                         "{}  {}  {}  last used {} from {}",
@@ -80,7 +86,7 @@ pub(super) async fn family(app: &App, command: FamilyCommand) -> Result<Output, 
             Ok(Output::new(lines.join("\n"), json.into()))
         }
         FamilyCommand::Revoke { id } => {
-            let ended = revoke::revoke_by_operator(app, id, &Caller::operator()).await?;
+            let ended = revoke::revoke_by_operator(authority, id, &Caller::operator()).await?;
             let ended = ended.ok_or_else(|| format!("there is no session {id}"))?;
             let text = if ended { "The session has ended." } else { "It had ended before." };
             Ok(Output::new(text, json!({ "id": id, "ended": ended })))
@@ -88,14 +94,14 @@ pub(super) async fn family(app: &App, command: FamilyCommand) -> Result<Output, 
     }
 }
 
-pub(super) async fn keys(app: &App, command: KeysCommand) -> Result<Output, Failure> {
+pub(super) async fn keys(authority: &Authority, command: KeysCommand) -> Result<Output, Failure> {
     match command {
         KeysCommand::List => {
             let mut lines = Vec::new();
             let mut json = Vec::new();
-            for key in app.store.keys(app.now()).await? {
+            for key in authority.store.keys(authority.now()).await? {
                 let time = |millis| Timestamp::from_millis(millis).to_string();
-                let state = match (key.signs_from > app.now().millis(), key.retires_at) {
+                let state = match (key.signs_from > authority.now().millis(), key.retires_at) {
                     (true, _) => "next",
                     (false, None) => "active",
                     (false, Some(_)) => "retiring",
@@ -124,7 +130,7 @@ pub(super) async fn keys(app: &App, command: KeysCommand) -> Result<Output, Fail
             Ok(Output::new(lines.join("\n"), json.into()))
         }
         KeysCommand::Rotate => {
-            let made = ops_keys::rotate(app, &Caller::operator()).await?;
+            let made = ops_keys::rotate(authority, &Caller::operator()).await?;
             let text = format!(
                 "New keys are published now and sign from ten minutes on:\n{}",
                 made.join("\n")
@@ -132,7 +138,8 @@ pub(super) async fn keys(app: &App, command: KeysCommand) -> Result<Output, Fail
             Ok(Output::new(text, json!({ "kids": made })))
         }
         KeysCommand::Add { audience } => {
-            let made = ops_keys::add_audience_secret(app, &audience, &Caller::operator()).await?;
+            let made =
+                ops_keys::add_audience_secret(authority, &audience, &Caller::operator()).await?;
             let secret = made.secret.expose_secret();
             let text = format!(
                 "The HS256 secret of {audience}, which is not shown again:\nkid {}\n{secret}",
@@ -146,12 +153,16 @@ pub(super) async fn keys(app: &App, command: KeysCommand) -> Result<Output, Fail
     }
 }
 
-pub(super) async fn events(app: &App, user: Option<&str>, limit: u32) -> Result<Output, Failure> {
+pub(super) async fn events(
+    authority: &Authority,
+    user: Option<&str>,
+    limit: u32,
+) -> Result<Output, Failure> {
     let user = match user {
-        Some(email) => Some(users::find(app, email).await?.id),
+        Some(email) => Some(users::find(authority, email).await?.id),
         None => None,
     };
-    let found = app.store.events(&EventFilter { user, limit }).await?;
+    let found = authority.store.events(&EventFilter { user, limit }).await?;
     let lines: Vec<String> = found
         .iter()
         .map(|event| {

@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 use service::run::Failure;
 
 use super::Output;
-use crate::app::App;
-use crate::ops::Caller;
-use crate::ops::people::{self, NewPerson};
+use crate::authority::Authority;
+use crate::domain::caller::Caller;
+use crate::ops::account::NewAccount;
+use crate::ops::users;
 use crate::store::{Invitation, User};
 
 #[derive(Debug, Subcommand)]
@@ -74,46 +75,46 @@ pub(super) struct PasswordInput {
     password_stdin: bool,
 }
 
-pub(super) async fn run(app: &App, command: UserCommand) -> Result<Output, Failure> {
+pub(super) async fn run(authority: &Authority, command: UserCommand) -> Result<Output, Failure> {
     let operator = Caller::operator();
     Ok(match command {
         UserCommand::Add { email, name, admin, password: _ } => {
             let password = read_password()?;
-            let person = NewPerson { email: email.clone(), name, password, admin };
-            let id = people::add(app, person, &operator).await?;
+            let person = NewAccount { email: email.clone(), name, password, admin };
+            let id = users::add(authority, person, &operator).await?;
             Output::new(format!("{email} may sign in."), json!({ "id": id, "email": email }))
         }
-        UserCommand::Apply { file } => apply(app, &file, &operator).await?,
+        UserCommand::Apply { file } => apply(authority, &file, &operator).await?,
         UserCommand::List => {
-            let users = app.store.users().await?;
+            let users = authority.store.users().await?;
             let lines: Vec<String> = users.iter().map(user_line).collect();
             let json: Vec<Value> = users.iter().map(user_json).collect();
             Output::new(lines.join("\n"), json.into())
         }
         UserCommand::Invite { email, admin } => {
-            let link = people::invite(app, &Invitation { email, admin }).await?;
+            let link = users::invite(authority, &Invitation { email, admin }).await?;
             let link = link.expose_secret();
             Output::new(link, json!({ "url": link }))
         }
         UserCommand::Disable { email } => {
-            let user = find(app, &email).await?;
-            people::set_enabled(app, &user, false, &operator).await?;
+            let user = find(authority, &email).await?;
+            users::set_enabled(authority, &user, false, &operator).await?;
             Output::new(
                 format!("{email} is disabled, and everything of theirs has ended."),
                 json!({ "id": user.id, "enabled": false }),
             )
         }
         UserCommand::Enable { email } => {
-            let user = find(app, &email).await?;
-            people::set_enabled(app, &user, true, &operator).await?;
+            let user = find(authority, &email).await?;
+            users::set_enabled(authority, &user, true, &operator).await?;
             Output::new(
                 format!("{email} may sign in again."),
                 json!({ "id": user.id, "enabled": true }),
             )
         }
         UserCommand::SetPassword { email, password: _ } => {
-            let user = find(app, &email).await?;
-            people::reset_password(app, &user, read_password()?, &operator).await?;
+            let user = find(authority, &email).await?;
+            users::reset_password(authority, &user, read_password()?, &operator).await?;
             Output::new(
                 format!("The password of {email} is set, and everything of theirs has ended."),
                 json!({ "id": user.id }),
@@ -141,7 +142,7 @@ struct UserForm {
     password: SecretString,
 }
 
-async fn apply(app: &App, file: &Path, operator: &Caller) -> Result<Output, Failure> {
+async fn apply(authority: &Authority, file: &Path, operator: &Caller) -> Result<Output, Failure> {
     let shown = file.display();
     let text = std::fs::read_to_string(file).map(zeroize::Zeroizing::new);
     let text = text.map_err(|error| format!("{shown}: {error}"))?;
@@ -151,10 +152,10 @@ async fn apply(app: &App, file: &Path, operator: &Caller) -> Result<Output, Fail
     let mut lines = Vec::new();
     let mut json = Vec::new();
     for UserForm { email, name, admin, password } in file.user {
-        let is_known = app.store.user_by_email(&email.trim().to_lowercase()).await?.is_some();
+        let is_known = authority.store.user_by_email(&email.trim().to_lowercase()).await?.is_some();
         if !is_known {
-            let person = NewPerson { email: email.clone(), name, password, admin };
-            people::add(app, person, operator)
+            let person = NewAccount { email: email.clone(), name, password, admin };
+            users::add(authority, person, operator)
                 .await
                 .map_err(|error| format!("{shown}: {email}: {error}"))?;
         }
@@ -183,8 +184,8 @@ fn user_json(user: &User) -> Value {
     })
 }
 
-pub(super) async fn find(app: &App, email: &str) -> Result<User, Failure> {
-    let found = app.store.user_by_email(&email.trim().to_lowercase()).await?;
+pub(super) async fn find(authority: &Authority, email: &str) -> Result<User, Failure> {
+    let found = authority.store.user_by_email(&email.trim().to_lowercase()).await?;
     found.ok_or_else(|| format!("there is no user {email}").into())
 }
 

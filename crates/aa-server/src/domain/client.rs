@@ -17,7 +17,7 @@ pub const OFFLINE_ACCESS: &str = "offline_access";
 /// Whether an app can keep a secret, and whether people use it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
-pub enum AppKind {
+pub enum ClientType {
     /// A backend: it authenticates itself.
     Confidential,
     /// A browser or native app: it cannot.
@@ -40,14 +40,14 @@ pub enum DelegationMode {
 /// What is declared about an app, by `app add`, or `app apply` with a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Registration {
+pub struct ClientMetadata {
     /// Its id, which is in every request it makes.
     pub client_id: String,
     /// Its name, as people see it.
     pub name: String,
     /// Whether it can keep a secret.
     #[serde(default = "confidential")]
-    pub kind: AppKind,
+    pub kind: ClientType,
     /// Where answers may be sent: compared as exact strings.
     #[serde(default)]
     pub redirect_uris: Vec<String>,
@@ -73,8 +73,8 @@ pub struct Registration {
     #[serde(default)]
     pub outlives_sign_out: bool,
     /// Whether one user may have several families of it in one browser.
-    #[serde(default)]
-    pub several_families: bool,
+    #[serde(default, rename = "several_families")]
+    pub multiple_sessions: bool,
     /// Claims about the person that its application tokens carry: `roles`, `email`, `name`.
     #[serde(default)]
     pub claims: Vec<String>,
@@ -92,8 +92,8 @@ pub struct Registration {
     pub lifetimes: Lifetimes,
 }
 
-fn confidential() -> AppKind {
-    AppKind::Confidential
+fn confidential() -> ClientType {
+    ClientType::Confidential
 }
 
 /// Lifetimes that an app may set for itself, as humantime texts.
@@ -173,9 +173,9 @@ mod human {
     }
 }
 
-impl Registration {
+impl ClientMetadata {
     /// An app of this id, with nothing declared.
-    pub fn named(client_id: &str, name: &str, kind: AppKind) -> Self {
+    pub fn named(client_id: &str, name: &str, kind: ClientType) -> Self {
         Self {
             client_id: client_id.to_owned(),
             name: name.to_owned(),
@@ -188,7 +188,7 @@ impl Registration {
             delegation: DelegationMode::Code,
             always_refresh: false,
             outlives_sign_out: false,
-            several_families: false,
+            multiple_sessions: false,
             claims: Vec::new(),
             at_alg: None,
             id_token_alg: None,
@@ -240,14 +240,14 @@ impl Registration {
             return Err("id_token_alg: RS256, ES256 and EdDSA are possible".to_owned());
         }
         match self.kind {
-            AppKind::Service if !self.redirect_uris.is_empty() || self.launch_url.is_some() => {
+            ClientType::Service if !self.redirect_uris.is_empty() || self.launch_url.is_some() => {
                 Err("a service has neither redirect_uris nor a launch_url".to_owned())
             }
-            AppKind::Service => Ok(()),
+            ClientType::Service => Ok(()),
             _ if self.redirect_uris.is_empty() => {
                 Err("redirect_uris: an app that people use needs at least one".to_owned())
             }
-            AppKind::Public if self.delegation == DelegationMode::Direct => {
+            ClientType::Public if self.delegation == DelegationMode::Direct => {
                 Err("delegation: direct is for confidential apps alone".to_owned())
             }
             _ => Ok(()),
@@ -275,7 +275,7 @@ impl Registration {
     /// a public app (RFC 8252 §7.3).
     pub fn allows_redirect(&self, uri: &str) -> bool {
         self.redirect_uris.iter().any(|known| {
-            known == uri || (self.kind == AppKind::Public && same_but_loopback_port(known, uri))
+            known == uri || (self.kind == ClientType::Public && same_but_loopback_port(known, uri))
         })
     }
 
@@ -283,7 +283,7 @@ impl Registration {
     pub fn is_launchable(&self) -> bool {
         match self.delegation {
             DelegationMode::Code => self.launch_url.is_some(),
-            DelegationMode::Direct => self.kind == AppKind::Confidential,
+            DelegationMode::Direct => self.kind == ClientType::Confidential,
         }
     }
 
@@ -342,15 +342,15 @@ fn same_but_loopback_port(known: &str, given: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn app(kind: AppKind, redirect: &str) -> Registration {
-        let mut app = Registration::named("app", "App", kind);
+    fn app(kind: ClientType, redirect: &str) -> ClientMetadata {
+        let mut app = ClientMetadata::named("app", "App", kind);
         app.redirect_uris = vec![redirect.to_owned()];
         app
     }
 
     #[test]
     fn redirects_match_exactly() {
-        let app = app(AppKind::Confidential, "https://app.example/cb");
+        let app = app(ClientType::Confidential, "https://app.example/cb");
         assert!(app.allows_redirect("https://app.example/cb"));
         for other in [
             "https://app.example/cb/",
@@ -369,7 +369,7 @@ mod tests {
 
     #[test]
     fn a_loopback_native_app_may_vary_its_port_and_nothing_else() {
-        let native = app(AppKind::Public, "http://127.0.0.1/cb");
+        let native = app(ClientType::Public, "http://127.0.0.1/cb");
         assert!(native.allows_redirect("http://127.0.0.1:51234/cb"));
         for other in [
             "http://localhost:51234/cb",
@@ -382,7 +382,7 @@ mod tests {
         ] {
             assert!(!native.allows_redirect(other), "{other}");
         }
-        let backend = app(AppKind::Confidential, "http://127.0.0.1/cb");
+        let backend = app(ClientType::Confidential, "http://127.0.0.1/cb");
         assert!(!backend.allows_redirect("http://127.0.0.1:51234/cb"));
     }
 
@@ -398,14 +398,14 @@ mod tests {
             "https://u:p@app.example/cb",
         ] {
             assert!(
-                app(AppKind::Public, uri).check().unwrap_err().contains("redirect_uris"),
+                app(ClientType::Public, uri).check().unwrap_err().contains("redirect_uris"),
                 "{uri}"
             );
         }
-        assert!(app(AppKind::Public, "com.example.app:/cb").check().is_ok());
-        assert!(app(AppKind::Service, "https://app.example/cb").check().is_err());
-        assert!(Registration::named("app", "App", AppKind::Public).check().is_err());
-        assert!(Registration::named("a b", "App", AppKind::Service).check().is_err());
+        assert!(app(ClientType::Public, "com.example.app:/cb").check().is_ok());
+        assert!(app(ClientType::Service, "https://app.example/cb").check().is_err());
+        assert!(ClientMetadata::named("app", "App", ClientType::Public).check().is_err());
+        assert!(ClientMetadata::named("a b", "App", ClientType::Service).check().is_err());
         for (life, name) in [
             ("at_ttl = '0s'", "at_ttl"),
             ("at_ttl = '25h'", "at_ttl"),
@@ -413,24 +413,26 @@ mod tests {
         ] {
             let text =
                 format!("client_id = 'a'\nname = 'A'\nkind = 'service'\n[lifetimes]\n{life}");
-            let app: Registration = toml::from_str(&text).unwrap();
+            let app: ClientMetadata = toml::from_str(&text).unwrap();
             assert!(app.check().unwrap_err().starts_with(name), "{life}");
         }
-        let mut direct = app(AppKind::Public, "https://app.example/cb");
+        let mut direct = app(ClientType::Public, "https://app.example/cb");
         direct.delegation = DelegationMode::Direct;
         assert!(direct.check().is_err());
     }
 
     #[test]
     fn what_is_not_declared_has_a_default() {
-        let app: Registration =
+        let app: ClientMetadata =
             toml::from_str("client_id = 'a'\nname = 'A'\n[lifetimes]\nat_ttl = '2m'").unwrap();
-        assert_eq!(app.kind, AppKind::Confidential);
+        assert_eq!(app.kind, ClientType::Confidential);
         assert_eq!(app.allowed_audiences(), ["a"]);
         assert_eq!(app.allowed_scopes().to_string(), DEFAULT_SCOPES);
         assert_eq!(app.lifetimes.at_ttl, Some(Duration::from_mins(2)));
-        assert!(toml::from_str::<Registration>("client_id = 'a'\nname = 'A'\nscops = []").is_err());
+        assert!(
+            toml::from_str::<ClientMetadata>("client_id = 'a'\nname = 'A'\nscops = []").is_err()
+        );
         let json = serde_json::to_string(&app).unwrap();
-        assert_eq!(serde_json::from_str::<Registration>(&json).unwrap(), app);
+        assert_eq!(serde_json::from_str::<ClientMetadata>(&json).unwrap(), app);
     }
 }

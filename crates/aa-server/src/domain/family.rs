@@ -9,11 +9,11 @@ use foundation::time::Timestamp;
 
 /// What the rules look at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct FamilyState {
     /// The generation of the newest token.
     pub generation: u32,
     /// When it became the newest.
-    pub moved_at: Timestamp,
+    pub rotated_at: Timestamp,
     /// Until when a delegation token may be redeemed.
     pub code_expires_at: Timestamp,
     /// Until when the next move has to come.
@@ -26,60 +26,60 @@ pub struct Standing {
 
 /// What becomes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is the newest: the family moves on by one.
-    Move,
+pub enum Decision {
+    /// It is the newest: the family rotation on by one.
+    Rotate,
     /// It is the immediate predecessor, in time, and its successor is unused: the same successor again.
-    Again,
+    Retry,
     /// It was used before: the family ends.
     Reuse,
     /// It does not count, and the family stays as it is.
-    Refuse(Refusal),
+    Reject(Rejection),
 }
 
 /// Why a token does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
+pub enum Rejection {
     /// The family, its user, its sign-in or its app has ended.
     Ended,
     /// Too late.
     Expired,
     /// Newer than the family: the database is older than the token, as after a restored backup.
-    Ahead,
+    NewerThanStored,
 }
 
-impl Standing {
+impl FamilyState {
     /// Judges a refresh token of `generation`.
-    pub fn judge_refresh(&self, generation: u32, now: Timestamp, grace: Duration) -> Verdict {
-        if let Some(refusal) = self.refusal(generation, now) {
-            return Verdict::Refuse(refusal);
+    pub fn decide_refresh(&self, generation: u32, now: Timestamp, grace: Duration) -> Decision {
+        if let Some(rejection) = self.rejection(generation, now) {
+            return Decision::Reject(rejection);
         }
         if generation == self.generation {
-            Verdict::Move
-        } else if generation + 1 == self.generation && now < self.moved_at + grace {
-            Verdict::Again
+            Decision::Rotate
+        } else if generation + 1 == self.generation && now < self.rotated_at + grace {
+            Decision::Retry
         } else {
-            Verdict::Reuse
+            Decision::Reuse
         }
     }
 
     /// Judges the delegation token. It works once, in time, without grace.
-    pub fn judge_redemption(&self, now: Timestamp) -> Verdict {
-        if let Some(refusal) = self.refusal(0, now) {
-            return Verdict::Refuse(refusal);
+    pub fn decide_redemption(&self, now: Timestamp) -> Decision {
+        if let Some(rejection) = self.rejection(0, now) {
+            return Decision::Reject(rejection);
         }
         if self.generation > 0 {
-            Verdict::Reuse
+            Decision::Reuse
         } else if now >= self.code_expires_at {
-            Verdict::Refuse(Refusal::Expired)
+            Decision::Reject(Rejection::Expired)
         } else {
-            Verdict::Move
+            Decision::Rotate
         }
     }
 
     /// Whether the family could still move, whatever is presented.
     pub fn is_live(&self, now: Timestamp) -> bool {
-        self.refusal(self.generation, now).is_none()
+        self.rejection(self.generation, now).is_none()
     }
 
     /// When it ends if nobody uses it.
@@ -87,13 +87,13 @@ impl Standing {
         self.expires_at.min(self.idle_expires_at)
     }
 
-    fn refusal(&self, generation: u32, now: Timestamp) -> Option<Refusal> {
+    fn rejection(&self, generation: u32, now: Timestamp) -> Option<Rejection> {
         if self.ended {
-            Some(Refusal::Ended)
+            Some(Rejection::Ended)
         } else if now >= self.ends_at() {
-            Some(Refusal::Expired)
+            Some(Rejection::Expired)
         } else if generation > self.generation {
-            Some(Refusal::Ahead)
+            Some(Rejection::NewerThanStored)
         } else {
             None
         }
@@ -110,10 +110,10 @@ mod tests {
         Timestamp::from_millis(secs * 1000)
     }
 
-    fn standing(generation: u32) -> Standing {
-        Standing {
+    fn state(generation: u32) -> FamilyState {
+        FamilyState {
             generation,
-            moved_at: at(100),
+            rotated_at: at(100),
             code_expires_at: at(130),
             idle_expires_at: at(500),
             expires_at: at(900),
@@ -123,45 +123,51 @@ mod tests {
 
     #[test]
     fn the_newest_moves_until_the_family_expires() {
-        assert_eq!(standing(3).judge_refresh(3, at(499), GRACE), Verdict::Move);
-        let expired = Verdict::Refuse(Refusal::Expired);
-        assert_eq!(standing(3).judge_refresh(3, at(500), GRACE), expired);
-        let absolute = Standing { idle_expires_at: at(2000), ..standing(3) };
-        assert_eq!(absolute.judge_refresh(3, at(899), GRACE), Verdict::Move);
-        assert_eq!(absolute.judge_refresh(3, at(900), GRACE), expired);
+        assert_eq!(state(3).decide_refresh(3, at(499), GRACE), Decision::Rotate);
+        let expired = Decision::Reject(Rejection::Expired);
+        assert_eq!(state(3).decide_refresh(3, at(500), GRACE), expired);
+        let absolute = FamilyState { idle_expires_at: at(2000), ..state(3) };
+        assert_eq!(absolute.decide_refresh(3, at(899), GRACE), Decision::Rotate);
+        assert_eq!(absolute.decide_refresh(3, at(900), GRACE), expired);
     }
 
     #[test]
     fn the_predecessor_is_answered_within_grace_alone() {
-        assert_eq!(standing(3).judge_refresh(2, at(109), GRACE), Verdict::Again);
-        assert_eq!(standing(3).judge_refresh(2, at(110), GRACE), Verdict::Reuse);
-        assert_eq!(standing(3).judge_refresh(2, at(100), Duration::ZERO), Verdict::Reuse);
-        assert_eq!(standing(3).judge_refresh(1, at(101), GRACE), Verdict::Reuse, "two behind");
+        assert_eq!(state(3).decide_refresh(2, at(109), GRACE), Decision::Retry);
+        assert_eq!(state(3).decide_refresh(2, at(110), GRACE), Decision::Reuse);
+        assert_eq!(state(3).decide_refresh(2, at(100), Duration::ZERO), Decision::Reuse);
+        assert_eq!(state(3).decide_refresh(1, at(101), GRACE), Decision::Reuse, "two behind");
     }
 
     #[test]
     fn what_expired_or_ended_is_refused_without_ending_anything() {
-        assert_eq!(standing(3).judge_refresh(1, at(501), GRACE), Verdict::Refuse(Refusal::Expired));
-        let ended = Standing { ended: true, ..standing(3) };
+        assert_eq!(
+            state(3).decide_refresh(1, at(501), GRACE),
+            Decision::Reject(Rejection::Expired)
+        );
+        let ended = FamilyState { ended: true, ..state(3) };
         for generation in 0..=4 {
-            let verdict = ended.judge_refresh(generation, at(101), GRACE);
-            assert_eq!(verdict, Verdict::Refuse(Refusal::Ended));
+            let decision = ended.decide_refresh(generation, at(101), GRACE);
+            assert_eq!(decision, Decision::Reject(Rejection::Ended));
         }
-        assert!(!ended.is_live(at(101)) && standing(3).is_live(at(101)));
-        assert!(!standing(3).is_live(at(500)));
+        assert!(!ended.is_live(at(101)) && state(3).is_live(at(101)));
+        assert!(!state(3).is_live(at(500)));
     }
 
     #[test]
     fn a_token_from_after_a_restored_backup_is_refused_and_ends_nothing() {
-        assert_eq!(standing(3).judge_refresh(4, at(101), GRACE), Verdict::Refuse(Refusal::Ahead));
+        assert_eq!(
+            state(3).decide_refresh(4, at(101), GRACE),
+            Decision::Reject(Rejection::NewerThanStored)
+        );
     }
 
     #[test]
     fn a_delegation_token_works_once_in_time_and_has_no_grace() {
-        assert_eq!(standing(0).judge_redemption(at(129)), Verdict::Move);
-        assert_eq!(standing(0).judge_redemption(at(130)), Verdict::Refuse(Refusal::Expired));
-        assert_eq!(standing(1).judge_redemption(at(101)), Verdict::Reuse);
-        assert_eq!(standing(1).judge_redemption(at(131)), Verdict::Reuse, "still recognised");
-        assert_eq!(standing(1).judge_redemption(at(500)), Verdict::Refuse(Refusal::Expired));
+        assert_eq!(state(0).decide_redemption(at(129)), Decision::Rotate);
+        assert_eq!(state(0).decide_redemption(at(130)), Decision::Reject(Rejection::Expired));
+        assert_eq!(state(1).decide_redemption(at(101)), Decision::Reuse);
+        assert_eq!(state(1).decide_redemption(at(131)), Decision::Reuse, "still recognised");
+        assert_eq!(state(1).decide_redemption(at(500)), Decision::Reject(Rejection::Expired));
     }
 }

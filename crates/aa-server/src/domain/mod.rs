@@ -1,7 +1,9 @@
 //! Pure rules: no clock, no database, no network.
 
+pub mod caller;
 pub mod client;
+pub mod event;
 pub mod family;
 pub mod password;
-pub mod people;
-pub mod token;
+pub mod refresh_token;
+pub mod user;

@@ -5,15 +5,15 @@ use actix_web::{HttpResponse, web};
 use serde_json::{Value, json};
 use service::run;
 
-use crate::app::App;
+use crate::authority::Authority;
 use crate::domain::client::DEFAULT_SCOPES;
 
 /// `GET /.well-known/openid-configuration` (OpenID Connect Discovery §4).
-pub async fn openid_configuration(app: web::Data<App>) -> HttpResponse {
-    let mut metadata = metadata(&app);
+pub async fn openid_configuration(authority: web::Data<Authority>) -> HttpResponse {
+    let mut metadata = metadata(&authority);
     let more = json!({
-        "userinfo_endpoint": app.config.public_url.join("/oauth/userinfo"),
-        "end_session_endpoint": app.config.public_url.join("/oauth/logout"),
+        "userinfo_endpoint": authority.config.public_url.join("/oauth/userinfo"),
+        "end_session_endpoint": authority.config.public_url.join("/oauth/logout"),
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256", "EdDSA"],
         "claim_types_supported": ["normal"],
@@ -31,15 +31,15 @@ pub async fn openid_configuration(app: web::Data<App>) -> HttpResponse {
 }
 
 /// `GET /.well-known/oauth-authorization-server` (RFC 8414).
-pub async fn authorization_server(app: web::Data<App>) -> HttpResponse {
-    public(&metadata(&app))
+pub async fn authorization_server(authority: web::Data<Authority>) -> HttpResponse {
+    public(&metadata(&authority))
 }
 
-fn metadata(app: &App) -> Value {
-    let url = |path| app.config.public_url.join(path);
+fn metadata(authority: &Authority) -> Value {
+    let url = |path| authority.config.public_url.join(path);
     let methods = json!(["client_secret_basic", "client_secret_post", "none"]);
     json!({
-        "issuer": app.config.public_url.as_str(),
+        "issuer": authority.config.public_url.as_str(),
         "authorization_endpoint": url("/oauth/authorize"),
         "token_endpoint": url("/oauth/token"),
         "revocation_endpoint": url("/oauth/revoke"),
@@ -59,8 +59,8 @@ fn metadata(app: &App) -> Value {
 }
 
 /// `GET /.well-known/jwks.json` (RFC 7517 §5). A new key is here ten minutes before it signs.
-pub async fn jwks(app: web::Data<App>) -> HttpResponse {
-    public(&app.signer.jwks())
+pub async fn jwks(authority: web::Data<Authority>) -> HttpResponse {
+    public(&authority.keyring.jwks())
 }
 
 fn public(document: &Value) -> HttpResponse {
@@ -72,15 +72,15 @@ fn public(document: &Value) -> HttpResponse {
 }
 
 /// `GET /readyz`: database and keys are usable, and nobody has said stop.
-pub async fn readyz(app: web::Data<App>) -> HttpResponse {
+pub async fn readyz(authority: web::Data<Authority>) -> HttpResponse {
     let mut missing = Vec::new();
-    if app.stop.is_stopping() {
+    if authority.stop.is_stopping() {
         missing.push("stopping");
     }
-    if !app.signer.is_ready() {
+    if !authority.keyring.is_ready() {
         missing.push("keys");
     }
-    if app.store.db().ping().await.is_err() {
+    if authority.store.db().ping().await.is_err() {
         missing.push("database");
     }
     run::readyz(&missing)

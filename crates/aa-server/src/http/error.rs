@@ -10,9 +10,9 @@ use serde_json::json;
 use tracing::error;
 
 use super::pages;
-use super::params::BadParams;
-use crate::ops::authenticate_app::AuthenticateError;
-use crate::ops::refresh::GrantError;
+use super::request::params::BadParams;
+use crate::ops::authentication::client::AuthenticateError;
+use crate::ops::grants::refresh_token::GrantError;
 use crate::store;
 
 /// Why a request is not answered as it hoped.
@@ -143,8 +143,8 @@ impl From<store::Error> for Error {
     }
 }
 
-impl From<crate::ops::keys::KeyError> for Error {
-    fn from(cause: crate::ops::keys::KeyError) -> Self {
+impl From<crate::services::keyring::KeyError> for Error {
+    fn from(cause: crate::services::keyring::KeyError) -> Self {
         error!(%cause, "nothing could be signed");
         Self::unavailable()
     }
@@ -169,7 +169,7 @@ impl From<GrantError> for Error {
     fn from(refused: GrantError) -> Self {
         match refused {
             // Which of the two it was is for the operator and the person, not for whoever holds the token.
-            GrantError::Invalid | GrantError::Reused | GrantError::AppChanged => {
+            GrantError::Invalid | GrantError::Reused | GrantError::ClientChanged => {
                 Self::oauth("invalid_grant", "the token is not valid")
             }
             GrantError::ScopeTooWide => {

@@ -3,10 +3,9 @@
 mod assets;
 mod discovery;
 mod error;
-mod extract;
 mod oauth;
 mod pages;
-pub mod params;
+pub mod request;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -22,7 +21,7 @@ use service::run;
 
 pub use error::Error;
 
-use crate::app::App;
+use crate::authority::Authority;
 
 /// What a route answers with, and so what its errors look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,8 +75,8 @@ routes! {
     GET  "/open/{client_id}"                        Page    => pages::launcher::open;
     GET  "/sessions"                                Page    => pages::sessions::show;
     POST "/sessions/{family}/revoke"                Form    => pages::sessions::end_family;
-    POST "/sessions/devices/{device}/revoke"        Form    => pages::sessions::end_device;
-    POST "/sessions/devices/{device}/rename"        Form    => pages::sessions::rename_device;
+    POST "/sessions/devices/{device}/revoke"        Form    => pages::sessions::end_browser;
+    POST "/sessions/devices/{device}/rename"        Form    => pages::sessions::rename_browser;
     POST "/sessions/revoke-others"                  Form    => pages::sessions::end_others;
     POST "/sessions/revoke-all"                     Form    => pages::sessions::end_all;
     GET  "/account"                                 Page    => pages::account::show;
@@ -109,8 +108,8 @@ fn on(method: &str) -> ActixRoute {
 }
 
 /// The policy of the authority's pages. No script runs but those that carry the response's nonce.
-fn policy(app: &App) -> Policy {
-    Policy { csp: content_security_policy(&[]), https: app.config.public_url.is_https() }
+fn policy(authority: &Authority) -> Policy {
+    Policy { csp: content_security_policy(&[]), https: authority.config.public_url.is_https() }
 }
 
 /// A Content-Security-Policy whose forms may also lead to these origins.
@@ -141,10 +140,13 @@ fn let_forms_lead_to(request: &HttpRequest, response: &mut HttpResponse, origins
 ///
 /// # Errors
 /// What the sockets say.
-pub fn server(app: &Arc<App>, listener: TcpListener) -> std::io::Result<(Server, Vec<SocketAddr>)> {
-    let data = web::Data::from(Arc::clone(app));
-    let policy = web::Data::new(policy(app));
-    let separate_metrics = app.config.metrics_listen;
+pub fn server(
+    authority: &Arc<Authority>,
+    listener: TcpListener,
+) -> std::io::Result<(Server, Vec<SocketAddr>)> {
+    let data = web::Data::from(Arc::clone(authority));
+    let policy = web::Data::new(policy(authority));
+    let separate_metrics = authority.config.metrics_listen;
     run::start_metrics();
     let server = HttpServer::new(move || {
         actix_web::App::new()
@@ -157,7 +159,7 @@ pub fn server(app: &Arc<App>, listener: TcpListener) -> std::io::Result<(Server,
                     config.route("/metrics", web::get().to(run::metrics_endpoint));
                 }
             })
-            .default_service(web::to(elsewhere))
+            .default_service(web::to(not_found))
     })
     .disable_signals()
     .shutdown_timeout(run::SHUTDOWN_SECONDS)
@@ -172,14 +174,14 @@ pub fn server(app: &Arc<App>, listener: TcpListener) -> std::io::Result<(Server,
         .disable_signals()
         .bind(address)?
         .run();
-        let stop = app.stop.clone();
-        app.runtime.spawn(run::serve(metrics, stop));
+        let stop = authority.stop.clone();
+        authority.runtime.spawn(run::serve(metrics, stop));
     }
     Ok((server.run(), addresses))
 }
 
 /// What is no route: 404, or 405 with the methods that there are.
-async fn elsewhere(request: HttpRequest) -> HttpResponse {
+async fn not_found(request: HttpRequest) -> HttpResponse {
     let methods: Vec<&str> = ROUTES
         .iter()
         .filter(|route| ResourceDef::new(route.path).is_match(request.path()))

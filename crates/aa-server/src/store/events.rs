@@ -83,6 +83,34 @@ pub struct EventFilter {
 }
 
 impl Event {
+    /// About this user.
+    #[must_use]
+    pub fn user(mut self, id: Uuid) -> Self {
+        self.user_id = Some(id);
+        self
+    }
+
+    /// About this app.
+    #[must_use]
+    pub fn client(mut self, client_id: &str) -> Self {
+        self.client_id = Some(client_id.to_owned());
+        self
+    }
+
+    /// About this family.
+    #[must_use]
+    pub fn family(mut self, id: Uuid) -> Self {
+        self.family_id = Some(id);
+        self
+    }
+
+    /// With more about it. Never a secret.
+    #[must_use]
+    pub fn detail(mut self, detail: Value) -> Self {
+        self.detail = detail;
+        self
+    }
+
     pub(super) async fn write(&self, tx: &mut Tx, now: Timestamp) -> Result<()> {
         execute!(
             tx.on(),

@@ -3,65 +3,9 @@ use foundation::time::Timestamp;
 use uuid::Uuid;
 
 use super::{Error, Event, Result, Store};
-use crate::domain::family::Standing;
-use crate::domain::token::SecretHash;
-
-/// Why something ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndReason {
-    /// The person signed out.
-    SignedOut,
-    /// The person signed in again in the same browser.
-    SignedInAgain,
-    /// The person ended it on the sessions page.
-    RevokedByUser,
-    /// The app gave its token back.
-    RevokedByApp,
-    /// An operator ended it.
-    RevokedByOperator,
-    /// One of its tokens was used twice.
-    Reuse,
-    /// The app was opened again in the same browser.
-    Superseded,
-    /// The password was changed or reset.
-    PasswordChanged,
-    /// The user was disabled.
-    UserDisabled,
-}
-
-impl EndReason {
-    const ALL: [Self; 9] = [
-        Self::SignedOut,
-        Self::SignedInAgain,
-        Self::RevokedByUser,
-        Self::RevokedByApp,
-        Self::RevokedByOperator,
-        Self::Reuse,
-        Self::Superseded,
-        Self::PasswordChanged,
-        Self::UserDisabled,
-    ];
-
-    /// As it is stored and shown to programs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::SignedOut => "signed_out",
-            Self::SignedInAgain => "signed_in_again",
-            Self::RevokedByUser => "revoked_by_user",
-            Self::RevokedByApp => "revoked_by_app",
-            Self::RevokedByOperator => "revoked_by_operator",
-            Self::Reuse => "reuse",
-            Self::Superseded => "superseded",
-            Self::PasswordChanged => "password_changed",
-            Self::UserDisabled => "user_disabled",
-        }
-    }
-
-    /// From how it is stored.
-    pub fn from_stored(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
-    }
-}
+use crate::domain::event::EndReason;
+use crate::domain::family::FamilyState;
+use crate::domain::refresh_token::SecretHash;
 
 /// A family to be made, with its delegation token out.
 #[derive(Debug)]
@@ -71,7 +15,7 @@ pub struct NewFamily<'a> {
     /// Of the secret its tokens carry.
     pub secret_hash: SecretHash,
     /// The sign-in it comes from.
-    pub identity_id: Uuid,
+    pub browser_session_id: Uuid,
     /// For which app.
     pub client_id: &'a str,
     /// What it allows.
@@ -106,7 +50,7 @@ pub struct Family {
     /// The app it is for.
     pub client_id: String,
     /// The browser it is in.
-    pub device_id: Uuid,
+    pub browser_id: Uuid,
     /// What it allows.
     pub scope: String,
     /// For whom its application tokens are.
@@ -122,11 +66,11 @@ pub struct Family {
     /// The app's nonce.
     pub nonce: Option<String>,
     /// Where its newest token came from.
-    pub moved_ip: String,
+    pub rotated_ip: String,
     /// And what that said it is.
-    pub moved_user_agent: String,
+    pub rotated_user_agent: String,
     /// What the rules look at.
-    pub standing: Standing,
+    pub state: FamilyState,
 }
 
 /// What the tokens of a family are made from, as it stands after a move.
@@ -158,15 +102,15 @@ impl From<Family> for Grant {
     fn from(family: Family) -> Self {
         Self {
             family: family.id,
-            generation: family.standing.generation,
+            generation: family.state.generation,
             user_id: family.user_id,
             scope: family.scope,
             audience: family.audience,
             auth_time: family.auth_time,
             amr: family.amr,
             nonce: family.nonce,
-            expires_at: family.standing.expires_at,
-            ends_at: family.standing.ends_at(),
+            expires_at: family.state.expires_at,
+            ends_at: family.state.ends_at(),
         }
     }
 }
@@ -178,7 +122,7 @@ struct FamilyRow {
     generation: i64,
     user_id: Uuid,
     client_id: String,
-    device_id: Uuid,
+    browser_id: Uuid,
     scope: String,
     audience: String,
     auth_time: i64,
@@ -188,9 +132,9 @@ struct FamilyRow {
     nonce: Option<String>,
     code_expires_at: i64,
     expires_at: i64,
-    moved_at: i64,
-    moved_ip: String,
-    moved_user_agent: String,
+    rotated_at: i64,
+    rotated_ip: String,
+    rotated_user_agent: String,
     idle_expires_at: i64,
     live: bool,
 }
@@ -207,7 +151,7 @@ impl FamilyRow {
             secret_hash: SecretHash::from_stored(self.secret_hash),
             user_id: self.user_id,
             client_id: self.client_id,
-            device_id: self.device_id,
+            browser_id: self.browser_id,
             scope: self.scope,
             audience: self.audience,
             auth_time: self.auth_time,
@@ -215,11 +159,11 @@ impl FamilyRow {
             redirect_uri: self.redirect_uri,
             code_challenge: self.code_challenge,
             nonce: self.nonce,
-            moved_ip: self.moved_ip,
-            moved_user_agent: self.moved_user_agent,
-            standing: Standing {
+            rotated_ip: self.rotated_ip,
+            rotated_user_agent: self.rotated_user_agent,
+            state: FamilyState {
                 generation,
-                moved_at: Timestamp::from_millis(self.moved_at),
+                rotated_at: Timestamp::from_millis(self.rotated_at),
                 code_expires_at: Timestamp::from_millis(self.code_expires_at),
                 idle_expires_at: Timestamp::from_millis(self.idle_expires_at),
                 expires_at: Timestamp::from_millis(self.expires_at),
@@ -252,23 +196,23 @@ pub struct SessionRow {
     /// The app.
     pub client_id: String,
     /// The browser.
-    pub device_id: Uuid,
+    pub browser_id: Uuid,
     /// The browser's name, if the user gave one.
-    pub device_name: String,
+    pub browser_name: String,
     /// What the browser says it is.
-    pub device_user_agent: String,
+    pub browser_user_agent: String,
     /// Where the browser was last seen.
-    pub device_ip: String,
+    pub browser_ip: String,
     /// When the browser was first seen, in Unix milliseconds.
-    pub device_first_seen_at: i64,
+    pub browser_first_seen_at: i64,
     /// When the browser was last seen, in Unix milliseconds.
-    pub device_last_seen_at: i64,
+    pub browser_last_seen_at: i64,
     /// When the app was opened, in Unix milliseconds.
     pub created_at: i64,
-    /// When it last moved, in Unix milliseconds.
-    pub moved_at: i64,
-    /// Where it last moved.
-    pub moved_ip: String,
+    /// When it last rotated, in Unix milliseconds.
+    pub rotated_at: i64,
+    /// Where it last rotated.
+    pub rotated_ip: String,
     /// The absolute end.
     pub expires_at: i64,
     /// The end for lack of use.
@@ -284,9 +228,9 @@ pub struct SessionRow {
     /// Why.
     pub epoch_reason: Option<String>,
     /// When the sign-in was ended, if that ends this app.
-    pub identity_ended_at: Option<i64>,
+    pub browser_session_ended_at: Option<i64>,
     /// Why.
-    pub identity_reason: Option<String>,
+    pub browser_session_reason: Option<String>,
 }
 
 impl Store {
@@ -296,23 +240,23 @@ impl Store {
         // Locks the sign-in: an end of it either comes first, and is seen here, or waits and sees the family.
         let locked = execute!(
             tx.on(),
-            "UPDATE identities SET seen_at = $1 WHERE id = $2 AND ended_at IS NULL",
+            "UPDATE browser_sessions SET seen_at = $1 WHERE id = $2 AND ended_at IS NULL",
             now.millis(),
-            family.identity_id
+            family.browser_session_id
         )?;
         if locked == 0 {
             return Ok(None);
         }
         let made = execute!(
             tx.on(),
-            "INSERT INTO families (id, secret_hash, generation, user_id, user_epoch, client_id, device_id,
-                 identity_id, scope, audience, auth_time, amr, redirect_uri, code_challenge, nonce,
-                 code_expires_at, created_at, expires_at, moved_at, moved_ip, moved_user_agent,
+            "INSERT INTO families (id, secret_hash, generation, user_id, user_epoch, client_id, browser_id,
+                 browser_session_id, scope, audience, auth_time, amr, redirect_uri, code_challenge, nonce,
+                 code_expires_at, created_at, expires_at, rotated_at, rotated_ip, rotated_user_agent,
                  idle_expires_at)
-             SELECT $1, $2, 0, i.user_id, i.user_epoch, $3, i.device_id,
+             SELECT $1, $2, 0, i.user_id, i.user_epoch, $3, i.browser_id,
                  i.id, $4, $5, i.auth_time, i.amr, $6, $7, $8,
                  $9, $10, $11, $10, $12, $13, $11
-             FROM identities i JOIN users u ON u.id = i.user_id JOIN apps a ON a.client_id = $3
+             FROM browser_sessions i JOIN users u ON u.id = i.user_id JOIN clients a ON a.client_id = $3
              WHERE i.id = $14 AND u.enabled AND u.epoch = i.user_epoch AND a.enabled",
             family.id,
             family.secret_hash.as_bytes(),
@@ -327,28 +271,28 @@ impl Store {
             family.expires_at.millis(),
             family.ip,
             family.user_agent,
-            family.identity_id
+            family.browser_session_id
         )?;
         tx.commit().await?;
         Ok((made > 0).then_some(()))
     }
 
-    /// The family with this id. Its standing tells whether it, its user, its app and its sign-in are live; a
+    /// The family with this id. Its state tells whether it, its user, its app and its sign-in are live; a
     /// delegation token needs a live sign-in even where the app outlives one.
     pub async fn family(&self, id: Uuid) -> Result<Option<Family>> {
         optional!(
             self.db.read(),
             FamilyRow,
-            "SELECT f.id, f.secret_hash, f.generation, f.user_id, f.client_id, f.device_id, f.scope,
+            "SELECT f.id, f.secret_hash, f.generation, f.user_id, f.client_id, f.browser_id, f.scope,
                  f.audience, f.auth_time, f.amr, f.redirect_uri, f.code_challenge, f.nonce,
-                 f.code_expires_at, f.expires_at, f.moved_at, f.moved_ip, f.moved_user_agent,
+                 f.code_expires_at, f.expires_at, f.rotated_at, f.rotated_ip, f.rotated_user_agent,
                  f.idle_expires_at,
                  f.ended_at IS NULL AND u.enabled AND u.epoch = f.user_epoch AND a.enabled
                      AND (i.ended_at IS NULL OR (a.outlives_sign_out AND f.generation > 0)) AS live
              FROM families f
              JOIN users u ON u.id = f.user_id
-             JOIN apps a ON a.client_id = f.client_id
-             JOIN identities i ON i.id = f.identity_id
+             JOIN clients a ON a.client_id = f.client_id
+             JOIN browser_sessions i ON i.id = f.browser_session_id
              WHERE f.id = $1",
             id
         )?
@@ -356,7 +300,7 @@ impl Store {
         .transpose()
     }
 
-    /// Redeems a delegation token: moves the family from 0 to 1, and ends the older redeemed family of the
+    /// Redeems a delegation token: rotation the family from 0 to 1, and ends the older redeemed family of the
     /// same user, app and browser. `None` when it does not stand at 0 any more, or something has ended.
     pub async fn redeem_family(
         &self,
@@ -369,28 +313,28 @@ impl Store {
         // Redemptions of one browser come one after the other, so that two of them cannot both stay.
         execute!(
             tx.on(),
-            "UPDATE user_devices SET last_seen_at = $1 WHERE user_id = $2 AND device_id = $3",
+            "UPDATE user_browsers SET last_seen_at = $1 WHERE user_id = $2 AND browser_id = $3",
             now.millis(),
             family.user_id,
-            family.device_id
+            family.browser_id
         )?;
-        let moved = optional!(
+        let rotated = optional!(
             tx.on(),
             FamilyRow,
-            "UPDATE families SET generation = 1, moved_at = $1, moved_ip = $2, moved_user_agent = $3,
+            "UPDATE families SET generation = 1, rotated_at = $1, rotated_ip = $2, rotated_user_agent = $3,
                  idle_expires_at = CASE WHEN expires_at < $4 THEN expires_at ELSE $4 END
              WHERE id = $5 AND generation = 0 AND secret_hash = $6
                AND ended_at IS NULL AND code_expires_at > $1 AND expires_at > $1
                AND EXISTS (SELECT 1 FROM users u
                            WHERE u.id = families.user_id AND u.enabled
                              AND u.epoch = families.user_epoch)
-               AND EXISTS (SELECT 1 FROM apps a
+               AND EXISTS (SELECT 1 FROM clients a
                            WHERE a.client_id = families.client_id AND a.enabled)
-               AND EXISTS (SELECT 1 FROM identities i
-                           WHERE i.id = families.identity_id AND i.ended_at IS NULL)
-             RETURNING id, secret_hash, generation, user_id, client_id, device_id, scope, audience,
+               AND EXISTS (SELECT 1 FROM browser_sessions i
+                           WHERE i.id = families.browser_session_id AND i.ended_at IS NULL)
+             RETURNING id, secret_hash, generation, user_id, client_id, browser_id, scope, audience,
                  auth_time, amr, redirect_uri, code_challenge, nonce, code_expires_at, expires_at,
-                 moved_at, moved_ip, moved_user_agent, idle_expires_at, ended_at IS NULL AS live",
+                 rotated_at, rotated_ip, rotated_user_agent, idle_expires_at, ended_at IS NULL AS live",
             now.millis(),
             redeemed.ip,
             redeemed.user_agent,
@@ -398,24 +342,24 @@ impl Store {
             family.id,
             family.secret_hash.as_bytes()
         )?;
-        let Some(moved) = moved else { return Ok(None) };
+        let Some(rotated) = rotated else { return Ok(None) };
         if !redeemed.keep_others {
             execute!(
                 tx.on(),
                 "UPDATE families SET ended_at = $1, end_reason = $2
-                 WHERE user_id = $3 AND device_id = $4 AND client_id = $5 AND id <> $6
+                 WHERE user_id = $3 AND browser_id = $4 AND client_id = $5 AND id <> $6
                    AND generation > 0 AND ended_at IS NULL",
                 now.millis(),
                 EndReason::Superseded.as_str(),
                 family.user_id,
-                family.device_id,
+                family.browser_id,
                 family.client_id.as_str(),
                 family.id
             )?;
         }
         event.write(&mut tx, now).await?;
         tx.commit().await?;
-        moved.read().map(Some)
+        rotated.read().map(Some)
     }
 
     /// Ends a family. Whether it was live until now; the event is written only then.
@@ -441,23 +385,23 @@ impl Store {
         all!(
             self.db.read(),
             SessionRow,
-            "SELECT f.id, f.client_id, f.device_id, d.name AS device_name,
-                 d.user_agent AS device_user_agent, d.ip AS device_ip,
-                 d.first_seen_at AS device_first_seen_at, d.last_seen_at AS device_last_seen_at,
-                 f.created_at, f.moved_at, f.moved_ip, f.expires_at, f.idle_expires_at,
+            "SELECT f.id, f.client_id, f.browser_id, d.name AS browser_name,
+                 d.user_agent AS browser_user_agent, d.ip AS browser_ip,
+                 d.first_seen_at AS browser_first_seen_at, d.last_seen_at AS browser_last_seen_at,
+                 f.created_at, f.rotated_at, f.rotated_ip, f.expires_at, f.idle_expires_at,
                  f.ended_at, f.end_reason, f.end_detail,
                  e.ended_at AS epoch_ended_at, e.reason AS epoch_reason,
-                 CASE WHEN a.outlives_sign_out THEN NULL ELSE i.ended_at END AS identity_ended_at,
-                 i.end_reason AS identity_reason
+                 CASE WHEN a.outlives_sign_out THEN NULL ELSE i.ended_at END AS browser_session_ended_at,
+                 i.end_reason AS browser_session_reason
              FROM families f
-             JOIN user_devices d ON d.user_id = f.user_id AND d.device_id = f.device_id
-             JOIN identities i ON i.id = f.identity_id
-             JOIN apps a ON a.client_id = f.client_id
+             JOIN user_browsers d ON d.user_id = f.user_id AND d.browser_id = f.browser_id
+             JOIN browser_sessions i ON i.id = f.browser_session_id
+             JOIN clients a ON a.client_id = f.client_id
              LEFT JOIN user_ends e ON e.user_id = f.user_id AND e.epoch = f.user_epoch
              WHERE f.user_id = $1 AND f.generation > 0
                AND (f.ended_at IS NULL OR f.ended_at > $2)
                AND f.expires_at > $2
-             ORDER BY f.moved_at DESC",
+             ORDER BY f.rotated_at DESC",
             user,
             since.millis()
         )

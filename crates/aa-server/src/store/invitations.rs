@@ -2,7 +2,7 @@ use database::{execute, optional};
 use foundation::time::Timestamp;
 
 use super::{Event, NewUser, Result, Store, users};
-use crate::domain::token::SecretHash;
+use crate::domain::refresh_token::SecretHash;
 
 /// A one-time link to make an account.
 #[derive(Debug, Clone, sqlx::FromRow)]

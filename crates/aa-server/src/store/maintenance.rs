@@ -48,11 +48,11 @@ impl Store {
         removed += in_batches(|| async move {
             Ok(execute!(
                 self.db.write(),
-                "DELETE FROM identities WHERE id IN (
-                     SELECT i.id FROM identities i
+                "DELETE FROM browser_sessions WHERE id IN (
+                     SELECT i.id FROM browser_sessions i
                      WHERE i.expires_at < $1
-                       AND NOT EXISTS (SELECT 1 FROM families f WHERE f.identity_id = i.id
-                                         AND f.user_id = i.user_id AND f.device_id = i.device_id)
+                       AND NOT EXISTS (SELECT 1 FROM families f WHERE f.browser_session_id = i.id
+                                         AND f.user_id = i.user_id AND f.browser_id = i.browser_id)
                      LIMIT $2)",
                 remembered,
                 BATCH
@@ -63,7 +63,7 @@ impl Store {
             execute!(self.db.write(), "DELETE FROM invitations WHERE expires_at < $1", remembered)?;
         removed += execute!(
             self.db.write(),
-            "DELETE FROM app_secrets WHERE expires_at < $1",
+            "DELETE FROM client_secrets WHERE expires_at < $1",
             a_day_ago.millis()
         )?;
         Ok(removed)

@@ -3,27 +3,27 @@
 //! Statements stand in the methods that use them, as one text for both databases. A test finds every one of
 //! them in this folder and prepares it on both.
 
-mod apps;
+mod browser_sessions;
+mod clients;
 mod events;
 mod families;
-mod identities;
 mod invitations;
 mod keys;
 mod maintenance;
-mod moves;
+mod rotation;
 mod users;
 
 use database::Db;
 use sqlx::migrate::Migrator;
 
-pub use apps::{App, AppSecret};
+pub use browser_sessions::{BrowserSession, NewBrowserSession};
+pub use clients::{Client, ClientSecretHash};
 pub use database::{Error, Result};
 pub use events::{Event, EventFilter, EventRow};
-pub use families::{EndReason, Family, Grant, NewFamily, Redeemed, SessionRow};
-pub use identities::{Identity, NewIdentity};
+pub use families::{Family, Grant, NewFamily, Redeemed, SessionRow};
 pub use invitations::Invitation;
 pub use keys::{KeyRow, NewKey};
-pub use moves::{MOST_WAITING, MOVE, Move};
+pub use rotation::{MAX_WAITING, ROTATE, Rotation};
 pub use users::{NewUser, User};
 
 /// Every migration, in order.
@@ -33,13 +33,13 @@ pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 #[derive(Debug, Clone)]
 pub struct Store {
     db: Db,
-    mover: moves::Mover,
+    rotations: rotation::RotationQueue,
 }
 
 impl Store {
     /// A store in this database, whose schema must be current.
     pub fn new(db: Db) -> Self {
-        Self { mover: moves::Mover::new(&db), db }
+        Self { rotations: rotation::RotationQueue::new(&db), db }
     }
 
     /// The database itself.

@@ -2,7 +2,8 @@ use database::{Tx, all, execute, optional};
 use foundation::time::Timestamp;
 use uuid::Uuid;
 
-use super::{EndReason, Event, Result, Store};
+use super::{Event, Result, Store};
+use crate::domain::event::EndReason;
 
 /// A person who may sign in.
 #[derive(Clone, sqlx::FromRow)]
@@ -218,8 +219,8 @@ async fn end_epoch(
     if let Some(device) = keep {
         execute!(
             tx.on(),
-            "UPDATE identities SET user_epoch = $1
-             WHERE user_id = $2 AND device_id = $3 AND user_epoch = $4 AND ended_at IS NULL",
+            "UPDATE browser_sessions SET user_epoch = $1
+             WHERE user_id = $2 AND browser_id = $3 AND user_epoch = $4 AND ended_at IS NULL",
             epoch + 1,
             user,
             device,
@@ -228,7 +229,7 @@ async fn end_epoch(
         execute!(
             tx.on(),
             "UPDATE families SET user_epoch = $1
-             WHERE user_id = $2 AND device_id = $3 AND user_epoch = $4 AND ended_at IS NULL",
+             WHERE user_id = $2 AND browser_id = $3 AND user_epoch = $4 AND ended_at IS NULL",
             epoch + 1,
             user,
             device,

@@ -1,6 +1,6 @@
 //! `/oauth/authorize`: what is shown to the person, what is told to the app, and who has to sign in again.
 
-use aa_server::domain::client::{AppKind, DelegationMode};
+use aa_server::domain::client::{ClientType, DelegationMode};
 use reqwest::StatusCode;
 
 use crate::support::{
@@ -183,7 +183,8 @@ async fn nothing_is_made_for_a_browser_that_only_looks_ahead() {
     let t = TestApp::sqlite().await;
     let browser = t.signed_in("ann@example.com").await;
     let app = t.confidential().await;
-    t.add_app("direct", AppKind::Confidential, |app| app.delegation = DelegationMode::Direct).await;
+    t.add_client("direct", ClientType::Confidential, |app| app.delegation = DelegationMode::Direct)
+        .await;
     let authorize = format!("/oauth/authorize?{}", authorize_query(&app.id, &[]));
     let cookie = format!("aa_identity={}", browser.cookie("aa_identity").unwrap());
     for path in [authorize.as_str(), "/open/direct"] {
@@ -218,8 +219,8 @@ async fn the_launcher_opens_apps() {
     let t = TestApp::sqlite().await;
     let browser = t.signed_in("ann@example.com").await;
     t.confidential().await;
-    t.add_app("unlisted", AppKind::Confidential, |app| app.launch_url = None).await;
-    t.add_app("worker", AppKind::Service, |_| ()).await;
+    t.add_client("unlisted", ClientType::Confidential, |app| app.launch_url = None).await;
+    t.add_client("worker", ClientType::Service, |_| ()).await;
     let page = browser.get("/apps").await.text().await.unwrap();
     assert!(
         page.contains("/open/backend") && !page.contains("unlisted") && !page.contains("worker")
@@ -243,8 +244,9 @@ async fn a_native_app_may_vary_its_loopback_port() {
     let t = TestApp::sqlite().await;
     let browser = t.signed_in("ann@example.com").await;
     let uri = "http://127.0.0.1/cb";
-    let app =
-        t.add_app("native", AppKind::Public, |app| app.redirect_uris = vec![uri.to_owned()]).await;
+    let app = t
+        .add_client("native", ClientType::Public, |app| app.redirect_uris = vec![uri.to_owned()])
+        .await;
     let uri = "http://127.0.0.1:51234/cb";
     let code = browser.authorize(&app, &[("redirect_uri", uri)]).await;
     assert!(location(&code).starts_with(uri));

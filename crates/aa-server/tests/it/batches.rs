@@ -1,12 +1,14 @@
 //! Refreshes that are committed together: each is decided as if it came alone, and what a replica remembers of an app
 //! never counts when it is old.
 
+use aa_server::domain::caller::Caller;
+use aa_server::ops::clients;
+use aa_server::ops::users;
 use std::time::Duration;
 
-use aa_server::domain::client::{AppKind, Registration};
-use aa_server::domain::token::{Kind, SecretHash};
-use aa_server::ops::{Caller, apps, people};
-use aa_server::store::{MOST_WAITING, Move};
+use aa_server::domain::client::{ClientMetadata, ClientType};
+use aa_server::domain::refresh_token::{SecretHash, TokenKind};
+use aa_server::store::{MAX_WAITING, Rotation};
 use database::rusqlite::Connection;
 use database::{Db, Either, execute};
 use futures_util::future::join_all;
@@ -18,7 +20,7 @@ use crate::support::{Answer, Browser, OAuthApp, TestApp, on_both};
 
 /// An app of which a browser may have many families.
 async fn many(t: &TestApp) -> OAuthApp {
-    t.add_app("many", AppKind::Confidential, |app| app.several_families = true).await
+    t.add_client("many", ClientType::Confidential, |app| app.multiple_sessions = true).await
 }
 
 async fn start(browser: &Browser, app: &OAuthApp) -> Answer {
@@ -26,15 +28,15 @@ async fn start(browser: &Browser, app: &OAuthApp) -> Answer {
 }
 
 /// What the store is asked for when this token is presented.
-async fn wanted(t: &TestApp, app: &OAuthApp, token: &str) -> Move {
-    let token = t.app.mint.read(Kind::Refresh, token).unwrap();
-    let now = t.app.now();
-    Move {
+async fn wanted(t: &TestApp, app: &OAuthApp, token: &str) -> Rotation {
+    let token = t.authority.refresh_tokens.decode(TokenKind::Refresh, token).unwrap();
+    let now = t.authority.now();
+    Rotation {
         family: token.family,
         generation: token.generation,
         secret_hash: token.secret.hash(),
         client_id: app.id.clone(),
-        app_version: t.app.store.app_version(&app.id).await.unwrap().unwrap(),
+        client_version: t.authority.store.client_version(&app.id).await.unwrap().unwrap(),
         idle_expires_at: now + Duration::from_mins(1),
         ip: "192.0.2.1".to_owned(),
         user_agent: "a test".to_owned(),
@@ -45,7 +47,7 @@ async fn wanted(t: &TestApp, app: &OAuthApp, token: &str) -> Move {
 /// Holds the row of a family (on SQLite: everything) until it is dropped.
 async fn hold(t: &TestApp, first: &Answer) -> database::Tx {
     let mut tx = Db::connect(&t.database_url).await.unwrap().begin().await.unwrap();
-    let sql = "UPDATE families SET moved_ip = moved_ip WHERE id = $1";
+    let sql = "UPDATE families SET rotated_ip = rotated_ip WHERE id = $1";
     execute!(tx.on(), sql, first.family()).unwrap();
     tx
 }
@@ -62,43 +64,43 @@ on_both! {
         app.post("/oauth/revoke", &[("token", ended.refresh_token())]).await.ok();
         let other_browser = t.signed_in("bob@example.com").await;
         let disabled = start(&other_browser, &app).await;
-        let bob = t.app.store.user_by_email("bob@example.com").await.unwrap().unwrap();
-        people::set_enabled(&t.app, &bob, false, &Caller::operator()).await.unwrap();
+        let bob = t.authority.store.user_by_email("bob@example.com").await.unwrap().unwrap();
+        users::set_enabled(&t.authority, &bob, false, &Caller::operator()).await.unwrap();
         let third_browser = t.signed_in("cid@example.com").await;
         let signed_out = start(&third_browser, &app).await;
         third_browser.submit("/apps", "/logout", &[]).await;
         let sound = start(&browser, &app).await;
         let good = join_all((0..20).map(|_| start(&browser, &app))).await;
 
-        let mut moves = Vec::new();
+        let mut rotation = Vec::new();
         for (first, moves_on) in [(&held, true), (&twice, true), (&twice, false), (&old, false),
             (&ended, false), (&disabled, false), (&signed_out, false)] {
-            moves.push((wanted(&t, &app, first.refresh_token()).await, moves_on));
+            rotation.push((wanted(&t, &app, first.refresh_token()).await, moves_on));
         }
         let sound = wanted(&t, &app, sound.refresh_token()).await;
-        let expired = t.app.now() + Duration::from_hours(31 * 24);
+        let expired = t.authority.now() + Duration::from_hours(31 * 24);
         for bad in [
-            Move { client_id: "other".to_owned(), ..sound.clone() },
-            Move { secret_hash: SecretHash::of(b"another"), ..sound.clone() },
-            Move { app_version: sound.app_version - 1, ..sound.clone() },
-            Move { generation: 0, ..sound.clone() },
+            Rotation { client_id: "other".to_owned(), ..sound.clone() },
+            Rotation { secret_hash: SecretHash::of(b"another"), ..sound.clone() },
+            Rotation { client_version: sound.client_version - 1, ..sound.clone() },
+            Rotation { generation: 0, ..sound.clone() },
             // Newer than it will ever be here.
-            Move { generation: 7, ..sound.clone() },
-            Move { now: expired, ..sound.clone() },
+            Rotation { generation: 7, ..sound.clone() },
+            Rotation { now: expired, ..sound.clone() },
         ] {
-            moves.push((bad, false));
+            rotation.push((bad, false));
         }
         for first in &good {
-            moves.push((wanted(&t, &app, first.refresh_token()).await, true));
+            rotation.push((wanted(&t, &app, first.refresh_token()).await, true));
         }
-        moves.push((sound, true));
+        rotation.push((sound, true));
 
         let lock = hold(&t, &held).await;
-        let tasks: Vec<_> = moves
+        let tasks: Vec<_> = rotation
             .iter()
             .map(|(wanted, _)| {
-                let (shared, wanted) = (t.app.clone(), wanted.clone());
-                tokio::spawn(async move { shared.store.move_family(wanted).await })
+                let (shared, wanted) = (t.authority.clone(), wanted.clone());
+                tokio::spawn(async move { shared.store.rotate(wanted).await })
             })
             .collect();
         tokio::time::sleep(Duration::from_millis(700)).await;
@@ -107,21 +109,21 @@ on_both! {
             assert!(tasks[1..].iter().all(tokio::task::JoinHandle::is_finished), "nobody else waits for it");
         }
         drop(lock);
-        for (task, (wanted, moves_on)) in tasks.into_iter().zip(&moves) {
-            let moved = task.await.unwrap().unwrap();
+        for (task, (wanted, moves_on)) in tasks.into_iter().zip(&rotation) {
+            let rotated = task.await.unwrap().unwrap();
             // Of two tries of one token either may be the first.
             if wanted.family != twice.family() {
-                assert_eq!(moved.is_some(), *moves_on, "{wanted:?}");
+                assert_eq!(rotated.is_some(), *moves_on, "{wanted:?}");
             }
-            if let Some(grant) = moved {
+            if let Some(grant) = rotated {
                 assert_eq!((grant.family, grant.generation), (wanted.family, 2));
                 assert!(grant.ends_at <= wanted.idle_expires_at);
-                assert_eq!(t.family(grant.family).await.moved_ip, "192.0.2.1");
+                assert_eq!(t.family(grant.family).await.rotated_ip, "192.0.2.1");
             }
         }
-        assert_eq!(t.family(twice.family()).await.standing.generation, 2, "once, by two tries");
+        assert_eq!(t.family(twice.family()).await.state.generation, 2, "once, by two tries");
         for ended in [ended, disabled, signed_out] {
-            assert_eq!(t.family(ended.family()).await.standing.generation, 1);
+            assert_eq!(t.family(ended.family()).await.state.generation, 1);
         }
     }
 
@@ -132,10 +134,10 @@ on_both! {
         let other = start(&browser, &app).await;
         let same = wanted(&t, &app, held.refresh_token()).await;
         let lock = hold(&t, &held).await;
-        let waiting: Vec<_> = (0..MOST_WAITING)
+        let waiting: Vec<_> = (0..MAX_WAITING)
             .map(|_| {
-                let (shared, wanted) = (t.app.clone(), same.clone());
-                tokio::spawn(async move { shared.store.move_family(wanted).await })
+                let (shared, wanted) = (t.authority.clone(), same.clone());
+                tokio::spawn(async move { shared.store.rotate(wanted).await })
             })
             .collect();
         // Until they are all in the queue.
@@ -145,12 +147,12 @@ on_both! {
         assert_eq!(refused.json["error"], "temporarily_unavailable");
         assert_eq!(refused.headers["retry-after"], "1");
         drop(lock);
-        let mut moved = 0;
+        let mut rotated = 0;
         for task in waiting {
-            moved += usize::from(task.await.unwrap().unwrap().is_some());
+            rotated += usize::from(task.await.unwrap().unwrap().is_some());
         }
-        assert_eq!(moved, 1, "of all who presented one token");
-        assert_eq!(t.family(held.family()).await.standing.generation, 2);
+        assert_eq!(rotated, 1, "of all who presented one token");
+        assert_eq!(t.family(held.family()).await.state.generation, 2);
         app.refresh(other.refresh_token()).await.ok();
     }
 
@@ -163,16 +165,16 @@ on_both! {
         let mut answer = there.refresh(first.refresh_token()).await.ok();
         assert_eq!(answer.json["expires_in"], 300, "the replica knows the app now");
 
-        let mut declared = t.app.store.app(&app.id).await.unwrap().unwrap().registration;
+        let mut declared = t.authority.store.client(&app.id).await.unwrap().unwrap().metadata;
         declared.lifetimes.at_ttl = Some(Duration::from_mins(1));
-        let change = async |declared: &Registration| {
-            apps::apply(&t.app, declared, &Caller::operator()).await.unwrap();
+        let change = async |declared: &ClientMetadata| {
+            clients::apply(&t.authority, declared, &Caller::operator()).await.unwrap();
         };
         change(&declared).await;
         answer = there.refresh(answer.refresh_token()).await.ok();
         assert_eq!(answer.json["expires_in"], 60);
 
-        // Within grace too, where nothing moves.
+        // Within grace too, where nothing rotation.
         declared.lifetimes.at_ttl = Some(Duration::from_secs(30));
         let before = answer;
         answer = there.refresh(before.refresh_token()).await.ok();
@@ -182,7 +184,7 @@ on_both! {
         assert_eq!(again.json["expires_in"], 30);
 
         // A new secret works everywhere at once, and the old one for a day.
-        let secret = apps::rotate_secret(&t.app, &app.id, &Caller::operator()).await.unwrap();
+        let secret = clients::rotate_secret(&t.authority, &app.id, &Caller::operator()).await.unwrap();
         let with_new = OAuthApp { secret: Some(secret.expose_secret().to_owned()), ..there.clone() };
         answer = with_new.refresh(answer.refresh_token()).await.ok();
         answer = there.refresh(answer.refresh_token()).await.ok();
@@ -193,15 +195,15 @@ on_both! {
         assert_eq!(there.refresh(answer.refresh_token()).await.json["error"], "invalid_client");
         answer = with_new.refresh(answer.refresh_token()).await.ok();
 
-        apps::set_enabled(&t.app, &app.id, false, &Caller::operator()).await.unwrap();
+        clients::set_enabled(&t.authority, &app.id, false, &Caller::operator()).await.unwrap();
         let refused = with_new.refresh(answer.refresh_token()).await;
         assert_eq!(refused.json["error"], "invalid_client");
-        apps::set_enabled(&t.app, &app.id, true, &Caller::operator()).await.unwrap();
+        clients::set_enabled(&t.authority, &app.id, true, &Caller::operator()).await.unwrap();
         with_new.refresh(answer.refresh_token()).await.ok();
     }
 }
 
-/// Without checkpoints, all that is changed would stay in the log: 2,048 families in 256 pages and more, moved 50 times,
+/// Without checkpoints, all that is changed would stay in the log: 2,048 families in 256 pages and more, rotated 50 times,
 /// 240 MB.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_log_of_sqlite_does_not_grow_with_the_refreshes() {
@@ -224,12 +226,12 @@ async fn the_log_of_sqlite_does_not_grow_with_the_refreshes() {
     };
     assert_eq!(families.len(), 2_048);
     for turn in 0..50 {
-        let moves = families.iter().map(|family| {
+        let rotation = families.iter().map(|family| {
             let mut wanted = wanted.clone();
             (wanted.family, wanted.generation) = (*family, wanted.generation + turn);
-            t.app.store.move_family(wanted)
+            t.authority.store.rotate(wanted)
         });
-        assert!(join_all(moves).await.into_iter().all(|moved| moved.unwrap().is_some()));
+        assert!(join_all(rotation).await.into_iter().all(|rotated| rotated.unwrap().is_some()));
     }
     let bytes = std::fs::metadata(format!("{file}-wal")).unwrap().len();
     assert!(bytes < 110 << 20, "{bytes} bytes");

@@ -90,7 +90,7 @@ async fn when_postgresql_is_away_nothing_is_lost() {
     assert_eq!(browser.get("/sessions").await.status(), StatusCode::SERVICE_UNAVAILABLE);
     wire.mend();
     let second = app.refresh(first.refresh_token()).await.ok();
-    assert_eq!(t.family(first.family()).await.standing.generation, 2);
+    assert_eq!(t.family(first.family()).await.state.generation, 2);
     app.refresh(second.refresh_token()).await.ok();
     app.redeem(&code).await.ok();
 }
@@ -109,7 +109,7 @@ async fn when_sqlite_is_locked_by_another_nothing_is_lost() {
     is_fault(&redeemed);
     drop(lock);
     let second = app.refresh(first.refresh_token()).await.ok();
-    assert_eq!(t.family(first.family()).await.standing.generation, 2);
+    assert_eq!(t.family(first.family()).await.state.generation, 2);
     app.refresh(second.refresh_token()).await.ok();
     app.redeem(&code).await.ok();
 }
@@ -137,7 +137,7 @@ on_both! {
             hang_up(&app, first.refresh_token(), Duration::from_micros(round * 200)).await;
             // Whatever became of it, the same token still leads on, and by one.
             let second = app.refresh(first.refresh_token()).await.ok();
-            assert_eq!(t.family(first.family()).await.standing.generation, 2);
+            assert_eq!(t.family(first.family()).await.state.generation, 2);
             app.refresh(second.refresh_token()).await.ok();
         }
         // No connection was spoiled.

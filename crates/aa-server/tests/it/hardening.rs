@@ -316,7 +316,7 @@ async fn request_ids_come_back_if_they_are_well_formed() {
 async fn errors_tell_a_stranger_nothing() {
     let t = TestApp::sqlite().await;
     let browser = t.signed_in("ann@example.com").await;
-    t.app.store.db().close().await;
+    t.authority.store.db().close().await;
     for path in ["/apps", "/sessions", "/account"] {
         let answer = browser.get(path).await;
         assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE, "{path}");

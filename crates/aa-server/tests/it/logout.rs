@@ -1,6 +1,6 @@
 //! `/oauth/logout` (OpenID Connect RP-Initiated Logout 1.0): who is believed, who is asked, who is refused.
 
-use aa_server::domain::client::AppKind;
+use aa_server::domain::client::ClientType;
 use reqwest::StatusCode;
 use url::form_urlencoded::Serializer;
 use uuid::Uuid;
@@ -10,8 +10,8 @@ use crate::support::{Browser, OAuthApp, TestApp, location, on_both};
 const AFTER: &str = "http://localhost:9/signed-out?app=shop";
 
 async fn shop(app: &TestApp, id: &str) -> OAuthApp {
-    app.add_app(id, AppKind::Confidential, |registration| {
-        registration.post_logout_uris = vec![AFTER.to_owned()];
+    app.add_client(id, ClientType::Confidential, |metadata| {
+        metadata.post_logout_uris = vec![AFTER.to_owned()];
     })
     .await
 }
@@ -36,8 +36,8 @@ on_both! {
         let browser = app.signed_in("ann@example.com").await;
         let (id_token, family) = visit(&browser, &shop).await;
         let (_, others_family) = visit(&browser, &other).await;
-        let elsewhere = Browser::new(&app.url);
-        elsewhere.sign_in("ann@example.com", crate::support::PASSWORD).await;
+        let not_found = Browser::new(&app.url);
+        not_found.sign_in("ann@example.com", crate::support::PASSWORD).await;
         // An ID token that has expired says whom it is about all the same.
         app.advance(3600);
         let answer = browser
@@ -51,7 +51,7 @@ on_both! {
         assert_eq!(location(&answer), format!("{AFTER}&state=a+b"));
         assert_eq!(browser.cookie("aa_identity"), None);
         assert!(!app.is_live(family).await && !app.is_live(others_family).await);
-        assert!(is_signed_in(&elsewhere).await, "another browser stays signed in");
+        assert!(is_signed_in(&not_found).await, "another browser stays signed in");
         // Again, signed out already: on to the app.
         let again = path(&[("client_id", "shop"), ("post_logout_redirect_uri", AFTER)]);
         assert_eq!(location(&browser.get(&again).await), AFTER);

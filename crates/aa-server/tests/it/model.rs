@@ -2,12 +2,12 @@
 //!
 //! A refresh takes two steps at the server, as in `ops/refresh.rs`: the compare-and-set, and, when that changed
 //! nothing, a look at the row and a verdict. Other requests may come between the two. Every order of everything is
-//! tried, up to a bound, with the very rules that the server uses (`Standing::judge_refresh`).
+//! tried, up to a bound, with the very rules that the server uses (`FamilyState::decide_refresh`).
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-use aa_server::domain::family::{Standing, Verdict};
+use aa_server::domain::family::{Decision, FamilyState};
 use foundation::time::Timestamp;
 
 const GRACE: u8 = 2;
@@ -31,7 +31,7 @@ struct Request {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct State {
     generation: u32,
-    moved_at: u8,
+    rotated_at: u8,
     ended: bool,
     now: u8,
     owner: u32,
@@ -51,11 +51,11 @@ struct World {
 }
 
 impl State {
-    fn standing(&self) -> Standing {
+    fn state(&self) -> FamilyState {
         let at = |time: u8| Timestamp::from_millis(i64::from(time) * 1000);
-        Standing {
+        FamilyState {
             generation: self.generation,
-            moved_at: at(self.moved_at),
+            rotated_at: at(self.rotated_at),
             code_expires_at: at(u8::MAX),
             idle_expires_at: at(u8::MAX),
             expires_at: at(u8::MAX),
@@ -63,10 +63,10 @@ impl State {
         }
     }
 
-    fn judge(&self, generation: u32) -> Verdict {
+    fn judge(&self, generation: u32) -> Decision {
         let now = Timestamp::from_millis(i64::from(self.now) * 1000);
         let grace = Duration::from_secs(u64::from(GRACE));
-        self.standing().judge_refresh(generation, now, grace)
+        self.state().decide_refresh(generation, now, grace)
     }
 
     /// An answer that arrives, and one that is lost.
@@ -123,17 +123,17 @@ impl State {
         for (index, request) in self.under_way.iter().copied().enumerate() {
             let rest = self.without(index);
             if !request.missed {
-                if self.judge(request.generation) == Verdict::Move {
-                    let moved =
-                        Self { generation: self.generation + 1, moved_at: self.now, ..rest };
-                    found.extend(moved.answered(request, moved.generation));
+                if self.judge(request.generation) == Decision::Rotate {
+                    let rotated =
+                        Self { generation: self.generation + 1, rotated_at: self.now, ..rest };
+                    found.extend(rotated.answered(request, rotated.generation));
                 } else {
                     found.push(rest.with(Request { missed: true, ..request }));
                 }
                 continue;
             }
             match self.judge(request.generation) {
-                Verdict::Again => {
+                Decision::Retry => {
                     assert_eq!(
                         request.generation + 1,
                         self.generation,
@@ -141,19 +141,19 @@ impl State {
                     );
                     found.extend(rest.answered(request, self.generation));
                 }
-                Verdict::Reuse => found.push(Self { ended: true, ..rest }),
-                Verdict::Move | Verdict::Refuse(_) => found.push(rest),
+                Decision::Reuse => found.push(Self { ended: true, ..rest }),
+                Decision::Rotate | Decision::Reject(_) => found.push(rest),
             }
         }
         found
     }
 
     fn holds(&self) {
-        let verdicts: Vec<Verdict> =
+        let verdicts: Vec<Decision> =
             (1..=self.generation + 1).map(|token| self.judge(token)).collect();
-        let moving = verdicts.iter().filter(|verdict| **verdict == Verdict::Move).count();
+        let moving = verdicts.iter().filter(|verdict| **verdict == Decision::Rotate).count();
         assert_eq!(moving, usize::from(!self.ended), "one live token, or none: {self:?}");
-        let again = verdicts.iter().filter(|verdict| **verdict == Verdict::Again).count();
+        let again = verdicts.iter().filter(|verdict| **verdict == Decision::Retry).count();
         assert!(again <= 1, "{self:?}");
         assert!(
             self.owner <= self.generation
@@ -161,7 +161,7 @@ impl State {
         );
         // Whatever is older than the predecessor ends the family when it is presented.
         for token in 1..self.generation.saturating_sub(1) {
-            assert!(self.ended || self.judge(token) == Verdict::Reuse, "{self:?}");
+            assert!(self.ended || self.judge(token) == Decision::Reuse, "{self:?}");
         }
     }
 }
@@ -170,7 +170,7 @@ impl State {
 fn explore(world: World) -> HashSet<State> {
     let start = State {
         generation: 1,
-        moved_at: 0,
+        rotated_at: 0,
         ended: false,
         now: 0,
         owner: 1,
@@ -198,7 +198,10 @@ fn an_owner_who_retries_in_time_never_loses_the_family() {
     assert!(states.iter().all(|state| !state.ended));
     // At rest, whatever was lost on the way, the owner's token leads on.
     for state in states.iter().filter(|state| state.under_way.is_empty()) {
-        assert!(matches!(state.judge(state.owner), Verdict::Move | Verdict::Again), "{state:?}");
+        assert!(
+            matches!(state.judge(state.owner), Decision::Rotate | Decision::Retry),
+            "{state:?}"
+        );
     }
 }
 
@@ -211,7 +214,7 @@ fn in_every_order_of_everything_one_token_lives() {
 
 #[test]
 fn a_thief_and_an_owner_cannot_both_go_on() {
-    // Once the thief has moved the family on and that token was used, the owner's next request ends it.
+    // Once the thief has rotated the family on and that token was used, the owner's next request ends it.
     let states = explore(World { at_once: 1, time: true, thief: true });
     let overtaken = states.iter().filter(|state| {
         !state.ended
@@ -221,7 +224,7 @@ fn a_thief_and_an_owner_cannot_both_go_on() {
     });
     let mut count = 0;
     for state in overtaken {
-        assert_eq!(state.judge(state.owner), Verdict::Reuse, "{state:?}");
+        assert_eq!(state.judge(state.owner), Decision::Reuse, "{state:?}");
         count += 1;
     }
     assert!(count > 0);

@@ -1,6 +1,7 @@
 //! The pages, as a person uses them.
 
-use aa_server::ops::people;
+use aa_server::domain::caller::Caller;
+use aa_server::ops::users;
 use aa_server::store::Invitation;
 use reqwest::StatusCode;
 use secrecy::ExposeSecret as _;
@@ -45,8 +46,8 @@ on_both! {
     async fn unknown_disabled_and_known_users_are_answered_alike(t) {
         t.add_user("ann@example.com").await;
         t.add_user("gone@example.com").await;
-        let gone = t.app.store.user_by_email("gone@example.com").await.unwrap().unwrap();
-        people::set_enabled(&t.app, &gone, false, &aa_server::ops::Caller::operator()).await.unwrap();
+        let gone = t.authority.store.user_by_email("gone@example.com").await.unwrap().unwrap();
+        users::set_enabled(&t.authority, &gone, false, &Caller::operator()).await.unwrap();
         let browser = Browser::new(&t.url);
         let mut seen = Vec::new();
         let long = "x".repeat(2_000);
@@ -101,13 +102,13 @@ on_both! {
 
     async fn sessions_are_shown_and_ended_one_by_one(t) {
         let browser = t.signed_in("ann@example.com").await;
-        let elsewhere = Browser::new(&t.url);
-        elsewhere.sign_in("ann@example.com", PASSWORD).await;
+        let not_found = Browser::new(&t.url);
+        not_found.sign_in("ann@example.com", PASSWORD).await;
         let ben = t.signed_in("ben@example.com").await;
         let (one, two) = (t.confidential().await, t.public().await);
         let here_one = one.redeem(&browser.open(&one).await).await.ok();
         let here_two = two.redeem(&browser.open(&two).await).await.ok();
-        let there_one = one.redeem(&elsewhere.open(&one).await).await.ok();
+        let there_one = one.redeem(&not_found.open(&one).await).await.ok();
         let bens = one.redeem(&ben.open(&one).await).await.ok();
         browser.open(&one).await;
         let page = browser.get("/sessions").await.text().await.unwrap();
@@ -138,12 +139,12 @@ on_both! {
     async fn one_browser_all_others_and_all_can_be_ended(t) {
         let browser = t.signed_in("ann@example.com").await;
         let app = t.confidential().await;
-        let elsewhere = Browser::new(&t.url);
+        let not_found = Browser::new(&t.url);
         for round in ["device", "others", "all"] {
-            elsewhere.sign_in("ann@example.com", PASSWORD).await;
+            not_found.sign_in("ann@example.com", PASSWORD).await;
             let here = app.redeem(&browser.open(&app).await).await.ok();
-            let there = app.redeem(&elsewhere.open(&app).await).await.ok();
-            let device = t.family(there.family()).await.device_id;
+            let there = app.redeem(&not_found.open(&app).await).await.ok();
+            let device = t.family(there.family()).await.browser_id;
             let path = match round {
                 "device" => format!("/sessions/devices/{device}/revoke"),
                 "others" => "/sessions/revoke-others".to_owned(),
@@ -152,7 +153,7 @@ on_both! {
             let answer = browser.submit("/sessions", &path, &[]).await;
             assert_eq!(answer.status(), StatusCode::SEE_OTHER);
             app.refresh(there.refresh_token()).await.refused("invalid_grant");
-            assert_eq!(elsewhere.get("/apps").await.status(), StatusCode::SEE_OTHER, "{round}");
+            assert_eq!(not_found.get("/apps").await.status(), StatusCode::SEE_OTHER, "{round}");
             if round == "all" {
                 app.refresh(here.refresh_token()).await.refused("invalid_grant");
                 assert_eq!(browser.get("/apps").await.status(), StatusCode::SEE_OTHER);
@@ -167,7 +168,7 @@ on_both! {
         let browser = t.signed_in("ann@example.com").await;
         let app = t.confidential().await;
         let first = app.redeem(&browser.open(&app).await).await.ok();
-        let device = t.family(first.family()).await.device_id;
+        let device = t.family(first.family()).await.browser_id;
         let path = format!("/sessions/devices/{device}/rename");
         browser.submit("/sessions", &path, &[("name", " <i>Laptop</i> ")]).await;
         let page = browser.get("/sessions").await.text().await.unwrap();
@@ -178,7 +179,7 @@ on_both! {
 
     async fn an_invitation_makes_one_account(t) {
         let invitation = Invitation { email: String::new(), admin: true };
-        let link = people::invite(&t.app, &invitation).await.unwrap();
+        let link = users::invite(&t.authority, &invitation).await.unwrap();
         let path = link.expose_secret().strip_prefix(&t.url).unwrap().to_owned();
         let token = path.split_once('=').unwrap().1.to_owned();
         let browser = Browser::new(&t.url);
@@ -204,14 +205,14 @@ on_both! {
         let all: Vec<(&str, &str)> = all.iter().map(|(name, value)| (*name, value.as_str())).collect();
         let csrf = browser.csrf(&path).await;
         assert_eq!(location(&browser.submit(&path, "/register", &all).await), "/apps");
-        let user = t.app.store.user_by_email("ada@example.com").await.unwrap().unwrap();
+        let user = t.authority.store.user_by_email("ada@example.com").await.unwrap().unwrap();
         assert_eq!(user.roles(), ["admin"]);
         assert_eq!(browser.get("/apps").await.status(), StatusCode::OK);
         let mut again = all.clone();
         again[1].1 = "eve@example.com";
         again.push(("csrf", &csrf));
         assert_eq!(browser.post("/register", &again, &[]).await.status(), StatusCode::GONE);
-        assert!(t.app.store.user_by_email("eve@example.com").await.unwrap().is_none());
+        assert!(t.authority.store.user_by_email("eve@example.com").await.unwrap().is_none());
         t.advance(73 * 3600);
         assert_eq!(Browser::new(&t.url).get(&path).await.status(), StatusCode::GONE);
     }
@@ -253,7 +254,7 @@ async fn registration_can_be_open() {
     let taken = second.submit("/register", "/register", &fields).await;
     assert_eq!(taken.status(), StatusCode::UNPROCESSABLE_ENTITY);
     assert!(taken.text().await.unwrap().contains("There is an account with this address."));
-    let user = t.app.store.user_by_email("ann@example.com").await.unwrap().unwrap();
+    let user = t.authority.store.user_by_email("ann@example.com").await.unwrap().unwrap();
     assert!(user.roles().is_empty(), "nobody becomes an administrator that way");
 }
 

@@ -371,8 +371,8 @@ async fn copied_while_running(
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert!(!refreshing.is_finished(), "the server went on meanwhile");
     refreshing.abort();
-    let moved = app.refresh(&at_copy).await.ok();
-    let after_copy = app.refresh(moved.refresh_token()).await.ok().refresh_token().to_owned();
+    let rotated = app.refresh(&at_copy).await.ok();
+    let after_copy = app.refresh(rotated.refresh_token()).await.ok().refresh_token().to_owned();
     (app, at_copy, after_copy)
 }
 

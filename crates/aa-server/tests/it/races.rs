@@ -1,8 +1,9 @@
 //! Races, with real parallelism: fifty at once, on both databases.
 
-use aa_server::ops::authenticate_app::{Credentials, authenticate_app};
-use aa_server::ops::redeem::{Redeem, redeem};
-use aa_server::ops::{Caller, people};
+use aa_server::domain::caller::Caller;
+use aa_server::ops::authentication::client::{Credentials, authenticate_client};
+use aa_server::ops::grants::authorization_code::{Redeem, redeem};
+use aa_server::ops::users;
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 
@@ -18,7 +19,7 @@ on_both! {
         let answers = join_all((0..AT_ONCE).map(|_| app.refresh(first.refresh_token()))).await;
         let tokens: Vec<String> = answers.into_iter().map(|answer| answer.ok().refresh_token().to_owned()).collect();
         assert!(tokens.iter().all(|token| *token == tokens[0]), "one successor for all");
-        assert_eq!(t.family(first.family()).await.standing.generation, 2);
+        assert_eq!(t.family(first.family()).await.state.generation, 2);
         app.refresh(&tokens[0]).await.ok();
     }
 
@@ -61,12 +62,12 @@ on_both! {
                 client_id: app.id.clone(),
                 secret: app.secret.clone().unwrap().into(),
             };
-            let known = authenticate_app(&t.app, &credentials).await.unwrap();
+            let known = authenticate_client(&t.authority, &credentials).await.unwrap();
             let redemptions = codes.into_iter().map(|code| {
-                let (shared, known) = (t.app.clone(), known.clone());
+                let (shared, known) = (t.authority.clone(), known.clone());
                 tokio::spawn(async move {
                     let command = Redeem {
-                        app: known,
+                        client: known,
                         code,
                         redirect_uri: CALLBACK.to_owned(),
                         code_verifier: Some(VERIFIER.to_owned()),
@@ -119,9 +120,9 @@ on_both! {
                         app.post("/oauth/revoke", &[("token", first.refresh_token())]).await;
                     }
                     _ => {
-                        let user = t.app.store.user_by_email("ann@example.com").await.unwrap().unwrap();
-                        people::set_enabled(&t.app, &user, false, &Caller::operator()).await.unwrap();
-                        people::set_enabled(&t.app, &user, true, &Caller::operator()).await.unwrap();
+                        let user = t.authority.store.user_by_email("ann@example.com").await.unwrap().unwrap();
+                        users::set_enabled(&t.authority, &user, false, &Caller::operator()).await.unwrap();
+                        users::set_enabled(&t.authority, &user, true, &Caller::operator()).await.unwrap();
                     }
                 }
             };
@@ -137,7 +138,7 @@ on_both! {
     async fn chains_of_many_families_at_once_lose_none(t) {
         let browser = t.signed_in("ann@example.com").await;
         let app = t
-            .add_app("editor", aa_server::domain::client::AppKind::Public, |app| app.several_families = true)
+            .add_client("editor", aa_server::domain::client::ClientType::Public, |app| app.multiple_sessions = true)
             .await;
         let mut families = Vec::new();
         for _ in 0..20 {
@@ -158,7 +159,7 @@ on_both! {
             chain.unwrap();
         }
         for first in families {
-            assert_eq!(t.family(first.family()).await.standing.generation, 11);
+            assert_eq!(t.family(first.family()).await.state.generation, 11);
         }
     }
 

@@ -1,7 +1,9 @@
 //! The token rules (SPEC §2), one by one. Each test fails when its rule is taken out.
 
-use aa_server::domain::client::{AppKind, DelegationMode};
-use aa_server::ops::{Caller, apps, people};
+use aa_server::domain::caller::Caller;
+use aa_server::domain::client::{ClientType, DelegationMode};
+use aa_server::ops::clients;
+use aa_server::ops::users;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::StatusCode;
@@ -35,7 +37,7 @@ on_both! {
         for altered in [&rt[..rt.len() - 1], &format!("{rt}A"), "rt_", "x", &rt.replace("rt_", "dt_")] {
             app.refresh(altered).await.refused("invalid_grant");
         }
-        assert_eq!(t.family(first.family()).await.standing.generation, 1);
+        assert_eq!(t.family(first.family()).await.state.generation, 1);
         app.refresh(&rt).await.ok();
     }
 
@@ -49,10 +51,10 @@ on_both! {
         let secret = &bytes[20..52];
         assert_ne!(family.secret_hash.as_bytes(), secret);
         let stolen: [u8; 32] = family.secret_hash.as_bytes().try_into().unwrap();
-        let forged = t.app.mint.write(&aa_server::domain::token::Token {
+        let forged = t.authority.refresh_tokens.encode(&aa_server::domain::refresh_token::RefreshToken {
             family: family.id,
             generation: 1,
-            secret: aa_server::domain::token::FamilySecret::new(stolen),
+            secret: aa_server::domain::refresh_token::FamilySecret::new(stolen),
         });
         app.refresh(forged.expose()).await.refused("invalid_grant");
         assert!(t.is_live(family.id).await, "what is not genuine ends nothing");
@@ -85,7 +87,7 @@ on_both! {
     async fn rule_2_a_delegation_token_is_bound(t) {
         let browser = t.signed_in("ann@example.com").await;
         let app = t.confidential().await;
-        let other = t.add_app("other", AppKind::Confidential, |_| ()).await;
+        let other = t.add_client("other", ClientType::Confidential, |_| ()).await;
         let code = browser.open(&app).await;
         let wrong_verifier = "x".repeat(43);
         // None of these uses it up, before or after it was redeemed.
@@ -110,7 +112,7 @@ on_both! {
     async fn rule_2_in_direct_delegation_the_app_alone_redeems(t) {
         let browser = t.signed_in("ann@example.com").await;
         let app = t
-            .add_app("direct", AppKind::Confidential, |app| app.delegation = DelegationMode::Direct)
+            .add_client("direct", ClientType::Confidential, |app| app.delegation = DelegationMode::Direct)
             .await;
         let to = location(&browser.get("/open/direct").await);
         let url = url::Url::parse(&to).unwrap();
@@ -129,7 +131,7 @@ on_both! {
         let mut answer = app.redeem(&browser.open(&app).await).await.ok();
         let family = answer.family();
         for generation in 1..=5 {
-            assert_eq!(t.family(family).await.standing.generation, generation);
+            assert_eq!(t.family(family).await.state.generation, generation);
             let next = app.refresh(answer.refresh_token()).await.ok();
             assert_ne!(next.refresh_token(), answer.refresh_token());
             assert_ne!(next.access_token(), answer.access_token());
@@ -143,13 +145,13 @@ on_both! {
         let app = t.confidential().await;
         let first = app.redeem(&browser.open(&app).await).await.ok();
         let second = app.refresh(first.refresh_token()).await.ok();
-        for other in [t.add_app("other", AppKind::Confidential, |_| ()).await, t.public().await] {
+        for other in [t.add_client("other", ClientType::Confidential, |_| ()).await, t.public().await] {
             // The newest, and the one that grace would answer.
             for token in [second.refresh_token(), first.refresh_token()] {
                 other.refresh(token).await.refused("invalid_grant");
             }
         }
-        assert_eq!(t.family(first.family()).await.standing.generation, 2, "nothing has moved");
+        assert_eq!(t.family(first.family()).await.state.generation, 2, "nothing has moved");
         app.refresh(second.refresh_token()).await.ok();
     }
 
@@ -158,12 +160,12 @@ on_both! {
         let app = t.public().await;
         let first = app.redeem(&browser.open(&app).await).await.ok();
         let second = app.refresh(first.refresh_token()).await.ok();
-        let before = t.family(first.family()).await.standing;
+        let before = t.family(first.family()).await.state;
         t.advance(5);
         let again = app.refresh(first.refresh_token()).await.ok();
         assert_eq!(again.refresh_token(), second.refresh_token(), "never a second live one");
         assert_ne!(again.claims()["jti"], second.claims()["jti"], "a fresh application token");
-        assert_eq!(t.family(first.family()).await.standing, before, "nothing is extended");
+        assert_eq!(t.family(first.family()).await.state, before, "nothing is extended");
         app.refresh(second.refresh_token()).await.ok();
     }
 
@@ -195,7 +197,7 @@ on_both! {
     async fn rule_4_grace_can_be_none(t) {
         let browser = t.signed_in("ann@example.com").await;
         let app = t
-            .add_app("strict", AppKind::Confidential, |app| {
+            .add_client("strict", ClientType::Confidential, |app| {
                 app.lifetimes.refresh_grace = Some(std::time::Duration::ZERO);
             })
             .await;
@@ -229,7 +231,7 @@ on_both! {
     async fn rule_5_only_an_otherwise_valid_request_ends_a_family(t) {
         let browser = t.signed_in("ann@example.com").await;
         let app = t.confidential().await;
-        let other = t.add_app("other", AppKind::Confidential, |_| ()).await;
+        let other = t.add_client("other", ClientType::Confidential, |_| ()).await;
         let first = app.redeem(&browser.open(&app).await).await.ok();
         let second = app.refresh(first.refresh_token()).await.ok();
         let third = app.refresh(second.refresh_token()).await.ok();
@@ -266,8 +268,8 @@ on_both! {
             t.advance(22 * DAY);
             answer = app.refresh(answer.refresh_token()).await.ok();
         }
-        let expires_at = t.family(answer.family()).await.standing.expires_at;
-        assert!(t.family(answer.family()).await.standing.idle_expires_at <= expires_at);
+        let expires_at = t.family(answer.family()).await.state.expires_at;
+        assert!(t.family(answer.family()).await.state.idle_expires_at <= expires_at);
         t.advance(2 * DAY - 2 * MINUTE);
         answer = app.refresh(answer.refresh_token()).await.ok();
         assert_eq!(answer.claims()["exp"], expires_at.secs(), "never past the family");
@@ -283,7 +285,7 @@ on_both! {
         assert_eq!(answer.json["expires_in"], 300);
         assert_eq!(answer.claims()["exp"].as_i64().unwrap() - answer.claims()["iat"].as_i64().unwrap(), 300);
         let hasty = t
-            .add_app("hasty", AppKind::Confidential, |app| {
+            .add_client("hasty", ClientType::Confidential, |app| {
                 let seconds = |seconds| Some(std::time::Duration::from_secs(seconds));
                 app.lifetimes.at_ttl = seconds(7);
                 app.lifetimes.dt_ttl = seconds(5);
@@ -306,11 +308,11 @@ on_both! {
 
     async fn rule_7_signing_out_ends_this_browsers_families(t) {
         let browser = t.signed_in("ann@example.com").await;
-        let elsewhere = Browser::new(&t.url);
-        elsewhere.sign_in("ann@example.com", PASSWORD).await;
+        let not_found = Browser::new(&t.url);
+        not_found.sign_in("ann@example.com", PASSWORD).await;
         let app = t.confidential().await;
         let here = app.redeem(&browser.open(&app).await).await.ok();
-        let there = app.redeem(&elsewhere.open(&app).await).await.ok();
+        let there = app.redeem(&not_found.open(&app).await).await.ok();
         let pending = browser.open(&app).await;
         let left = browser.submit("/apps", "/logout", &[]).await;
         assert_eq!(location(&left), "/login");
@@ -323,7 +325,7 @@ on_both! {
     async fn rule_7_an_app_may_outlive_sign_out(t) {
         let browser = t.signed_in("ann@example.com").await;
         let app = t
-            .add_app("kiosk", AppKind::Confidential, |app| app.outlives_sign_out = true)
+            .add_client("kiosk", ClientType::Confidential, |app| app.outlives_sign_out = true)
             .await;
         let first = app.redeem(&browser.open(&app).await).await.ok();
         let pending = browser.open(&app).await;
@@ -331,8 +333,8 @@ on_both! {
         let second = app.refresh(first.refresh_token()).await.ok();
         app.redeem(&pending).await.refused("invalid_grant");
         // Everything else still ends it.
-        let user = t.app.store.user_by_email("ann@example.com").await.unwrap().unwrap();
-        people::set_enabled(&t.app, &user, false, &Caller::operator()).await.unwrap();
+        let user = t.authority.store.user_by_email("ann@example.com").await.unwrap().unwrap();
+        users::set_enabled(&t.authority, &user, false, &Caller::operator()).await.unwrap();
         app.refresh(second.refresh_token()).await.refused("invalid_grant");
     }
 
@@ -341,13 +343,13 @@ on_both! {
         let app = t.confidential().await;
         let first = app.redeem(&browser.open(&app).await).await.ok();
         let pending = browser.open(&app).await;
-        let user = t.app.store.user_by_email("ann@example.com").await.unwrap().unwrap();
-        people::set_enabled(&t.app, &user, false, &Caller::operator()).await.unwrap();
+        let user = t.authority.store.user_by_email("ann@example.com").await.unwrap().unwrap();
+        users::set_enabled(&t.authority, &user, false, &Caller::operator()).await.unwrap();
         app.refresh(first.refresh_token()).await.refused("invalid_grant");
         app.redeem(&pending).await.refused("invalid_grant");
         assert_eq!(location(&browser.get("/apps").await), "/login?return_to=%2Fapps");
         // Enabled again, what had ended stays ended.
-        people::set_enabled(&t.app, &user, true, &Caller::operator()).await.unwrap();
+        users::set_enabled(&t.authority, &user, true, &Caller::operator()).await.unwrap();
         app.refresh(first.refresh_token()).await.refused("invalid_grant");
         app.redeem(&pending).await.refused("invalid_grant");
         assert_eq!(browser.sign_in("ann@example.com", PASSWORD).await.status(), StatusCode::SEE_OTHER);
@@ -359,21 +361,21 @@ on_both! {
         let app = t.confidential().await;
         let first = app.redeem(&browser.open(&app).await).await.ok();
         let pending = browser.open(&app).await;
-        apps::set_enabled(&t.app, "backend", false, &Caller::operator()).await.unwrap();
+        clients::set_enabled(&t.authority, "backend", false, &Caller::operator()).await.unwrap();
         assert_eq!(app.refresh(first.refresh_token()).await.status, StatusCode::UNAUTHORIZED);
         assert_eq!(app.redeem(&pending).await.status, StatusCode::UNAUTHORIZED);
         assert_eq!(browser.authorize(&app, &[]).await.status(), StatusCode::BAD_REQUEST);
-        apps::set_enabled(&t.app, "backend", true, &Caller::operator()).await.unwrap();
+        clients::set_enabled(&t.authority, "backend", true, &Caller::operator()).await.unwrap();
         app.refresh(first.refresh_token()).await.ok();
     }
 
     async fn rule_7_a_password_change_ends_all_but_this_browser(t) {
         let browser = t.signed_in("ann@example.com").await;
-        let elsewhere = Browser::new(&t.url);
-        elsewhere.sign_in("ann@example.com", PASSWORD).await;
+        let not_found = Browser::new(&t.url);
+        not_found.sign_in("ann@example.com", PASSWORD).await;
         let app = t.confidential().await;
         let here = app.redeem(&browser.open(&app).await).await.ok();
-        let there = app.redeem(&elsewhere.open(&app).await).await.ok();
+        let there = app.redeem(&not_found.open(&app).await).await.ok();
         let new = "violet anchor 9";
         let fields = [("current_password", PASSWORD), ("new_password", new)];
         let changed = browser.submit("/account", "/account/password", &fields).await;
@@ -381,11 +383,11 @@ on_both! {
         let here = app.refresh(here.refresh_token()).await.ok();
         app.refresh(there.refresh_token()).await.refused("invalid_grant");
         assert_eq!(browser.get("/apps").await.status(), StatusCode::OK);
-        assert_eq!(elsewhere.get("/apps").await.status(), StatusCode::SEE_OTHER);
+        assert_eq!(not_found.get("/apps").await.status(), StatusCode::SEE_OTHER);
         // A second change must not wake up what the first one ended.
-        elsewhere.sign_in("ann@example.com", new).await;
+        not_found.sign_in("ann@example.com", new).await;
         let fields = [("current_password", new), ("new_password", "copper window 7")];
-        elsewhere.submit("/account", "/account/password", &fields).await;
+        not_found.submit("/account", "/account/password", &fields).await;
         app.refresh(there.refresh_token()).await.refused("invalid_grant");
         app.refresh(here.refresh_token()).await.refused("invalid_grant");
     }
@@ -394,22 +396,22 @@ on_both! {
         let browser = t.signed_in("ann@example.com").await;
         let app = t.confidential().await;
         let first = app.redeem(&browser.open(&app).await).await.ok();
-        let user = t.app.store.user_by_email("ann@example.com").await.unwrap().unwrap();
+        let user = t.authority.store.user_by_email("ann@example.com").await.unwrap().unwrap();
         let new = "violet anchor 9".into();
-        people::reset_password(&t.app, &user, new, &Caller::operator()).await.unwrap();
+        users::reset_password(&t.authority, &user, new, &Caller::operator()).await.unwrap();
         app.refresh(first.refresh_token()).await.refused("invalid_grant");
         assert_eq!(browser.get("/apps").await.status(), StatusCode::SEE_OTHER);
     }
 
     async fn rule_8_one_family_per_user_app_and_browser(t) {
         let browser = t.signed_in("ann@example.com").await;
-        let elsewhere = Browser::new(&t.url);
-        elsewhere.sign_in("ann@example.com", PASSWORD).await;
+        let not_found = Browser::new(&t.url);
+        not_found.sign_in("ann@example.com", PASSWORD).await;
         let app = t.confidential().await;
-        let other = t.add_app("other", AppKind::Confidential, |_| ()).await;
+        let other = t.add_client("other", ClientType::Confidential, |_| ()).await;
         let first = app.redeem(&browser.open(&app).await).await.ok();
         let in_other = other.redeem(&browser.open(&other).await).await.ok();
-        let in_elsewhere = app.redeem(&elsewhere.open(&app).await).await.ok();
+        let in_elsewhere = app.redeem(&not_found.open(&app).await).await.ok();
         let unredeemed = browser.open(&app).await;
         assert!(t.is_live(first.family()).await, "a delegation alone ends nothing");
         let second = app.redeem(&browser.open(&app).await).await.ok();
@@ -426,7 +428,7 @@ on_both! {
     async fn rule_8_an_app_may_have_several(t) {
         let browser = t.signed_in("ann@example.com").await;
         let app = t
-            .add_app("editor", AppKind::Confidential, |app| app.several_families = true)
+            .add_client("editor", ClientType::Confidential, |app| app.multiple_sessions = true)
             .await;
         let first = app.redeem(&browser.open(&app).await).await.ok();
         app.redeem(&browser.open(&app).await).await.ok();
@@ -450,9 +452,9 @@ on_both! {
     async fn rule_11_expired_is_refused_and_ends_nothing_else(t) {
         let browser = t.signed_in("ann@example.com").await;
         let app = t
-            .add_app("hasty", AppKind::Confidential, |app| {
+            .add_client("hasty", ClientType::Confidential, |app| {
                 app.lifetimes.family_idle_ttl = Some(std::time::Duration::from_mins(5));
-                app.several_families = true;
+                app.multiple_sessions = true;
             })
             .await;
         let idle = app.redeem(&browser.open(&app).await).await.ok();
@@ -473,7 +475,7 @@ on_both! {
         let mut answer = app.refresh(first.refresh_token()).await.ok();
         for _ in 0..3 {
             t.advance(29 * DAY);
-            t.app.store.remove_old(t.app.now()).await.unwrap();
+            t.authority.store.remove_old(t.authority.now()).await.unwrap();
             answer = app.refresh(answer.refresh_token()).await.ok();
         }
         app.refresh(first.refresh_token()).await.refused("invalid_grant");
@@ -487,13 +489,13 @@ on_both! {
         let first = app.redeem(&browser.open(&app).await).await.ok();
         browser.open(&app).await;
         t.advance(2 * DAY);
-        assert_eq!(t.app.store.remove_old(t.app.now()).await.unwrap(), 1, "the one never redeemed");
+        assert_eq!(t.authority.store.remove_old(t.authority.now()).await.unwrap(), 1, "the one never redeemed");
         t.advance(117 * DAY);
-        t.app.store.remove_old(t.app.now()).await.unwrap();
-        assert!(t.app.store.family(first.family()).await.unwrap().is_some());
+        t.authority.store.remove_old(t.authority.now()).await.unwrap();
+        assert!(t.authority.store.family(first.family()).await.unwrap().is_some());
         t.advance(2 * DAY);
-        t.app.store.remove_old(t.app.now()).await.unwrap();
-        assert!(t.app.store.family(first.family()).await.unwrap().is_none());
+        t.authority.store.remove_old(t.authority.now()).await.unwrap();
+        assert!(t.authority.store.family(first.family()).await.unwrap().is_none());
         app.refresh(first.refresh_token()).await.refused("invalid_grant");
     }
 }

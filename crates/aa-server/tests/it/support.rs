@@ -1,16 +1,18 @@
-//! An authority on a port and database of its own, with a clock that can be moved, and the people and apps that
+//! An authority on a port and database of its own, with a clock that can be rotated, and the people and apps that
 //! use it.
 
+use aa_server::domain::caller::Caller;
+use aa_server::ops::clients;
+use aa_server::ops::users;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aa_server::config::{Config, PREFIX, SETTINGS};
-use aa_server::domain::client::{AppKind, Registration};
-use aa_server::ops::people::{self, NewPerson};
-use aa_server::ops::{Caller, apps};
+use aa_server::domain::client::{ClientMetadata, ClientType};
+use aa_server::ops::account::NewAccount;
 use aa_server::store::{EventFilter, EventRow, Family};
-use aa_server::{App, Application};
+use aa_server::{Application, Authority, application};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -57,7 +59,7 @@ macro_rules! on_both {
 pub(crate) use on_both;
 
 pub struct TestApp {
-    pub app: Arc<App>,
+    pub authority: Arc<Authority>,
     pub url: String,
     pub clock: MovableClock,
     pub database_url: String,
@@ -95,12 +97,13 @@ impl TestApp {
         let config = Config::read(&settings, None, &SystemRandom).unwrap();
         let clock = MovableClock::default();
         let (handle, stop) = Stop::pair();
-        let app = App::open(config, Arc::new(clock.clone()), Arc::new(SystemRandom), stop).await;
-        let application = Application::build(app.unwrap()).unwrap();
-        let app = application.app();
+        let authority =
+            application::open(config, Arc::new(clock.clone()), Arc::new(SystemRandom), stop).await;
+        let application = Application::build(authority.unwrap()).unwrap();
+        let authority = application.authority();
         tokio::spawn(application.run_until_stopped());
         let local = format!("http://localhost:{port}");
-        Self { app, url: local, clock, database_url, _stop: handle, _folder: folder }
+        Self { authority, url: local, clock, database_url, _stop: handle, _folder: folder }
     }
 
     pub fn advance(&self, seconds: u64) {
@@ -108,13 +111,13 @@ impl TestApp {
     }
 
     pub async fn add_user(&self, email: &str) -> Uuid {
-        let person = NewPerson {
+        let person = NewAccount {
             email: email.to_owned(),
             name: String::new(),
             password: PASSWORD.into(),
             admin: false,
         };
-        people::add(&self.app, person, &Caller::operator()).await.unwrap()
+        users::add(&self.authority, person, &Caller::operator()).await.unwrap()
     }
 
     /// A browser in which somebody new is signed in.
@@ -126,19 +129,19 @@ impl TestApp {
     }
 
     /// An app of this kind, as `change` makes it.
-    pub async fn add_app(
+    pub async fn add_client(
         &self,
         id: &str,
-        kind: AppKind,
-        change: impl FnOnce(&mut Registration),
+        kind: ClientType,
+        change: impl FnOnce(&mut ClientMetadata),
     ) -> OAuthApp {
-        let mut registration = Registration::named(id, id, kind);
-        if kind != AppKind::Service {
-            registration.redirect_uris = vec![CALLBACK.to_owned()];
-            registration.launch_url = Some("http://localhost:9/".to_owned());
+        let mut metadata = ClientMetadata::named(id, id, kind);
+        if kind != ClientType::Service {
+            metadata.redirect_uris = vec![CALLBACK.to_owned()];
+            metadata.launch_url = Some("http://localhost:9/".to_owned());
         }
-        change(&mut registration);
-        let secret = apps::add(&self.app, &registration, &Caller::operator()).await.unwrap();
+        change(&mut metadata);
+        let secret = clients::add(&self.authority, &metadata, &Caller::operator()).await.unwrap();
         OAuthApp {
             url: self.url.clone(),
             id: id.to_owned(),
@@ -148,24 +151,24 @@ impl TestApp {
     }
 
     pub async fn confidential(&self) -> OAuthApp {
-        self.add_app("backend", AppKind::Confidential, |_| ()).await
+        self.add_client("backend", ClientType::Confidential, |_| ()).await
     }
 
     pub async fn public(&self) -> OAuthApp {
-        self.add_app("native", AppKind::Public, |_| ()).await
+        self.add_client("native", ClientType::Public, |_| ()).await
     }
 
     pub async fn family(&self, id: Uuid) -> Family {
-        self.app.store.family(id).await.unwrap().unwrap()
+        self.authority.store.family(id).await.unwrap().unwrap()
     }
 
     pub async fn is_live(&self, id: Uuid) -> bool {
-        self.family(id).await.standing.is_live(self.app.now())
+        self.family(id).await.state.is_live(self.authority.now())
     }
 
     pub async fn events(&self, kind: &str) -> Vec<EventRow> {
         let filter = EventFilter { user: None, limit: 10_000 };
-        let events = self.app.store.events(&filter).await.unwrap();
+        let events = self.authority.store.events(&filter).await.unwrap();
         events.into_iter().filter(|event| event.kind == kind).collect()
     }
 }

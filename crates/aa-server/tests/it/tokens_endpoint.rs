@@ -1,7 +1,9 @@
 //! The endpoints that apps call: token, revoke, introspect, userinfo, discovery, keys.
 
-use aa_server::domain::client::AppKind;
-use aa_server::ops::{Caller, apps, keys};
+use aa_server::domain::caller::Caller;
+use aa_server::domain::client::ClientType;
+use aa_server::ops::clients;
+use aa_server::ops::keys;
 use reqwest::StatusCode;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -17,10 +19,10 @@ async fn jwks(t: &TestApp) -> KeySet {
 on_both! {
     async fn an_access_token_is_accepted_by_the_apps_check(t) {
         let browser = t.signed_in("ann@example.com").await;
-        let now = t.app.now().secs();
+        let now = t.authority.now().secs();
         for algorithm in [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256] {
             let app = t
-                .add_app(algorithm.name(), AppKind::Confidential, |app| {
+                .add_client(algorithm.name(), ClientType::Confidential, |app| {
                     app.at_alg = Some(algorithm);
                     app.audiences = vec!["notes".to_owned()];
                 })
@@ -40,9 +42,9 @@ on_both! {
 
     async fn hs256_has_a_secret_per_audience_that_is_published_nowhere(t) {
         let browser = t.signed_in("ann@example.com").await;
-        let made = keys::add_audience_secret(&t.app, "ledger", &Caller::operator()).await.unwrap();
+        let made = keys::add_audience_secret(&t.authority, "ledger", &Caller::operator()).await.unwrap();
         let app = t
-            .add_app("closed", AppKind::Confidential, |app| {
+            .add_client("closed", ClientType::Confidential, |app| {
                 app.at_alg = Some(Algorithm::HS256);
                 app.audiences = vec!["ledger".to_owned()];
             })
@@ -54,13 +56,13 @@ on_both! {
         let secret = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(made.secret.expose_secret()).unwrap();
         let known = KeySet::default().with_secret(&made.kid, &secret).unwrap();
         let verifier = Verifier::new(&t.url, "ledger").algorithms(&[Algorithm::HS256]);
-        verifier.verify(answer.access_token(), &known, t.app.now().secs()).unwrap();
-        let other = aa_server::domain::client::Registration {
+        verifier.verify(answer.access_token(), &known, t.authority.now().secs()).unwrap();
+        let other = aa_server::domain::client::ClientMetadata {
             at_alg: Some(Algorithm::HS256),
             redirect_uris: vec![CALLBACK.to_owned()],
-            ..aa_server::domain::client::Registration::named("other", "Other", AppKind::Confidential)
+            ..aa_server::domain::client::ClientMetadata::named("other", "Other", ClientType::Confidential)
         };
-        assert!(apps::add(&t.app, &other, &Caller::operator()).await.is_err(), "no secret for that audience yet");
+        assert!(clients::add(&t.authority, &other, &Caller::operator()).await.is_err(), "no secret for that audience yet");
     }
 
     async fn an_id_token_says_who_signed_in(t) {
@@ -94,7 +96,7 @@ on_both! {
         assert!(answer.json.get("refresh_token").is_none() && answer.json.get("id_token").is_none());
         assert_eq!(answer.json["scope"], "profile");
         let eager = t
-            .add_app("eager", AppKind::Confidential, |app| {
+            .add_client("eager", ClientType::Confidential, |app| {
                 app.always_refresh = true;
                 app.id_token_on_refresh = true;
                 app.claims = vec!["email".to_owned(), "roles".to_owned(), "name".to_owned()];
@@ -127,10 +129,10 @@ on_both! {
     async fn what_an_app_is_set_to_receive_comes_at_every_refresh(t) {
         let browser = t.signed_in("ann@example.com").await;
         let with_claims = t
-            .add_app("claims", AppKind::Confidential, |app| app.claims = vec!["email".to_owned()])
+            .add_client("claims", ClientType::Confidential, |app| app.claims = vec!["email".to_owned()])
             .await;
         let with_id_token = t
-            .add_app("identity", AppKind::Confidential, |app| app.id_token_on_refresh = true)
+            .add_client("identity", ClientType::Confidential, |app| app.id_token_on_refresh = true)
             .await;
         for (app, email, id_token) in [(&with_claims, true, false), (&with_id_token, false, true)] {
             let first = app.redeem(&browser.open(app).await).await.ok();
@@ -143,7 +145,7 @@ on_both! {
 
     async fn services_speak_for_themselves(t) {
         let service = t
-            .add_app("worker", AppKind::Service, |app| {
+            .add_client("worker", ClientType::Service, |app| {
                 app.audiences = vec!["notes".to_owned()];
                 app.scopes = vec!["notes:read".to_owned(), "notes:write".to_owned()];
             })
@@ -158,7 +160,7 @@ on_both! {
             assert!(claims.get(absent).is_none());
         }
         assert!(answer.json.get("refresh_token").is_none());
-        let now = t.app.now().secs();
+        let now = t.authority.now().secs();
         Verifier::new(&t.url, "notes").verify(answer.access_token(), &jwks(&t).await, now).unwrap();
         let all = service.token(&[("grant_type", "client_credentials")]).await.ok();
         assert_eq!(all.json["scope"], "notes:read notes:write");
@@ -211,7 +213,7 @@ on_both! {
             assert_eq!(answer.headers.contains_key("www-authenticate"), index >= 4, "{index}");
         }
         // The secret before a new one works for a day.
-        let new = apps::rotate_secret(&t.app, "backend", &Caller::operator()).await.unwrap();
+        let new = clients::rotate_secret(&t.authority, "backend", &Caller::operator()).await.unwrap();
         app.refresh("rt_x").await.refused("invalid_grant");
         let mut rotated = app.clone();
         rotated.secret = Some(new.expose_secret().to_owned());
@@ -260,7 +262,7 @@ on_both! {
     async fn a_token_that_is_given_back_ends_its_family(t) {
         let browser = t.signed_in("ann@example.com").await;
         let app = t.confidential().await;
-        let other = t.add_app("other", AppKind::Confidential, |_| ()).await;
+        let other = t.add_client("other", ClientType::Confidential, |_| ()).await;
         for which in ["newest", "older", "access"] {
             let first = app.redeem(&browser.open(&app).await).await.ok();
             let second = app.refresh(first.refresh_token()).await.ok();
@@ -285,9 +287,9 @@ on_both! {
 
     async fn introspection_tells_those_it_concerns(t) {
         let browser = t.signed_in("ann@example.com").await;
-        let app = t.add_app("web", AppKind::Confidential, |app| app.audiences = vec!["notes".to_owned()]).await;
-        let api = t.add_app("notes", AppKind::Service, |_| ()).await;
-        let other = t.add_app("other", AppKind::Confidential, |_| ()).await;
+        let app = t.add_client("web", ClientType::Confidential, |app| app.audiences = vec!["notes".to_owned()]).await;
+        let api = t.add_client("notes", ClientType::Service, |_| ()).await;
+        let other = t.add_client("other", ClientType::Confidential, |_| ()).await;
         let public = t.public().await;
         let first = app.redeem(&browser.open(&app).await).await.ok();
         let second = app.refresh(first.refresh_token()).await.ok();
@@ -345,7 +347,7 @@ on_both! {
         let app = t.confidential().await;
         let before = app.redeem(&browser.open(&app).await).await.ok();
         let kid = |answer: &crate::support::Answer| header_of(answer.access_token())["kid"].as_str().unwrap().to_owned();
-        let made = keys::rotate(&t.app, &Caller::operator()).await.unwrap();
+        let made = keys::rotate(&t.authority, &Caller::operator()).await.unwrap();
         let published = jwks(&t).await;
         assert!(made.iter().all(|kid| published.contains(kid)));
         let still = app.refresh(before.refresh_token()).await.ok();
@@ -353,10 +355,10 @@ on_both! {
         t.advance(601);
         let after = app.refresh(still.refresh_token()).await.ok();
         assert!(made.contains(&kid(&after)));
-        t.app.signer.reload(&t.app.store, t.app.now()).await.unwrap();
+        t.authority.keyring.reload(&t.authority.store, t.authority.now()).await.unwrap();
         assert!(jwks(&t).await.contains(&kid(&before)), "until its last token is dead");
         t.advance(25 * 3600);
-        t.app.signer.reload(&t.app.store, t.app.now()).await.unwrap();
+        t.authority.keyring.reload(&t.authority.store, t.authority.now()).await.unwrap();
         assert!(!jwks(&t).await.contains(&kid(&before)));
         app.refresh(after.refresh_token()).await.ok();
     }

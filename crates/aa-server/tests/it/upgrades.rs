@@ -1,9 +1,15 @@
-//! Databases that an older version left: what is missing is applied, and nothing that was in them is lost.
+//! Upgrades from the first schema: missing migrations are applied, and no session is lost.
 
-use aa_server::ops::{Caller, apps};
+use aa_server::domain::caller::Caller;
+use aa_server::ops::clients;
+use aa_server::store::MIGRATIONS;
 use database::execute;
+use sqlx::AssertSqlSafe;
 
 use crate::support::{TestApp, on_both};
+
+/// The reverse of each migration after the first, newest first.
+const UNDO: &[&str] = &[include_str!("undo/0003.sql"), include_str!("undo/0002.sql")];
 
 on_both! {
     async fn sessions_go_on_after_the_schema_has_changed(t) {
@@ -11,19 +17,21 @@ on_both! {
         let app = t.confidential().await;
         let answer = app.redeem(&browser.open(&app).await).await.ok();
 
-        // As migration 1 alone left it.
-        for sql in ["ALTER TABLE apps DROP COLUMN version", "DELETE FROM _sqlx_migrations WHERE version > 1"] {
-            execute!(t.app.store.db().write(), sql).unwrap();
+        assert_eq!(UNDO.len() + 1, MIGRATIONS.iter().count(), "every migration has its reverse");
+        let statements = UNDO.iter().flat_map(|sql| sql.split(';')).map(str::trim);
+        for sql in statements.filter(|sql| !sql.is_empty()) {
+            execute!(t.authority.store.db().write(), AssertSqlSafe(sql)).unwrap();
         }
+        execute!(t.authority.store.db().write(), "DELETE FROM _sqlx_migrations WHERE version > 1").unwrap();
         let newer = TestApp::with(Some(t.database_url.clone()), &[("public_url", t.url.as_str())]).await;
         let there = app.at(&newer.url);
         let answer = there.refresh(answer.refresh_token()).await.ok();
 
-        // What came with migration 2 counts for the apps that were there before.
-        apps::set_enabled(&newer.app, &app.id, false, &Caller::operator()).await.unwrap();
+        // A client's version, added by migration 2, exists for clients that were there before.
+        clients::set_enabled(&newer.authority, &app.id, false, &Caller::operator()).await.unwrap();
         let refused = there.refresh(answer.refresh_token()).await;
         assert_eq!(refused.json["error"], "invalid_client");
-        apps::set_enabled(&newer.app, &app.id, true, &Caller::operator()).await.unwrap();
+        clients::set_enabled(&newer.authority, &app.id, true, &Caller::operator()).await.unwrap();
         there.refresh(answer.refresh_token()).await.ok();
         // The next start finds everything applied.
         TestApp::with(Some(t.database_url.clone()), &[]).await;

@@ -203,8 +203,8 @@ async fn an_ended_session_is_told_and_removed() {
     let world = world(Duration::from_secs(2)).await;
     let browser = world.in_notes(0).await;
     let family = world.generations().await[0].0;
-    let caller = aa_server::ops::Caller::operator();
-    aa_server::ops::revoke::revoke_by_operator(&world.demo.authority(), family, &caller)
+    let caller = aa_server::domain::caller::Caller::operator();
+    aa_server::ops::tokens::revoke::revoke_by_operator(&world.demo.authority(), family, &caller)
         .await
         .unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;

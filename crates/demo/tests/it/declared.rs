@@ -1,12 +1,12 @@
 //! The containers' people and apps are the demo's.
 
-use aa_server::domain::client::Registration;
+use aa_server::domain::client::ClientMetadata;
 use demo::{MICRO_APPS, Options, PEOPLE};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
 struct Apps {
-    app: Vec<Registration>,
+    app: Vec<ClientMetadata>,
 }
 
 #[derive(Deserialize)]
@@ -30,7 +30,7 @@ fn the_same_apps_are_declared_for_containers() {
         port_base: 8080,
         at_ttl: std::time::Duration::from_secs(15),
     };
-    let ours: Vec<Registration> =
+    let ours: Vec<ClientMetadata> =
         MICRO_APPS.iter().filter_map(|app| (app.registration)(&options, app)).collect();
     let plain: Apps = toml::from_str(include_str!("../../../../deploy/apps.toml")).unwrap();
     assert_eq!(plain.app, ours);

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use aa_server::domain::client::{AppKind, Registration};
-use aa_server::ops::{Caller, apps};
+use aa_server::domain::caller::Caller;
+use aa_server::domain::client::{ClientMetadata, ClientType};
+use aa_server::ops::clients;
 use demo::{Demo, Options, PEOPLE, Person};
 use microapp_bff::Routes;
 use reqwest::{Method, RequestBuilder, Response};
@@ -85,8 +86,8 @@ impl World {
         {
             if event.kind == "family.started" {
                 let family = app.store.family(event.family_id.unwrap()).await.unwrap().unwrap();
-                if family.standing.is_live(app.now()) {
-                    found.push((family.id, family.standing.generation));
+                if family.state.is_live(app.now()) {
+                    found.push((family.id, family.state.generation));
                 }
             }
         }
@@ -97,7 +98,7 @@ impl World {
 /// A BFF of a test's own in front of whatever it wants, registered as `shop`.
 pub struct Shop<'w> {
     world: &'w World,
-    pub registration: Registration,
+    pub registration: ClientMetadata,
     pub settings: Settings,
     pub routes: Option<Routes>,
 }
@@ -105,7 +106,7 @@ pub struct Shop<'w> {
 impl<'w> Shop<'w> {
     /// Found by browsers under this URL. Its sessions are in memory.
     pub fn new(world: &'w World, public_url: &str) -> Self {
-        let mut registration = Registration::named("shop", "Shop", AppKind::Confidential);
+        let mut registration = ClientMetadata::named("shop", "Shop", ClientType::Confidential);
         registration.redirect_uris = vec![format!("{public_url}/auth/callback")];
         let mut settings = Settings::empty(microapp_bff::PREFIX, microapp_bff::SETTINGS);
         settings.set("public_url", public_url);
@@ -120,7 +121,8 @@ impl<'w> Shop<'w> {
     /// Registers it, and starts a replica on each of these ports. They end with the handle.
     pub async fn start(mut self, ports: &[u16]) -> StopHandle {
         let authority = self.world.demo.authority();
-        let secret = apps::add(&authority, &self.registration, &Caller::operator()).await.unwrap();
+        let secret =
+            clients::add(&authority, &self.registration, &Caller::operator()).await.unwrap();
         let (handle, stop) = Stop::pair();
         for port in ports {
             self.settings.set("listen", format!("127.0.0.1:{port}"));

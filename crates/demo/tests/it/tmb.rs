@@ -106,9 +106,9 @@ async fn an_ended_session_is_told() {
     let browser = world.ann_at(&world.tmb("")).await;
     let session = browser.cookie("tmb_session").unwrap();
     let family = world.generations().await[0].0;
-    let caller = aa_server::ops::Caller::operator();
+    let caller = aa_server::domain::caller::Caller::operator();
     let authority = world.demo.authority();
-    aa_server::ops::revoke::revoke_by_operator(&authority, family, &caller).await.unwrap();
+    aa_server::ops::tokens::revoke::revoke_by_operator(&authority, family, &caller).await.unwrap();
     tokio::time::sleep(Duration::from_secs(2)).await;
     let told = browser.get(&world.tmb("/auth/token")).await;
     assert_eq!(told.status(), 401);

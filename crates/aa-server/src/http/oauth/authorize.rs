@@ -10,28 +10,31 @@ use tokens::Scope;
 use url::{Url, form_urlencoded};
 
 use super::printable;
-use crate::app::App;
-use crate::domain::client::{OFFLINE_ACCESS, Registration};
+use crate::authority::Authority;
+use crate::domain::client::{ClientMetadata, OFFLINE_ACCESS};
 use crate::http::error::Error;
-use crate::http::extract::{
-    Person, body_params, caller, is_speculative, person, query_params, to_the_end,
+use crate::http::request::params::{BadParams, Params};
+use crate::http::request::{
+    CurrentUser, body_params, caller, current_user, detached, is_speculative, query_params,
 };
-use crate::http::params::{BadParams, Params};
 use crate::http::{assets, content_security_policy, pages};
-use crate::ops::delegate::{Delegate, delegate};
-use crate::ops::hint;
-use crate::ops::issue::choose_audience;
+use crate::ops::grants::delegation::{Delegate, delegate};
+use crate::ops::tokens::id_token_hint;
+use crate::ops::tokens::issue::choose_audience;
 
 /// When the person was last asked to sign in for this request, so that they are asked once.
 const ASKED_AT: &str = "aa_asked_at";
 
 /// The request as parameters of the query.
-pub async fn get(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, Error> {
+pub async fn get(
+    authority: web::Data<Authority>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
     if is_speculative(&request) {
         return Ok(HttpResponse::NoContent().finish());
     }
     let params = query_params(&request)?;
-    authorize(&app, &request, &params).await
+    authorize(&authority, &request, &params).await
 }
 
 /// The request as a form. It goes on as a GET: another site's POST does not carry our cookies.
@@ -42,7 +45,7 @@ pub async fn post(request: HttpRequest, payload: web::Payload) -> Result<HttpRes
 
 /// Where an answer goes: known from here on to be the app's own.
 struct Target {
-    app: Registration,
+    client: ClientMetadata,
     redirect_uri: String,
     state: Option<String>,
     form_post: bool,
@@ -65,49 +68,49 @@ struct Asked {
 }
 
 async fn authorize(
-    app: &web::Data<App>,
+    authority: &web::Data<Authority>,
     request: &HttpRequest,
     params: &Params,
 ) -> Result<HttpResponse, Error> {
-    let target = target(app, params).await?;
-    let asked = match read(params, &target.app) {
+    let target = target(authority, params).await?;
+    let asked = match read(params, &target.client) {
         Ok(asked) => asked,
-        Err(refused) => return Ok(refuse(app, request, &target, &refused)),
+        Err(refused) => return Ok(refuse(authority, request, &target, &refused)),
     };
-    let person = person(app, request).await?;
-    let person = match suitable(app, &asked, person) {
-        Ok(Some(person)) => person,
+    let current = current_user(authority, request).await?;
+    let current = match suitable(authority, &asked, current) {
+        Ok(Some(current)) => current,
         Ok(None) if asked.prompt_none => {
             let refused = Refused("login_required", "nobody suitable is signed in");
-            return Ok(refuse(app, request, &target, &refused));
+            return Ok(refuse(authority, request, &target, &refused));
         }
-        Ok(None) => return Ok(sign_in_first(app, params)),
-        Err(refused) => return Ok(refuse(app, request, &target, &refused)),
+        Ok(None) => return Ok(sign_in_first(authority, params)),
+        Err(refused) => return Ok(refuse(authority, request, &target, &refused)),
     };
-    let caller = caller(app, request)?;
-    let work = |app: web::Data<App>| async move {
+    let caller = caller(authority, request)?;
+    let work = |authority: web::Data<Authority>| async move {
         let command = Delegate {
-            identity: &person.identity,
-            app: &target.app,
+            browser_session: &current.browser_session,
+            client: &target.client,
             redirect_uri: &target.redirect_uri,
             scope: &asked.scope,
             audience: &asked.audience,
             code_challenge: Some(&asked.code_challenge),
             nonce: asked.nonce.as_deref(),
         };
-        let made = delegate(&app, &command, &caller).await;
+        let made = delegate(&authority, &command, &caller).await;
         (made, target)
     };
-    let (made, target) = to_the_end(app, work).await;
+    let (made, target) = detached(authority, work).await;
     match made? {
-        Some(code) => Ok(answer(app, request, &target, &[("code", code.expose())])),
+        Some(code) => Ok(answer(authority, request, &target, &[("code", code.expose())])),
         // Signed out between the look and the delegation.
-        None => Ok(sign_in_first(app, params)),
+        None => Ok(sign_in_first(authority, params)),
     }
 }
 
 /// Finds out whom to answer. What is wrong here is shown to the person, and sent nowhere.
-async fn target(app: &App, params: &Params) -> Result<Target, Error> {
+async fn target(authority: &Authority, params: &Params) -> Result<Target, Error> {
     let wrong = |what: &str| {
         Error::page(
             StatusCode::BAD_REQUEST,
@@ -117,18 +120,18 @@ async fn target(app: &App, params: &Params) -> Result<Target, Error> {
     };
     let client_id = params.get("client_id").map_err(|_| wrong("two client_ids"))?;
     let client_id = client_id.ok_or_else(|| wrong("no client_id"))?;
-    let found = app.store.app(client_id).await?.filter(|found| found.enabled);
-    let registration = found.ok_or_else(|| wrong("an unknown client_id"))?.registration;
+    let found = authority.store.client(client_id).await?.filter(|found| found.enabled);
+    let metadata = found.ok_or_else(|| wrong("an unknown client_id"))?.metadata;
     let redirect_uri = params.get("redirect_uri").map_err(|_| wrong("two redirect_uris"))?;
     let redirect_uri = redirect_uri.ok_or_else(|| wrong("no redirect_uri"))?;
-    if !registration.allows_redirect(redirect_uri) {
+    if !metadata.allows_redirect(redirect_uri) {
         return Err(wrong("a redirect_uri that it has not registered"));
     }
     Ok(Target {
         redirect_uri: redirect_uri.to_owned(),
         state: params.get("state").ok().flatten().map(str::to_owned),
         form_post: params.get("response_mode").is_ok_and(|mode| mode == Some("form_post")),
-        app: registration,
+        client: metadata,
     })
 }
 
@@ -138,7 +141,7 @@ impl From<BadParams> for Refused {
     }
 }
 
-fn read(params: &Params, app: &Registration) -> Result<Asked, Refused> {
+fn read(params: &Params, client: &ClientMetadata) -> Result<Asked, Refused> {
     if params.repeated().is_some() {
         return Err(Refused("invalid_request", "a parameter is there more than once"));
     }
@@ -170,10 +173,10 @@ fn read(params: &Params, app: &Registration) -> Result<Asked, Refused> {
         Some(Ok(seconds)) => Some(i64::from(seconds)),
         Some(Err(_)) => return Err(Refused("invalid_request", "max_age must be a number")),
     };
-    let audience = choose_audience(app, params.get("resource")?, None)
+    let audience = choose_audience(client, params.get("resource")?, None)
         .map_err(|_| Refused("invalid_target", "resource is not one of this app's audiences"))?;
     Ok(Asked {
-        scope: scope(params.get("scope")?, app)?,
+        scope: scope(params.get("scope")?, client)?,
         audience: audience.to_owned(),
         nonce: params.get("nonce")?.map(str::to_owned),
         code_challenge: code_challenge.to_owned(),
@@ -201,8 +204,8 @@ fn prompt(text: Option<&str>) -> Result<(bool, bool), Refused> {
 
 /// Standard scopes about the person that are not kept here are left out (OpenID Connect Core §3.1.2.1);
 /// any other that the app may not have is an error.
-fn scope(text: Option<&str>, app: &Registration) -> Result<Scope, Refused> {
-    let allowed = app.allowed_scopes();
+fn scope(text: Option<&str>, client: &ClientMetadata) -> Result<Scope, Refused> {
+    let allowed = client.allowed_scopes();
     let Some(text) = text else {
         return Ok(allowed.retain(|name| name != OFFLINE_ACCESS));
     };
@@ -218,33 +221,37 @@ fn scope(text: Option<&str>, app: &Registration) -> Result<Scope, Refused> {
 }
 
 /// The person, if their sign-in will do: recent enough, and the one the app expects.
-fn suitable(app: &App, asked: &Asked, person: Option<Person>) -> Result<Option<Person>, Refused> {
+fn suitable(
+    authority: &Authority,
+    asked: &Asked,
+    current: Option<CurrentUser>,
+) -> Result<Option<CurrentUser>, Refused> {
     let hinted = match &asked.id_token_hint {
         Some(hint) => Some(
-            hint::read(app, hint)
+            id_token_hint::read(authority, hint)
                 .map(|hint| hint.subject)
                 .ok_or(Refused("invalid_request", "id_token_hint is no ID token of this issuer"))?,
         ),
         None => None,
     };
-    let Some(person) = person else { return Ok(None) };
-    if hinted.is_some_and(|subject| subject != person.user.id.to_string()) {
+    let Some(current) = current else { return Ok(None) };
+    if hinted.is_some_and(|subject| subject != current.user.id.to_string()) {
         return Ok(None);
     }
-    let auth_time = person.identity.auth_time;
+    let auth_time = current.browser_session.auth_time;
     let since_asked = asked.asked_at.is_some_and(|asked_at| auth_time >= asked_at);
     let too_old = asked.max_age.is_some_and(|max_age| {
-        app.now().secs() - Timestamp::from_millis(auth_time).secs() > max_age
+        authority.now().secs() - Timestamp::from_millis(auth_time).secs() > max_age
     });
     if (asked.prompt_login || too_old) && !since_asked {
         return Ok(None);
     }
-    Ok(Some(person))
+    Ok(Some(current))
 }
 
 /// Off to the sign-in page, and back here.
-fn sign_in_first(app: &App, params: &Params) -> HttpResponse {
-    let now = app.now().millis().to_string();
+fn sign_in_first(authority: &Authority, params: &Params) -> HttpResponse {
+    let now = authority.now().millis().to_string();
     let back = format!("/oauth/authorize?{}", params.encode_with(ASKED_AT, (ASKED_AT, &now)));
     let query = form_urlencoded::Serializer::new(String::new())
         .append_pair("return_to", &back)
@@ -254,13 +261,13 @@ fn sign_in_first(app: &App, params: &Params) -> HttpResponse {
 }
 
 fn refuse(
-    app: &App,
+    authority: &Authority,
     request: &HttpRequest,
     target: &Target,
     Refused(code, description): &Refused,
 ) -> HttpResponse {
     let description = printable(description);
-    answer(app, request, target, &[("error", code), ("error_description", &description)])
+    answer(authority, request, target, &[("error", code), ("error_description", &description)])
 }
 
 #[derive(Template)]
@@ -276,7 +283,7 @@ struct FormPost<'a> {
 
 /// Sends the answer to the app, with `state` and `iss` (RFC 9207).
 fn answer(
-    app: &App,
+    authority: &Authority,
     request: &HttpRequest,
     target: &Target,
     fields: &[(&str, &str)],
@@ -285,7 +292,7 @@ fn answer(
     if let Some(state) = &target.state {
         fields.push(("state", state));
     }
-    fields.push(("iss", app.config.public_url.as_str()));
+    fields.push(("iss", authority.config.public_url.as_str()));
     if !target.form_post {
         return pages::redirect(&with_query(&target.redirect_uri, &fields));
     }
@@ -294,7 +301,7 @@ fn answer(
         action: &target.redirect_uri,
         fields: &fields,
         nonce: &nonce,
-        app: &target.app.name,
+        app: &target.client.name,
         stylesheet: assets::stylesheet(),
         icon: assets::icon(),
     };

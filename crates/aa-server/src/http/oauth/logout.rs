@@ -9,44 +9,47 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use url::Url;
 
-use crate::app::App;
-use crate::domain::client::Registration;
+use crate::authority::Authority;
+use crate::domain::client::ClientMetadata;
 use crate::http::error::Error;
-use crate::http::extract::{
-    Csrf, Person, body_params, check_form, is_speculative, person, query_params,
+use crate::http::request::params::Params;
+use crate::http::request::{
+    Csrf, CurrentUser, body_params, check_form, current_user, is_speculative, query_params,
 };
-use crate::http::params::Params;
 use crate::http::{let_forms_lead_to, pages};
-use crate::ops::hint::{self, Hint};
+use crate::ops::tokens::id_token_hint::{self, Hint};
 use pages::{Frame, html_with};
 
 /// What an app asks for, checked.
 struct Asked {
     hint: Option<Hint>,
-    app: Option<Registration>,
+    app: Option<ClientMetadata>,
     /// Where the browser goes afterwards.
     to: Option<String>,
 }
 
 /// The request as parameters of the query.
-pub async fn get(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, Error> {
+pub async fn get(
+    authority: web::Data<Authority>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
     if is_speculative(&request) {
         return Ok(HttpResponse::NoContent().finish());
     }
     let params = query_params(&request)?;
-    let asked = read(&app, &params).await?;
-    match person(&app, &request).await? {
-        Some(person) if !asked.speaks_for(&person) => {
-            Ok(confirm(&app, &request, &person, &params, &asked))
+    let asked = read(&authority, &params).await?;
+    match current_user(&authority, &request).await? {
+        Some(current) if !asked.speaks_for(&current) => {
+            Ok(confirm(&authority, &request, &current, &params, &asked))
         }
-        person => finish(&app, &request, person, &asked).await,
+        current => finish(&authority, &request, current, &asked).await,
     }
 }
 
 /// The person's answer to our question; or the request as a form, which goes on as a GET: another site's POST
 /// does not carry our cookies.
 pub async fn post(
-    app: web::Data<App>,
+    authority: web::Data<Authority>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
@@ -54,19 +57,19 @@ pub async fn post(
     if !params.has("csrf") {
         return Ok(pages::redirect(&format!("/oauth/logout?{}", params.encode())));
     }
-    check_form(&app, &request, &params)?;
-    let asked = read(&app, &params).await?;
-    let person = person(&app, &request).await?;
-    finish(&app, &request, person, &asked).await
+    check_form(&authority, &request, &params)?;
+    let asked = read(&authority, &params).await?;
+    let current = current_user(&authority, &request).await?;
+    finish(&authority, &request, current, &asked).await
 }
 
 impl Asked {
-    fn speaks_for(&self, person: &Person) -> bool {
-        self.hint.as_ref().is_some_and(|hint| hint.subject == person.user.id.to_string())
+    fn speaks_for(&self, current: &CurrentUser) -> bool {
+        self.hint.as_ref().is_some_and(|hint| hint.subject == current.user.id.to_string())
     }
 }
 
-async fn read(app: &App, params: &Params) -> Result<Asked, Error> {
+async fn read(authority: &Authority, params: &Params) -> Result<Asked, Error> {
     let wrong = |what: &str| {
         Error::page(
             StatusCode::BAD_REQUEST,
@@ -75,19 +78,19 @@ async fn read(app: &App, params: &Params) -> Result<Asked, Error> {
         )
     };
     // A hint that cannot be verified counts as none: the key may be long gone. Then the person is asked.
-    let hint = params.get("id_token_hint")?.and_then(|text| hint::read(app, text));
+    let hint = params.get("id_token_hint")?.and_then(|text| id_token_hint::read(authority, text));
     let client_id = params.get("client_id")?;
     if let (Some(hint), Some(client_id)) = (&hint, client_id)
         && hint.client_id != client_id
     {
         return Err(wrong("another app's id_token_hint"));
     }
-    let registration = match hint.as_ref().map(|hint| hint.client_id.as_str()).or(client_id) {
-        Some(id) => app.store.app(id).await?.filter(|found| found.enabled),
+    let metadata = match hint.as_ref().map(|hint| hint.client_id.as_str()).or(client_id) {
+        Some(id) => authority.store.client(id).await?.filter(|found| found.enabled),
         None => None,
     };
-    let registration = registration.map(|found| found.registration);
-    let to = match (&registration, params.get("post_logout_redirect_uri")?) {
+    let metadata = metadata.map(|found| found.metadata);
+    let to = match (&metadata, params.get("post_logout_redirect_uri")?) {
         // Who asks is not known, so whose address it is neither: nobody is sent there.
         (None, _) | (_, None) => None,
         (Some(known), Some(uri)) => {
@@ -101,7 +104,7 @@ async fn read(app: &App, params: &Params) -> Result<Asked, Error> {
             Some(to.into())
         }
     };
-    Ok(Asked { hint, app: registration, to })
+    Ok(Asked { hint, app: metadata, to })
 }
 
 #[derive(Template)]
@@ -113,23 +116,23 @@ struct Question<'a> {
 }
 
 fn confirm(
-    app: &App,
+    authority: &Authority,
     request: &HttpRequest,
-    person: &Person,
+    current: &CurrentUser,
     params: &Params,
     asked: &Asked,
 ) -> HttpResponse {
-    let csrf = Csrf::of(app, request);
+    let csrf = Csrf::of(authority, request);
     let client_id = asked.app.as_ref().map(|known| ("client_id", known.client_id.as_str()));
     let others = ["post_logout_redirect_uri", "state"]
         .into_iter()
         .filter_map(|name| params.get(name).ok().flatten().map(|value| (name, value)));
     let page = Question {
-        frame: Frame::new("Sign out", &csrf, Some(person)),
+        frame: Frame::new("Sign out", &csrf, Some(current)),
         app: asked.app.as_ref().map(|known| known.name.as_str()),
         fields: client_id.into_iter().chain(others).collect(),
     };
-    let mut response = html_with(app, &csrf, StatusCode::OK, &page);
+    let mut response = html_with(authority, &csrf, StatusCode::OK, &page);
     let origin = asked.to.as_deref().and_then(|to| Url::parse(to).ok()).map(|to| to.origin());
     if let Some(origin) = origin {
         let_forms_lead_to(request, &mut response, &[origin.ascii_serialization()]);
@@ -138,9 +141,9 @@ fn confirm(
 }
 
 async fn finish(
-    app: &web::Data<App>,
+    authority: &web::Data<Authority>,
     request: &HttpRequest,
-    person: Option<Person>,
+    current: Option<CurrentUser>,
     asked: &Asked,
 ) -> Result<HttpResponse, Error> {
     let response = match &asked.to {
@@ -151,5 +154,5 @@ async fn finish(
             "Your sessions in this browser have ended.",
         ),
     };
-    pages::login::signed_out(app, request, person, response).await
+    pages::login::signed_out(authority, request, current, response).await
 }

@@ -17,13 +17,14 @@ use serde::Serialize;
 use url::form_urlencoded;
 
 use super::error::Error;
-use super::extract::body_params;
-use super::params::{BadParams, Params};
-use crate::app::App;
-use crate::ops::authenticate_app::{AuthenticateError, Credentials, KnownApp, authenticate_app};
+use super::request::body_params;
+use crate::authority::Authority;
+use crate::http::request::params::{BadParams, Params};
+use crate::ops::authentication::client::{AuthenticateError, Credentials, authenticate_client};
+use crate::services::client_cache::AuthenticatedClient;
 
 /// A form-encoded body of an app, whose errors are JSON.
-async fn app_params(request: &HttpRequest, payload: web::Payload) -> Result<Params, Error> {
+async fn oauth_params(request: &HttpRequest, payload: web::Payload) -> Result<Params, Error> {
     let params = body_params(request, payload).await.map_err(Error::for_programs)?;
     if let Some(name) = params.repeated() {
         return Err(Error::oauth(
@@ -56,12 +57,12 @@ fn credentials(request: &HttpRequest, params: &Params) -> Result<Credentials, Er
 }
 
 /// The app that calls, authenticated.
-async fn calling_app(
-    app: &App,
+async fn calling_client(
+    authority: &Authority,
     request: &HttpRequest,
     params: &Params,
-) -> Result<Arc<KnownApp>, Error> {
-    let known = authenticate_app(app, &credentials(request, params)?).await;
+) -> Result<Arc<AuthenticatedClient>, Error> {
+    let known = authenticate_client(authority, &credentials(request, params)?).await;
     known.map_err(|failed| not_authenticated(request, failed))
 }
 

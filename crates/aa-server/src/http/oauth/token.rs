@@ -6,33 +6,35 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use tokens::Scope;
 
 use super::{
-    Error, app_params, bad, calling_app, credentials, json_text as answer, not_authenticated,
+    Error, bad, calling_client, credentials, json_text as answer, not_authenticated, oauth_params,
 };
-use crate::app::App;
-use crate::domain::client::{AppKind, Registration};
-use crate::http::extract::{caller, to_the_end};
-use crate::http::params::Params;
-use crate::ops::authenticate_app::{authenticate_app, authenticate_remembered_app};
-use crate::ops::client_credentials::client_credentials;
-use crate::ops::issue::Issued;
-use crate::ops::redeem::{Redeem, redeem};
-use crate::ops::refresh::{GrantError, Refresh, refresh};
+use crate::authority::Authority;
+use crate::domain::client::{ClientMetadata, ClientType};
+use crate::http::request::params::Params;
+use crate::http::request::{caller, detached};
+use crate::ops::authentication::client::{authenticate_cached_client, authenticate_client};
+use crate::ops::grants::authorization_code::{Redeem, redeem};
+use crate::ops::grants::client_credentials::client_credentials;
+use crate::ops::grants::refresh_token::{GrantError, Refresh, refresh};
+use crate::ops::tokens::issue::Issued;
 
 /// Redeems, refreshes, or makes the token of a service.
 pub async fn post(
-    app: web::Data<App>,
+    authority: web::Data<Authority>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
-    let params = app_params(&request, payload).await?;
+    let params = oauth_params(&request, payload).await?;
     let issued = match params.need("grant_type").map_err(bad)? {
         // Boxed, so that a refresh does not carry along what it does not need.
-        "authorization_code" => Box::pin(by_code(&app, &request, &params)).await?,
-        "refresh_token" => by_refresh_token(&app, &request, &params).await?,
-        "client_credentials" => Box::pin(by_client_credentials(&app, &request, &params)).await?,
+        "authorization_code" => Box::pin(by_code(&authority, &request, &params)).await?,
+        "refresh_token" => by_refresh_token(&authority, &request, &params).await?,
+        "client_credentials" => {
+            Box::pin(by_client_credentials(&authority, &request, &params)).await?
+        }
         _ => {
             // Only apps learn what there is.
-            Box::pin(calling_app(&app, &request, &params)).await?;
+            Box::pin(calling_client(&authority, &request, &params)).await?;
             return Err(Error::oauth(
                 "unsupported_grant_type",
                 "use authorization_code, refresh_token or client_credentials",
@@ -68,45 +70,47 @@ fn body(issued: &Issued) -> String {
 }
 
 async fn by_code(
-    app: &web::Data<App>,
+    authority: &web::Data<Authority>,
     request: &HttpRequest,
     params: &Params,
 ) -> Result<Issued, Error> {
-    let known = calling_app(app, request, params).await?;
-    for_people(&known.registration)?;
-    let caller = caller(app, request).map_err(Error::for_programs)?;
+    let known = calling_client(authority, request, params).await?;
+    require_user_client(&known.metadata)?;
+    let caller = caller(authority, request).map_err(Error::for_programs)?;
     let command = Redeem {
-        app: known,
+        client: known,
         code: params.need("code").map_err(bad)?.to_owned(),
         redirect_uri: params.need("redirect_uri").map_err(bad)?.to_owned(),
         code_verifier: params.get("code_verifier").map_err(bad)?.map(str::to_owned),
         resource: params.get("resource").map_err(bad)?.map(str::to_owned),
     };
-    let done = to_the_end(app, |app| async move { redeem(&app, command, &caller).await }).await;
+    let done =
+        detached(authority, |authority| async move { redeem(&authority, command, &caller).await })
+            .await;
     Ok(done?)
 }
 
 async fn by_refresh_token(
-    app: &web::Data<App>,
+    authority: &web::Data<Authority>,
     request: &HttpRequest,
     params: &Params,
 ) -> Result<Issued, Error> {
     let credentials = credentials(request, params)?;
-    let mut known = authenticate_remembered_app(app, &credentials).await;
-    let caller = caller(app, request).map_err(Error::for_programs)?;
+    let mut known = authenticate_cached_client(authority, &credentials).await;
+    let caller = caller(authority, request).map_err(Error::for_programs)?;
     loop {
         let known_app = known.map_err(|failed| not_authenticated(request, failed))?;
-        for_people(&known_app.registration)?;
+        require_user_client(&known_app.metadata)?;
         let command = Refresh {
-            app: known_app,
+            client: known_app,
             refresh_token: params.need("refresh_token").map_err(bad)?.to_owned(),
             scope: scope(params)?,
             resource: params.get("resource").map_err(bad)?.map(str::to_owned),
         };
-        match refresh(app, command, caller.clone()).await {
+        match refresh(authority, command, caller.clone()).await {
             // What was remembered of the app is old.
-            Err(GrantError::AppChanged) => {
-                known = Box::pin(authenticate_app(app, &credentials)).await;
+            Err(GrantError::ClientChanged) => {
+                known = Box::pin(authenticate_client(authority, &credentials)).await;
             }
             done => return Ok(done?),
         }
@@ -114,22 +118,22 @@ async fn by_refresh_token(
 }
 
 async fn by_client_credentials(
-    app: &App,
+    authority: &Authority,
     request: &HttpRequest,
     params: &Params,
 ) -> Result<Issued, Error> {
-    let registration = &calling_app(app, request, params).await?.registration;
-    if registration.kind != AppKind::Service {
+    let metadata = &calling_client(authority, request, params).await?.metadata;
+    if metadata.kind != ClientType::Service {
         return Err(Error::oauth("unauthorized_client", "this grant is for apps of kind service"));
     }
     let resource = params.get("resource").map_err(bad)?;
     let issued: Result<Issued, GrantError> =
-        client_credentials(app, registration, scope(params)?, resource);
+        client_credentials(authority, metadata, scope(params)?, resource);
     Ok(issued?)
 }
 
-fn for_people(registration: &Registration) -> Result<(), Error> {
-    if registration.kind == AppKind::Service {
+fn require_user_client(metadata: &ClientMetadata) -> Result<(), Error> {
+    if metadata.kind == ClientType::Service {
         return Err(Error::oauth("unauthorized_client", "a service uses client_credentials"));
     }
     Ok(())

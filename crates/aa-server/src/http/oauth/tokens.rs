@@ -3,29 +3,29 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
-use super::{Error, app_params, bad, calling_app, json as answer};
-use crate::app::App;
-use crate::domain::client::AppKind;
-use crate::http::extract::{caller, to_the_end};
-use crate::ops::introspect::introspect as introspect_op;
-use crate::ops::revoke::{RevokeError, revoke as revoke_op};
+use super::{Error, bad, calling_client, json as answer, oauth_params};
+use crate::authority::Authority;
+use crate::domain::client::ClientType;
+use crate::http::request::{caller, detached};
+use crate::ops::tokens::introspect::introspect as introspect_op;
+use crate::ops::tokens::revoke::{RevokeError, revoke as revoke_op};
 
 /// Ends the family of a token.
 pub async fn revoke(
-    app: web::Data<App>,
+    authority: web::Data<Authority>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
-    let params = app_params(&request, payload).await?;
-    let known = calling_app(&app, &request, &params).await?;
-    let caller = caller(&app, &request).map_err(Error::for_programs)?;
+    let params = oauth_params(&request, payload).await?;
+    let known = calling_client(&authority, &request, &params).await?;
+    let caller = caller(&authority, &request).map_err(Error::for_programs)?;
     let token = params.need("token").map_err(bad)?.to_owned();
-    let done = to_the_end(&app, |app| async move {
-        revoke_op(&app, &known.registration, &token, &caller).await
+    let done = detached(&authority, |authority| async move {
+        revoke_op(&authority, &known.metadata, &token, &caller).await
     });
     match done.await {
         Ok(()) => Ok(answer(&json!({}))),
-        Err(RevokeError::AnotherApps) => {
+        Err(RevokeError::AnotherClient) => {
             Err(Error::oauth("invalid_grant", "the token was issued to another client"))
         }
         Err(RevokeError::Store(cause)) => Err(Error::from(cause).for_programs()),
@@ -34,16 +34,16 @@ pub async fn revoke(
 
 /// Says whether a token counts at this moment. For apps that can authenticate themselves.
 pub async fn introspect(
-    app: web::Data<App>,
+    authority: web::Data<Authority>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
-    let params = app_params(&request, payload).await?;
-    let registration = &calling_app(&app, &request, &params).await?.registration;
-    if registration.kind == AppKind::Public {
+    let params = oauth_params(&request, payload).await?;
+    let metadata = &calling_client(&authority, &request, &params).await?.metadata;
+    if metadata.kind == ClientType::Public {
         return Err(Error::InvalidClient { by_header: false });
     }
     let token = params.need("token").map_err(bad)?;
-    let answered = introspect_op(&app, registration, token).await;
+    let answered = introspect_op(&authority, metadata, token).await;
     Ok(answer(&answered.map_err(|cause| Error::from(cause).for_programs())?))
 }

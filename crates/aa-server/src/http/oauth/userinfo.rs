@@ -5,31 +5,34 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
 use super::{Error, bad, json as answer};
-use crate::app::App;
-use crate::http::extract::body_params;
-use crate::ops::userinfo::{UserinfoError, userinfo};
+use crate::authority::Authority;
+use crate::http::request::body_params;
+use crate::ops::tokens::userinfo::{UserinfoError, userinfo};
 
 /// With the token in the header.
-pub async fn get(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, Error> {
-    respond(&app, bearer(&request)).await
+pub async fn get(
+    authority: web::Data<Authority>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
+    respond(&authority, bearer(&request)).await
 }
 
 /// With the token in the header or, form-encoded, in the body; not in both.
 pub async fn post(
-    app: web::Data<App>,
+    authority: web::Data<Authority>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
     let by_header = bearer(&request);
     if !request.headers().contains_key(header::CONTENT_TYPE) {
-        return respond(&app, by_header).await;
+        return respond(&authority, by_header).await;
     }
     let params = body_params(&request, payload).await.map_err(Error::for_programs)?;
     let in_body = params.get("access_token").map_err(bad)?.map(str::to_owned);
     match (by_header, in_body) {
-        (Ok(Some(_)), Some(_)) => respond(&app, Err(())).await,
-        (Ok(None), in_body) => respond(&app, Ok(in_body)).await,
-        (by_header, _) => respond(&app, by_header).await,
+        (Ok(Some(_)), Some(_)) => respond(&authority, Err(())).await,
+        (Ok(None), in_body) => respond(&authority, Ok(in_body)).await,
+        (by_header, _) => respond(&authority, by_header).await,
     }
 }
 
@@ -48,13 +51,16 @@ fn bearer(request: &HttpRequest) -> Result<Option<String>, ()> {
     }
 }
 
-async fn respond(app: &App, token: Result<Option<String>, ()>) -> Result<HttpResponse, Error> {
+async fn respond(
+    authority: &Authority,
+    token: Result<Option<String>, ()>,
+) -> Result<HttpResponse, Error> {
     let token = match token {
         Ok(Some(token)) => token,
         Ok(None) => return Ok(challenge(StatusCode::UNAUTHORIZED, None)),
         Err(()) => return Ok(challenge(StatusCode::BAD_REQUEST, Some("invalid_request"))),
     };
-    match userinfo(app, &token).await {
+    match userinfo(authority, &token).await {
         Ok(claims) => Ok(answer(&claims)),
         Err(UserinfoError::InvalidToken) => {
             Ok(challenge(StatusCode::UNAUTHORIZED, Some("invalid_token")))

@@ -6,11 +6,11 @@ use askama::Template;
 use foundation::time::Timestamp;
 
 use super::{Frame, When, html_with, redirect};
-use crate::app::App;
-use crate::domain::people::describe_browser;
+use crate::authority::Authority;
+use crate::domain::user::describe_browser;
 use crate::http::error::{Error, busy, too_many};
-use crate::http::extract::{Csrf, Person, caller, form, query_params, signed_in, to_the_end};
-use crate::ops::people::{PeopleError, change_password as change};
+use crate::http::request::{Csrf, CurrentUser, caller, detached, form, query_params, signed_in};
+use crate::ops::account::{AccountError, change_password as change};
 use crate::store::EventFilter;
 
 const PAGE: &str = "/account";
@@ -29,34 +29,37 @@ struct Page {
 }
 
 /// `GET /account`.
-pub async fn show(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, Error> {
-    let person = signed_in(&app, &request, PAGE).await?;
+pub async fn show(
+    authority: web::Data<Authority>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
+    let current = signed_in(&authority, &request, PAGE).await?;
     let changed = query_params(&request)?.get("changed")?.is_some();
-    Ok(page(&app, &request, &person, changed, None))
+    Ok(page(&authority, &request, &current, changed, None))
 }
 
 /// `POST /account/password`.
 pub async fn change_password(
-    app: web::Data<App>,
+    authority: web::Data<Authority>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
-    let fields = form(&app, &request, payload).await?;
-    let person = signed_in(&app, &request, PAGE).await?;
-    let current = fields.get("current_password")?.unwrap_or_default().into();
+    let fields = form(&authority, &request, payload).await?;
+    let current = signed_in(&authority, &request, PAGE).await?;
+    let current_password = fields.get("current_password")?.unwrap_or_default().into();
     let new = fields.get("new_password")?.unwrap_or_default().into();
-    let caller = caller(&app, &request)?;
-    let (done, person) = to_the_end(&app, |app| async move {
-        let who = (&person.user, &person.identity);
-        (change(&app, who, current, new, &caller).await, person)
+    let caller = caller(&authority, &request)?;
+    let (done, current) = detached(&authority, |authority| async move {
+        let who = (&current.user, &current.browser_session);
+        (change(&authority, who, current_password, new, &caller).await, current)
     })
     .await;
     match done {
         Ok(()) => Ok(redirect("/account?changed=1")),
-        Err(PeopleError::TooMany(tries)) => Err(too_many(tries.retry_after)),
-        Err(PeopleError::Busy(_)) => Err(busy()),
-        Err(PeopleError::Store(cause)) => Err(cause.into()),
-        Err(mistake) => Ok(page(&app, &request, &person, false, Some(mistake.to_string()))),
+        Err(AccountError::TooMany(tries)) => Err(too_many(tries.retry_after)),
+        Err(AccountError::Busy(_)) => Err(busy()),
+        Err(AccountError::Store(cause)) => Err(cause.into()),
+        Err(mistake) => Ok(page(&authority, &request, &current, false, Some(mistake.to_string()))),
     }
 }
 
@@ -66,23 +69,23 @@ pub async fn change_password_url() -> HttpResponse {
 }
 
 fn page(
-    app: &App,
+    authority: &Authority,
     request: &HttpRequest,
-    person: &Person,
+    current: &CurrentUser,
     changed: bool,
     error: Option<String>,
 ) -> HttpResponse {
-    let csrf = Csrf::of(app, request);
+    let csrf = Csrf::of(authority, request);
     let status = if error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let page = Page {
-        frame: Frame::new("Account", &csrf, Some(person)),
-        name: person.user.name.clone(),
-        email: person.user.email.clone(),
-        min_chars: app.config.password_min_chars,
+        frame: Frame::new("Account", &csrf, Some(current)),
+        name: current.user.name.clone(),
+        email: current.user.email.clone(),
+        min_chars: authority.config.password_min_chars,
         changed,
         error,
     };
-    html_with(app, &csrf, status, &page)
+    html_with(authority, &csrf, status, &page)
 }
 
 #[derive(Template)]
@@ -101,11 +104,14 @@ struct Line {
 }
 
 /// `GET /account/activity`.
-pub async fn activity(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, Error> {
-    let person = signed_in(&app, &request, "/account/activity").await?;
-    let filter = EventFilter { user: Some(person.user.id), limit: SHOWN };
-    let now = app.now();
-    let events = app
+pub async fn activity(
+    authority: web::Data<Authority>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
+    let current = signed_in(&authority, &request, "/account/activity").await?;
+    let filter = EventFilter { user: Some(current.user.id), limit: SHOWN };
+    let now = authority.now();
+    let events = authority
         .store
         .events(&filter)
         .await?
@@ -118,9 +124,9 @@ pub async fn activity(app: web::Data<App>, request: HttpRequest) -> Result<HttpR
             browser: describe_browser(&event.user_agent),
         })
         .collect();
-    let csrf = Csrf::of(&app, &request);
-    let page = Activity { frame: Frame::new("Activity", &csrf, Some(&person)), events };
-    Ok(html_with(&app, &csrf, StatusCode::OK, &page))
+    let csrf = Csrf::of(&authority, &request);
+    let page = Activity { frame: Frame::new("Activity", &csrf, Some(&current)), events };
+    Ok(html_with(&authority, &csrf, StatusCode::OK, &page))
 }
 
 fn in_words(kind: &str) -> &'static str {

@@ -5,12 +5,12 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
 use super::{Frame, html_with, redirect};
-use crate::app::App;
-use crate::domain::client::{DelegationMode, Registration};
+use crate::authority::Authority;
+use crate::domain::client::{ClientMetadata, DelegationMode};
 use crate::http::error::Error;
-use crate::http::extract::{Csrf, caller, is_speculative, signed_in, to_the_end};
 use crate::http::oauth::authorize::with_query;
-use crate::ops::delegate::{Delegate, delegate};
+use crate::http::request::{Csrf, caller, detached, is_speculative, signed_in};
+use crate::ops::grants::delegation::{Delegate, delegate};
 
 #[derive(Template)]
 #[template(path = "apps.html")]
@@ -27,26 +27,29 @@ struct Tile {
 }
 
 /// `GET /apps`.
-pub async fn show(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, Error> {
-    let person = signed_in(&app, &request, "/apps").await?;
-    let found = app.store.apps().await?.into_iter();
+pub async fn show(
+    authority: web::Data<Authority>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
+    let current = signed_in(&authority, &request, "/apps").await?;
+    let found = authority.store.clients().await?.into_iter();
     let mut apps: Vec<Tile> = found
-        .filter(|found| found.enabled && found.registration.is_launchable())
-        .map(|found| tile(&found.registration))
+        .filter(|found| found.enabled && found.metadata.is_launchable())
+        .map(|found| tile(&found.metadata))
         .collect();
     apps.sort_by_key(|tile| tile.name.to_lowercase());
-    let csrf = Csrf::of(&app, &request);
-    let page = Page { frame: Frame::new("Apps", &csrf, Some(&person)), apps };
-    Ok(html_with(&app, &csrf, StatusCode::OK, &page))
+    let csrf = Csrf::of(&authority, &request);
+    let page = Page { frame: Frame::new("Apps", &csrf, Some(&current)), apps };
+    Ok(html_with(&authority, &csrf, StatusCode::OK, &page))
 }
 
-fn tile(app: &Registration) -> Tile {
-    let address = app.launch_url.as_ref().or(app.redirect_uris.first());
+fn tile(client: &ClientMetadata) -> Tile {
+    let address = client.launch_url.as_ref().or(client.redirect_uris.first());
     let url = address.and_then(|address| url::Url::parse(address).ok());
     Tile {
-        name: app.name.clone(),
-        initial: app.name.chars().next().unwrap_or('?').to_uppercase().to_string(),
-        href: format!("/open/{}", app.client_id),
+        name: client.name.clone(),
+        initial: client.name.chars().next().unwrap_or('?').to_uppercase().to_string(),
+        href: format!("/open/{}", client.client_id),
         host: url.map_or_else(String::new, |url| {
             let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
             format!("{}{port}", url.host_str().unwrap_or_default())
@@ -56,7 +59,7 @@ fn tile(app: &Registration) -> Tile {
 
 /// `GET /open/{client_id}`.
 pub async fn open(
-    app: web::Data<App>,
+    authority: web::Data<Authority>,
     request: HttpRequest,
     client_id: web::Path<String>,
 ) -> Result<HttpResponse, Error> {
@@ -77,34 +80,34 @@ pub async fn open(
     if client_id.len() > 64 || !client_id.chars().all(id_char) {
         return Err(Error::not_found());
     }
-    let person = signed_in(&app, &request, &format!("/open/{client_id}")).await?;
-    let found = app.store.app(&client_id).await?.filter(|found| found.enabled);
-    let registration = found.map(|found| found.registration).ok_or_else(Error::not_found)?;
-    if !registration.is_launchable() {
+    let current = signed_in(&authority, &request, &format!("/open/{client_id}")).await?;
+    let found = authority.store.client(&client_id).await?.filter(|found| found.enabled);
+    let metadata = found.map(|found| found.metadata).ok_or_else(Error::not_found)?;
+    if !metadata.is_launchable() {
         return Err(Error::not_found());
     }
-    if registration.delegation == DelegationMode::Code {
-        return registration.launch_url.as_deref().map(redirect).ok_or_else(Error::not_found);
+    if metadata.delegation == DelegationMode::Code {
+        return metadata.launch_url.as_deref().map(redirect).ok_or_else(Error::not_found);
     }
-    let caller = caller(&app, &request)?;
-    let done = to_the_end(&app, |app| async move {
-        let redirect_uri = registration.redirect_uris.first().cloned().unwrap_or_default();
+    let caller = caller(&authority, &request)?;
+    let done = detached(&authority, |authority| async move {
+        let redirect_uri = metadata.redirect_uris.first().cloned().unwrap_or_default();
         let command = Delegate {
-            identity: &person.identity,
-            app: &registration,
+            browser_session: &current.browser_session,
+            client: &metadata,
             redirect_uri: &redirect_uri,
-            scope: &registration.allowed_scopes(),
-            audience: registration.allowed_audiences().first().copied().unwrap_or_default(),
+            scope: &metadata.allowed_scopes(),
+            audience: metadata.allowed_audiences().first().copied().unwrap_or_default(),
             code_challenge: None,
             nonce: None,
         };
-        let made = delegate(&app, &command, &caller).await;
+        let made = delegate(&authority, &command, &caller).await;
         made.map(|token| token.map(|token| (redirect_uri, token)))
     });
     match done.await? {
         Some((redirect_uri, token)) => Ok(redirect(&with_query(
             &redirect_uri,
-            &[("token", token.expose()), ("iss", app.config.public_url.as_str())],
+            &[("token", token.expose()), ("iss", authority.config.public_url.as_str())],
         ))),
         None => Err(Error::SignIn(format!("/open/{client_id}"))),
     }

@@ -15,8 +15,8 @@ use url::Url;
 
 use super::assets;
 use super::error::Error;
-use super::extract::{Csrf, Person, person};
-use crate::app::App;
+use super::request::{Csrf, CurrentUser, current_user};
+use crate::authority::Authority;
 
 /// What the frame of every page needs.
 #[derive(Debug)]
@@ -46,9 +46,9 @@ impl Frame {
     }
 
     /// The frame of a page with forms.
-    pub fn new(title: &'static str, csrf: &Csrf, person: Option<&Person>) -> Self {
+    pub fn new(title: &'static str, csrf: &Csrf, current: Option<&CurrentUser>) -> Self {
         Self {
-            user: person.map(|person| person.user.display_name().to_owned()),
+            user: current.map(|current| current.user.display_name().to_owned()),
             csrf: csrf.field.clone(),
             ..Self::bare(title)
         }
@@ -71,13 +71,13 @@ pub fn html(status: StatusCode, template: &impl Template) -> HttpResponse {
 
 /// A page with forms: its CSRF cookie goes along when the browser has none.
 pub(super) fn html_with(
-    app: &App,
+    authority: &Authority,
     csrf: &Csrf,
     status: StatusCode,
     template: &impl Template,
 ) -> HttpResponse {
     let mut response = html(status, template);
-    if let Some((name, value)) = csrf.set_cookie(app)
+    if let Some((name, value)) = csrf.set_cookie(authority)
         && let Ok(value) = header::HeaderValue::from_str(&value)
     {
         response.headers_mut().append(name, value);
@@ -107,8 +107,11 @@ pub fn redirect(to: &str) -> HttpResponse {
 }
 
 /// `GET /`.
-pub async fn root(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, Error> {
-    let to = if person(&app, &request).await?.is_some() { "/apps" } else { "/login" };
+pub async fn root(
+    authority: web::Data<Authority>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
+    let to = if current_user(&authority, &request).await?.is_some() { "/apps" } else { "/login" };
     Ok(redirect(to))
 }
 
@@ -116,8 +119,8 @@ pub async fn root(app: web::Data<App>, request: HttpRequest) -> Result<HttpRespo
 ///
 /// *Checks* that it is short, starts with one slash, has no backslash, space or control character, and that
 /// a browser that resolves it stays at this origin.
-pub fn local_path(app: &App, text: Option<&str>) -> String {
-    let base = Url::parse(app.config.public_url.as_str());
+pub fn local_path(authority: &Authority, text: Option<&str>) -> String {
+    let base = Url::parse(authority.config.public_url.as_str());
     let stays = |path: &&str| {
         let odd = |c: char| c == '\\' || c.is_control() || c.is_whitespace();
         path.starts_with('/')

@@ -6,10 +6,10 @@ use askama::Template;
 
 use super::login::welcome;
 use super::{Frame, html_with};
-use crate::app::App;
+use crate::authority::Authority;
 use crate::http::error::{Error, busy, too_many};
-use crate::http::extract::{Cookie, Csrf, address, caller, form, query_params, to_the_end};
-use crate::ops::people::{NewPerson, PeopleError, Register, register, registration_offer};
+use crate::http::request::{Cookie, Csrf, address, caller, detached, form, query_params};
+use crate::ops::account::{AccountError, NewAccount, Register, register, registration_offer};
 use crate::store::Invitation;
 
 #[derive(Template)]
@@ -34,21 +34,24 @@ struct Typed {
 }
 
 /// `GET /register`.
-pub async fn show(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, Error> {
+pub async fn show(
+    authority: web::Data<Authority>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
     let params = query_params(&request)?;
     let invitation = params.get("invitation")?.map(str::to_owned);
-    let offer = registration_offer(&app, invitation.as_deref()).await.map_err(refusal)?;
+    let offer = registration_offer(&authority, invitation.as_deref()).await.map_err(refusal)?;
     let typed = Typed { invitation, ..Typed::default() };
-    Ok(page(&app, &request, &typed, offer.as_ref(), None))
+    Ok(page(&authority, &request, &typed, offer.as_ref(), None))
 }
 
 /// `POST /register`.
 pub async fn submit(
-    app: web::Data<App>,
+    authority: web::Data<Authority>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
-    let fields = form(&app, &request, payload).await?;
+    let fields = form(&authority, &request, payload).await?;
     let text = |name| Ok::<_, Error>(fields.get(name)?.unwrap_or_default().to_owned());
     let typed = Typed {
         invitation: fields.get("invitation")?.map(str::to_owned),
@@ -56,42 +59,47 @@ pub async fn submit(
         name: text("name")?,
     };
     let command = Register {
-        person: NewPerson {
+        account: NewAccount {
             email: typed.email.clone(),
             name: typed.name.clone(),
             password: text("password")?.into(),
             admin: false,
         },
         invitation: typed.invitation.clone(),
-        device_token: Cookie::Device.read(&app, &request),
-        identity_token: Cookie::Identity.read(&app, &request),
-        address: address(&app, &request)?,
+        browser_token: Cookie::Device.read(&authority, &request),
+        session_token: Cookie::BrowserSession.read(&authority, &request),
+        address: address(&authority, &request)?,
     };
-    let caller = caller(&app, &request)?;
-    let done = to_the_end(&app, |app| async move { register(&app, command, &caller).await }).await;
+    let caller = caller(&authority, &request)?;
+    let done =
+        detached(
+            &authority,
+            |authority| async move { register(&authority, command, &caller).await },
+        )
+        .await;
     match done {
-        Ok(signed_in) => Ok(welcome(&app, &request, &signed_in, "/apps")),
+        Ok(signed_in) => Ok(welcome(&authority, &request, &signed_in, "/apps")),
         Err(
-            mistake @ (PeopleError::Invalid(_)
-            | PeopleError::WeakPassword(_)
-            | PeopleError::EmailTaken),
+            mistake @ (AccountError::Invalid(_)
+            | AccountError::WeakPassword(_)
+            | AccountError::EmailTaken),
         ) => {
-            let offer = registration_offer(&app, typed.invitation.as_deref());
+            let offer = registration_offer(&authority, typed.invitation.as_deref());
             let offer = offer.await.map_err(refusal)?;
-            Ok(page(&app, &request, &typed, offer.as_ref(), Some(mistake.to_string())))
+            Ok(page(&authority, &request, &typed, offer.as_ref(), Some(mistake.to_string())))
         }
         Err(other) => Err(refusal(other)),
     }
 }
 
 fn page(
-    app: &App,
+    authority: &Authority,
     request: &HttpRequest,
     typed: &Typed,
     offer: Option<&Invitation>,
     error: Option<String>,
 ) -> HttpResponse {
-    let csrf = Csrf::of(app, request);
+    let csrf = Csrf::of(authority, request);
     let status = if error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let invited = offer.map(|offer| offer.email.as_str()).filter(|email| !email.is_empty());
     let page = Page {
@@ -101,27 +109,27 @@ fn page(
         email_is_fixed: invited.is_some(),
         name: &typed.name,
         admin: offer.is_some_and(|offer| offer.admin),
-        min_chars: app.config.password_min_chars,
+        min_chars: authority.config.password_min_chars,
         error,
     };
-    html_with(app, &csrf, status, &page)
+    html_with(authority, &csrf, status, &page)
 }
 
-fn refusal(refused: PeopleError) -> Error {
+fn refusal(refused: AccountError) -> Error {
     match refused {
-        PeopleError::Closed => Error::page(
+        AccountError::Closed => Error::page(
             StatusCode::FORBIDDEN,
             "Registration is closed",
             "Accounts are made by an administrator here. Please ask yours.",
         ),
-        PeopleError::NoInvitation => Error::page(
+        AccountError::NoInvitation => Error::page(
             StatusCode::GONE,
             "This invitation is not valid any more",
             "It was used already, or it has expired. Please ask for a new one.",
         ),
-        PeopleError::TooMany(tries) => too_many(tries.retry_after),
-        PeopleError::Busy(_) => busy(),
-        PeopleError::Store(cause) => cause.into(),
+        AccountError::TooMany(tries) => too_many(tries.retry_after),
+        AccountError::Busy(_) => busy(),
+        AccountError::Store(cause) => cause.into(),
         other => Error::bad_request(other.to_string()),
     }
 }

@@ -6,12 +6,12 @@ use askama::Template;
 use uuid::Uuid;
 
 use super::{Frame, When, html_with, redirect};
-use crate::app::App;
+use crate::authority::Authority;
 use crate::http::error::Error;
-use crate::http::extract::{Cookie, Csrf, Person, caller, form, signed_in, to_the_end};
-use crate::http::params::Params;
-use crate::ops::end;
-use crate::ops::sessions::overview;
+use crate::http::request::params::Params;
+use crate::http::request::{Cookie, Csrf, CurrentUser, caller, detached, form, signed_in};
+use crate::ops::sessions::end;
+use crate::ops::sessions::overview::overview;
 
 const PAGE: &str = "/sessions";
 
@@ -19,7 +19,7 @@ const PAGE: &str = "/sessions";
 #[template(path = "sessions.html")]
 struct Page {
     frame: Frame,
-    devices: Vec<Device>,
+    browsers: Vec<Device>,
     ended: Vec<Ended>,
     others: bool,
 }
@@ -53,12 +53,16 @@ struct Ended {
 }
 
 /// `GET /sessions`.
-pub async fn show(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, Error> {
-    let person = signed_in(&app, &request, PAGE).await?;
-    let now = app.now();
-    let seen = overview(&app, person.user.id, Some(person.identity.device_id)).await?;
-    let devices: Vec<Device> = seen
-        .devices
+pub async fn show(
+    authority: web::Data<Authority>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
+    let current = signed_in(&authority, &request, PAGE).await?;
+    let now = authority.now();
+    let seen =
+        overview(&authority, current.user.id, Some(current.browser_session.browser_id)).await?;
+    let browsers: Vec<Device> = seen
+        .browsers
         .into_iter()
         .map(|device| Device {
             id: device.id,
@@ -97,106 +101,105 @@ pub async fn show(app: web::Data<App>, request: HttpRequest) -> Result<HttpRespo
             alarming: ended.alarming,
         })
         .collect();
-    let csrf = Csrf::of(&app, &request);
+    let csrf = Csrf::of(&authority, &request);
     let page = Page {
-        frame: Frame::new("Sessions", &csrf, Some(&person)),
-        others: devices.iter().any(|device| !device.is_this),
-        devices,
+        frame: Frame::new("Sessions", &csrf, Some(&current)),
+        others: browsers.iter().any(|device| !device.is_this),
+        browsers,
         ended,
     };
-    Ok(html_with(&app, &csrf, StatusCode::OK, &page))
+    Ok(html_with(&authority, &csrf, StatusCode::OK, &page))
 }
 
 /// What every form of this page begins with.
 async fn submitted(
-    app: &web::Data<App>,
+    authority: &web::Data<Authority>,
     request: &HttpRequest,
     payload: web::Payload,
-) -> Result<(Person, Params), Error> {
-    let fields = form(app, request, payload).await?;
-    Ok((signed_in(app, request, PAGE).await?, fields))
+) -> Result<(CurrentUser, Params), Error> {
+    let fields = form(authority, request, payload).await?;
+    Ok((signed_in(authority, request, PAGE).await?, fields))
 }
 
 /// `POST /sessions/{family}/revoke`.
 pub async fn end_family(
-    app: web::Data<App>,
+    authority: web::Data<Authority>,
     request: HttpRequest,
     family: web::Path<String>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
-    let (person, _) = submitted(&app, &request, payload).await?;
+    let (current, _) = submitted(&authority, &request, payload).await?;
     let family = Uuid::try_parse(&family).map_err(|_| Error::not_found())?;
-    let caller = caller(&app, &request)?;
-    let done = to_the_end(&app, |app| async move {
-        end::end_family(&app, &person.identity, family, &caller).await
+    let caller = caller(&authority, &request)?;
+    let done = detached(&authority, |authority| async move {
+        end::end_family(&authority, &current.browser_session, family, &caller).await
     });
     done.await?.ok_or_else(Error::not_found)?;
     Ok(redirect(PAGE))
 }
 
-/// `POST /sessions/devices/{device}/revoke`.
-pub async fn end_device(
-    app: web::Data<App>,
+/// `POST /sessions/browsers/{device}/revoke`.
+pub async fn end_browser(
+    authority: web::Data<Authority>,
     request: HttpRequest,
     device: web::Path<String>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
-    let (person, _) = submitted(&app, &request, payload).await?;
+    let (current, _) = submitted(&authority, &request, payload).await?;
     let device = Uuid::try_parse(&device).map_err(|_| Error::not_found())?;
-    let caller = caller(&app, &request)?;
-    let done = to_the_end(&app, |app| async move {
-        end::end_device(&app, &person.identity, device, &caller).await
+    let caller = caller(&authority, &request)?;
+    let done = detached(&authority, |authority| async move {
+        end::end_browser(&authority, &current.browser_session, device, &caller).await
     });
     done.await?.ok_or_else(Error::not_found)?;
     Ok(redirect(PAGE))
 }
 
-/// `POST /sessions/devices/{device}/rename`.
-pub async fn rename_device(
-    app: web::Data<App>,
+/// `POST /sessions/browsers/{device}/rename`.
+pub async fn rename_browser(
+    authority: web::Data<Authority>,
     request: HttpRequest,
     device: web::Path<String>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
-    let (person, fields) = submitted(&app, &request, payload).await?;
+    let (current, fields) = submitted(&authority, &request, payload).await?;
     let device = Uuid::try_parse(&device).map_err(|_| Error::not_found())?;
-    let name = crate::domain::people::check_name(fields.get("name")?.unwrap_or_default())
+    let name = crate::domain::user::check_name(fields.get("name")?.unwrap_or_default())
         .map_err(Error::bad_request)?;
-    let renamed = app.store.rename_device(person.user.id, device, &name).await?;
+    let renamed = authority.store.rename_browser(current.user.id, device, &name).await?;
     renamed.ok_or_else(Error::not_found)?;
     Ok(redirect(PAGE))
 }
 
 /// `POST /sessions/revoke-others`.
 pub async fn end_others(
-    app: web::Data<App>,
+    authority: web::Data<Authority>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
-    let (person, _) = submitted(&app, &request, payload).await?;
-    let caller = caller(&app, &request)?;
-    let done =
-        to_the_end(
-            &app,
-            |app| async move { end::end_others(&app, &person.identity, &caller).await },
-        );
+    let (current, _) = submitted(&authority, &request, payload).await?;
+    let caller = caller(&authority, &request)?;
+    let done = detached(&authority, |authority| async move {
+        end::end_others(&authority, &current.browser_session, &caller).await
+    });
     done.await?;
     Ok(redirect(PAGE))
 }
 
 /// `POST /sessions/revoke-all`.
 pub async fn end_all(
-    app: web::Data<App>,
+    authority: web::Data<Authority>,
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
-    let (person, _) = submitted(&app, &request, payload).await?;
-    let caller = caller(&app, &request)?;
-    let done =
-        to_the_end(&app, |app| async move { end::end_all(&app, &person.identity, &caller).await });
+    let (current, _) = submitted(&authority, &request, payload).await?;
+    let caller = caller(&authority, &request)?;
+    let done = detached(&authority, |authority| async move {
+        end::end_all(&authority, &current.browser_session, &caller).await
+    });
     done.await?;
     let mut response = redirect("/login");
-    let (name, value) = Cookie::Identity.remove(&app);
+    let (name, value) = Cookie::BrowserSession.remove(&authority);
     if let Ok(value) = header::HeaderValue::from_str(&value) {
         response.headers_mut().append(name, value);
     }

@@ -1,0 +1,119 @@
+//! The program: opens the authority, runs commands, serves until stopped. `main` and the tests use the same calls.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use actix_web::dev::Server;
+use foundation::random::{Random, SystemRandom};
+use foundation::time::{Clock, SystemClock};
+use secrecy::ExposeSecret as _;
+use service::run::{self, Failure, Stop, to_exit};
+use tracing::info;
+
+use crate::authority::{Authority, StartError};
+use crate::cli::{self, Invocation};
+use crate::config::Config;
+use crate::{http, jobs, ops};
+
+/// Runs the command given by the arguments of the process.
+pub async fn main() -> ExitCode {
+    to_exit(Box::pin(async {
+        match cli::read()? {
+            Invocation::Done => {}
+            Invocation::Serve(config) => serve(config).await?,
+            Invocation::Run(config, request) => {
+                let (_handle, stop) = Stop::pair();
+                let authority = open_with_system(config, stop).await?;
+                request.run(&authority).await?;
+                authority.store.db().close().await;
+            }
+        }
+        Ok(())
+    }))
+    .await
+}
+
+/// Opens an authority that can issue tokens: its database is migrated and its signing keys exist.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn open(
+    config: Config,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    stop: Stop,
+) -> Result<Authority, StartError> {
+    let authority = Authority::open(config, clock, random, stop).await?;
+    ops::keys::ensure(&authority).await?;
+    Ok(authority)
+}
+
+/// [`open`] with the system's clock and randomness.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn open_with_system(config: Config, stop: Stop) -> Result<Authority, StartError> {
+    open(config, Arc::new(SystemClock), Arc::new(SystemRandom), stop).await
+}
+
+async fn serve(config: Config) -> Result<(), Failure> {
+    let authority = open_with_system(config, Stop::on_signals()).await?;
+    let link = ops::users::first_administrator(&authority).await?;
+    let application = Application::build(authority)?;
+    eprintln!("The authority is at {}", application.authority().config.public_url);
+    if let Some(link) = link {
+        eprintln!(
+            "Nobody administers it yet. Make the first administrator, once, within three days, at"
+        );
+        eprintln!("  {}", link.expose_secret());
+    }
+    application.run_until_stopped().await?;
+    Ok(())
+}
+
+/// The authority with a listening socket.
+pub struct Application {
+    authority: Arc<Authority>,
+    server: Server,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Application {
+    /// Starts to listen. Requests are answered once [`Application::run_until_stopped`] runs.
+    ///
+    /// # Errors
+    /// [`StartError::Listen`].
+    pub fn build(authority: Authority) -> Result<Self, StartError> {
+        let authority = Arc::new(authority);
+        let listen = authority.config.listen;
+        let cannot = |error| StartError::Listen(listen, error);
+        let listener = run::listen(listen).map_err(cannot)?;
+        let (server, addresses) = http::server(&authority, listener).map_err(cannot)?;
+        Ok(Self { authority, server, addresses })
+    }
+
+    /// The port of the socket.
+    pub fn port(&self) -> u16 {
+        self.addresses.first().map_or(0, SocketAddr::port)
+    }
+
+    /// The shared state.
+    pub fn authority(&self) -> Arc<Authority> {
+        Arc::clone(&self.authority)
+    }
+
+    /// Serves until the stop signal, then finishes the requests under way.
+    ///
+    /// # Errors
+    /// The error that ended the server.
+    pub async fn run_until_stopped(self) -> std::io::Result<()> {
+        let Self { authority, server, .. } = self;
+        let jobs = jobs::start(&authority);
+        info!(issuer = %authority.config.public_url, database = authority.store.db().kind(), "ready");
+        let ended = run::serve(server, authority.stop.clone()).await;
+        drop(jobs);
+        authority.store.db().close().await;
+        ended
+    }
+}

@@ -1,0 +1,129 @@
+//! The shared state of the authority: store, services, settings, clock and randomness.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use aws_lc_rs::hmac;
+use database::Db;
+use foundation::random::Random;
+use foundation::time::{Clock, Timestamp};
+use serde_json::Value;
+use service::run::Stop;
+
+use crate::config::Config;
+use crate::domain::caller::Caller;
+use crate::domain::refresh_token::RefreshTokenCodec;
+use crate::services::client_cache::ClientCache;
+use crate::services::keyring::Keyring;
+use crate::services::password_hasher::PasswordHasher;
+use crate::services::throttle::Throttle;
+use crate::store::{Event, MIGRATIONS, Store};
+
+/// The shared state: one value, reached by every request, command and job.
+#[derive(Debug)]
+pub struct Authority {
+    /// The database.
+    pub store: Store,
+    /// The settings.
+    pub config: Config,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// Encodes and decodes delegation and refresh tokens.
+    pub refresh_tokens: RefreshTokenCodec,
+    /// Signs application and ID tokens.
+    pub keyring: Keyring,
+    /// Hashes passwords.
+    pub password_hasher: PasswordHasher,
+    /// Limits attempts per account and address.
+    pub throttle: Throttle,
+    /// Clients as they were last read.
+    pub client_cache: ClientCache,
+    /// The key of CSRF tokens.
+    pub csrf_key: hmac::Key,
+    /// The runtime in which detached work continues when a client disconnects.
+    pub runtime: tokio::runtime::Handle,
+    /// The signal to stop.
+    pub stop: Stop,
+}
+
+/// Why the authority could not start, in words for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database cannot be used.
+    #[error(transparent)]
+    Database(#[from] database::Error),
+    /// The secret is not the one this database was made with.
+    #[error(
+        "the server's secret (AA_SECRET_FILE) is not one that this database knows. Signing keys and tokens \
+         were made under another: give that one, or put it on a line of its own below the new one"
+    )]
+    WrongSecret,
+    /// Signing keys cannot be made or opened.
+    #[error("signing keys: {0}")]
+    Keys(#[from] crate::services::keyring::KeyError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {0}: {1}. Is another program there? AA_LISTEN sets another address")]
+    Listen(SocketAddr, std::io::Error),
+}
+
+impl Authority {
+    /// Connects to the database, migrates its schema, checks the server's secret, and puts the services together.
+    /// No signing key is loaded yet.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn open(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        stop: Stop,
+    ) -> Result<Self, StartError> {
+        let db = Db::connect(&config.database_url).await?;
+        db.migrate(&MIGRATIONS).await?;
+        let store = Store::new(db);
+        let now = clock.now();
+        let fingerprints: Vec<Vec<u8>> =
+            config.secrets.iter().map(|secret| secret.derive("fingerprint").to_vec()).collect();
+        if !store.accepts_secrets(&fingerprints).await? {
+            return Err(StartError::WrongSecret);
+        }
+        store.remember_secret(&fingerprints[0], now).await?;
+        Ok(Self {
+            refresh_tokens: RefreshTokenCodec::new(&config.secrets),
+            keyring: Keyring::new(&config.secrets),
+            password_hasher: PasswordHasher::new(config.hash_permits),
+            throttle: Throttle::default(),
+            client_cache: ClientCache::default(),
+            csrf_key: config.secrets[0].mac_key("csrf"),
+            runtime: tokio::runtime::Handle::current(),
+            store,
+            config,
+            clock,
+            random,
+            stop,
+        })
+    }
+
+    /// The current time.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// An event of this moment, caused by a request.
+    pub fn event(&self, kind: &'static str, actor: impl Into<String>, caller: &Caller) -> Event {
+        Event {
+            id: self.random.uuid_at(self.now()),
+            kind,
+            actor: actor.into(),
+            user_id: None,
+            client_id: None,
+            family_id: None,
+            ip: caller.ip.clone(),
+            user_agent: caller.user_agent.clone(),
+            request_id: caller.request_id.clone(),
+            detail: Value::Object(serde_json::Map::new()),
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! `aa-server app …`.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::{Value, json};
+use service::run::Failure;
+use service::settings::{Settings, read_or_make_private};
+use tokens::Algorithm;
+
+use super::Output;
+use crate::authority::Authority;
+use crate::domain::caller::Caller;
+use crate::domain::client::{ClientMetadata, ClientType, DelegationMode, Lifetimes};
+use crate::ops::clients::{self, Applied};
+
+/// What an app has of its own instead of the deployment's.
+pub(super) type OwnSettings = (Lifetimes, Option<Algorithm>);
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AppCommand {
+    /// Register an app, and print its secret, once.
+    Add(Box<AddApp>),
+    /// Make apps as a file declares them, or change them to be so.
+    Apply {
+        /// TOML with `[[app]]` tables.
+        file: PathBuf,
+        /// The secret of a new app is that in DIR/<id>/client-secret; made there if it is missing, and not printed.
+        #[arg(long, value_name = "DIR")]
+        secrets_dir: Option<PathBuf>,
+    },
+    /// List all apps.
+    List,
+    /// Show what is declared about an app.
+    Show {
+        /// Its client id.
+        id: String,
+    },
+    /// Give an app a new secret, and print it, once. The old one works for another day.
+    RotateSecret {
+        /// Its client id.
+        id: String,
+    },
+    /// Turn an app off: it gets no token any more.
+    Disable {
+        /// Its client id.
+        id: String,
+    },
+    /// Turn an app on again.
+    Enable {
+        /// Its client id.
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct AddApp {
+    /// Its client id.
+    id: String,
+    /// Its name, as people see it.
+    #[arg(long)]
+    name: String,
+    /// Whether it can keep a secret, and whether people use it.
+    #[arg(long, value_enum, default_value = "confidential")]
+    kind: ClientType,
+    /// Where answers may be sent.
+    #[arg(long = "redirect-uri", value_name = "URI")]
+    redirect_uris: Vec<String>,
+    /// Where people may be sent after signing out.
+    #[arg(long = "post-logout-uri", value_name = "URI")]
+    post_logout_uris: Vec<String>,
+    /// Where the launcher opens it.
+    #[arg(long, value_name = "URL")]
+    launch_url: Option<String>,
+    /// An audience its tokens may be for; default: its own id.
+    #[arg(long = "audience", value_name = "AUDIENCE")]
+    audiences: Vec<String>,
+    /// Scopes it may ask for; default: openid profile email `offline_access`.
+    #[arg(long = "scope", value_name = "SCOPE", num_args = 1..)]
+    scopes: Vec<String>,
+    /// How the launcher hands a sign-in over.
+    #[arg(long, value_enum, default_value = "code")]
+    delegation: DelegationMode,
+    /// It gets refresh tokens without asking for `offline_access`.
+    #[arg(long)]
+    always_refresh: bool,
+    /// Its sessions outlive the sign-in they came from.
+    #[arg(long)]
+    outlives_sign_out: bool,
+    /// One user may have several sessions of it in one browser.
+    #[arg(long = "several-families")]
+    multiple_sessions: bool,
+    /// A claim about the person its tokens carry: roles, email or name.
+    #[arg(long = "claim", value_name = "CLAIM")]
+    claims: Vec<String>,
+    /// Algorithm of its ID tokens.
+    #[arg(long, value_name = "ALG")]
+    id_token_alg: Option<Algorithm>,
+    /// It gets an ID token at every refresh.
+    #[arg(long)]
+    id_token_on_refresh: bool,
+}
+
+/// After `app add`, these flags speak of the app, not of the deployment.
+pub(super) const OWN_SETTINGS: [&str; 6] =
+    ["at_ttl", "dt_ttl", "refresh_grace", "family_idle_ttl", "family_ttl", "at_alg"];
+
+pub(super) fn own_settings(flags: &Settings) -> Result<OwnSettings, Failure> {
+    let take = |name| if flags.is_set(name) { flags.duration(name) } else { Ok(None) };
+    let lifetimes = Lifetimes {
+        at_ttl: take("at_ttl")?,
+        dt_ttl: take("dt_ttl")?,
+        refresh_grace: take("refresh_grace")?,
+        family_idle_ttl: take("family_idle_ttl")?,
+        family_ttl: take("family_ttl")?,
+    };
+    let at_alg = if flags.is_set("at_alg") { flags.optional("at_alg")? } else { None };
+    Ok((lifetimes, at_alg))
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AppsFile {
+    #[serde(default)]
+    app: Vec<ClientMetadata>,
+}
+
+pub(super) async fn run(
+    authority: &Authority,
+    command: AppCommand,
+    own: OwnSettings,
+) -> Result<Output, Failure> {
+    let operator = Caller::operator();
+    Ok(match command {
+        AppCommand::Add(add) => {
+            let metadata = metadata(*add, own);
+            let secret = clients::add(authority, &metadata, &operator).await?;
+            let id = &metadata.client_id;
+            let text = match &secret {
+                Some(secret) => format!(
+                    "{id} is registered. Its secret, which is not shown again:\n{}",
+                    secret.expose_secret()
+                ),
+                None => format!("{id} is registered. It is public: it has no secret."),
+            };
+            Output::new(text, with_secret(id, secret.as_ref()))
+        }
+        AppCommand::Apply { file, secrets_dir } => {
+            apply(authority, &file, secrets_dir.as_deref(), &operator).await?
+        }
+        AppCommand::List => {
+            let all = authority.store.clients().await?;
+            let line = |found: &crate::store::Client| {
+                let state = if found.enabled { "" } else { "  disabled" };
+                format!("{}  {}{state}", found.metadata.client_id, found.metadata.name)
+            };
+            let lines: Vec<String> = all.iter().map(line).collect();
+            let json: Vec<Value> = all.iter().map(client_json).collect();
+            Output::new(lines.join("\n"), json.into())
+        }
+        AppCommand::Show { id } => {
+            let found = authority
+                .store
+                .client(&id)
+                .await?
+                .ok_or_else(|| format!("there is no app `{id}`"))?;
+            let state = if found.enabled { "" } else { "# disabled\n" };
+            let text = format!("{state}{}", toml::to_string(&found.metadata)?);
+            Output::new(text.trim_end(), client_json(&found))
+        }
+        AppCommand::RotateSecret { id } => {
+            let secret = clients::rotate_secret(authority, &id, &operator).await?;
+            let text = format!(
+                "The new secret of {id}, which is not shown again (the old one works for another day):\n{}",
+                secret.expose_secret()
+            );
+            Output::new(text, with_secret(&id, Some(&secret)))
+        }
+        AppCommand::Disable { id } => {
+            clients::set_enabled(authority, &id, false, &operator).await?;
+            let json = json!({ "client_id": id, "enabled": false });
+            Output::new(format!("{id} gets no token any more."), json)
+        }
+        AppCommand::Enable { id } => {
+            clients::set_enabled(authority, &id, true, &operator).await?;
+            let json = json!({ "client_id": id, "enabled": true });
+            Output::new(format!("{id} gets tokens again."), json)
+        }
+    })
+}
+
+fn client_json(found: &crate::store::Client) -> Value {
+    let mut json = serde_json::to_value(&found.metadata).unwrap_or_default();
+    json["enabled"] = json!(found.enabled);
+    json
+}
+
+fn with_secret(client_id: &str, secret: Option<&SecretString>) -> Value {
+    match secret {
+        Some(secret) => json!({ "client_id": client_id, "client_secret": secret.expose_secret() }),
+        None => json!({ "client_id": client_id }),
+    }
+}
+
+fn metadata(add: AddApp, (lifetimes, at_alg): OwnSettings) -> ClientMetadata {
+    let words = |list: Vec<String>| -> Vec<String> {
+        list.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned).collect()
+    };
+    ClientMetadata {
+        client_id: add.id,
+        name: add.name,
+        kind: add.kind,
+        redirect_uris: add.redirect_uris,
+        post_logout_uris: add.post_logout_uris,
+        launch_url: add.launch_url,
+        audiences: add.audiences,
+        scopes: words(add.scopes),
+        delegation: add.delegation,
+        always_refresh: add.always_refresh,
+        outlives_sign_out: add.outlives_sign_out,
+        multiple_sessions: add.multiple_sessions,
+        claims: words(add.claims),
+        at_alg,
+        id_token_alg: add.id_token_alg,
+        id_token_on_refresh: add.id_token_on_refresh,
+        lifetimes,
+    }
+}
+
+async fn apply(
+    authority: &Authority,
+    file: &Path,
+    secrets_dir: Option<&Path>,
+    operator: &Caller,
+) -> Result<Output, Failure> {
+    let shown = file.display();
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{shown}: {error}"))?;
+    let file: AppsFile = toml::from_str(&text).map_err(|error| format!("{shown}: {error}"))?;
+    let mut lines = Vec::new();
+    let mut json = Vec::new();
+    for metadata in &file.app {
+        let id = &metadata.client_id;
+        let secret = match secrets_dir.filter(|_| metadata.kind != ClientType::Public) {
+            Some(folder) => Some(secret_in(authority, &folder.join(id).join("client-secret"))?),
+            None => None,
+        };
+        let applied = clients::apply_with_secret(authority, metadata, secret.as_ref(), operator)
+            .await
+            .map_err(|error| format!("{shown}: {id}: {error}"))?;
+        let (line, mut value, what) = match applied {
+            Applied::Added(Some(secret)) => (
+                format!("{id}: added. Its secret, not shown again: {}", secret.expose_secret()),
+                with_secret(id, Some(&secret)),
+                "added",
+            ),
+            Applied::Added(None) => (format!("{id}: added"), with_secret(id, None), "added"),
+            Applied::Changed => (format!("{id}: changed"), with_secret(id, None), "changed"),
+            Applied::Unchanged => (format!("{id}: unchanged"), with_secret(id, None), "unchanged"),
+        };
+        value["result"] = json!(what);
+        lines.push(line);
+        json.push(value);
+    }
+    Ok(Output::new(lines.join("\n"), json.into()))
+}
+
+/// The secret in a file, which is made if it is missing.
+fn secret_in(authority: &Authority, file: &Path) -> Result<SecretString, Failure> {
+    let text = read_or_make_private(file, || authority.random.token())
+        .map_err(|error| format!("{}: {error}", file.display()))?;
+    let secret = text.expose_secret().trim();
+    if secret.len() < 32 {
+        return Err(format!("{}: a secret needs at least 32 characters", file.display()).into());
+    }
+    Ok(secret.into())
+}

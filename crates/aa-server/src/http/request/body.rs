@@ -1,0 +1,61 @@
+//! Form-encoded parameters of the query and the body.
+
+use std::time::Duration;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, web};
+
+use super::params::Params;
+use crate::http::error::Error;
+
+/// The largest form, in bytes.
+const MAX_FORM: usize = 64 * 1024;
+/// The time within which a form must arrive.
+const FORM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The parameters of a form-encoded body.
+///
+/// # Errors
+/// 415, 413, 408 or 400, as a page.
+pub async fn body_params(request: &HttpRequest, payload: web::Payload) -> Result<Params, Error> {
+    let media_type =
+        request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_form = media_type.and_then(|value| value.split(';').next()).is_some_and(|value| {
+        value.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    });
+    if !is_form {
+        return Err(Error::page(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "That did not work",
+            "The body must be application/x-www-form-urlencoded.",
+        ));
+    }
+    let arrived = tokio::time::timeout(FORM_TIMEOUT, payload.to_bytes_limited(MAX_FORM)).await;
+    let body = match arrived {
+        Ok(Ok(Ok(body))) => body,
+        Ok(Ok(Err(_))) => return Err(Error::bad_request("The request broke off.")),
+        Ok(Err(_)) => {
+            return Err(Error::page(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "That was too much",
+                "The body is larger than 64 KiB.",
+            ));
+        }
+        Err(_) => {
+            return Err(Error::page(
+                StatusCode::REQUEST_TIMEOUT,
+                "That took too long",
+                "The body did not arrive in time.",
+            ));
+        }
+    };
+    Ok(Params::parse(&body)?)
+}
+
+/// The parameters of the query.
+///
+/// # Errors
+/// 400, as a page.
+pub fn query_params(request: &HttpRequest) -> Result<Params, Error> {
+    Ok(Params::parse(request.query_string().as_bytes())?)
+}

@@ -1,0 +1,101 @@
+//! Protection of forms against cross-site request forgery.
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, web};
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::params::Params;
+use super::{Cookie, body_params};
+use crate::authority::Authority;
+use crate::http::error::Error;
+
+/// A CSRF token: the HMAC of a random cookie, which only our own pages can respond.
+#[derive(Debug)]
+pub struct Csrf {
+    /// For the hidden field `csrf`.
+    pub field: String,
+    cookie: String,
+    is_new: bool,
+}
+
+impl Csrf {
+    /// The one of this browser, or a new one.
+    pub fn of(authority: &Authority, request: &HttpRequest) -> Self {
+        let known = Cookie::Csrf.read(authority, request).filter(|value| value.len() == 43);
+        let is_new = known.is_none();
+        let cookie = known.unwrap_or_else(|| authority.random.token());
+        let tag = hmac::sign(&authority.csrf_key, cookie.as_bytes());
+        Self { field: URL_SAFE_NO_PAD.encode(tag), cookie, is_new }
+    }
+
+    /// The header that sets its cookie, if the browser has none.
+    pub fn set_cookie(&self, authority: &Authority) -> Option<(header::HeaderName, String)> {
+        self.is_new.then(|| Cookie::Csrf.set(authority, &self.cookie))
+    }
+}
+
+/// The fields of a form of ours.
+///
+/// *Checks* the content type, the size, how long it takes, that a browser sent it from our own pages
+/// (`Sec-Fetch-Site`, `Origin`), and the CSRF token.
+///
+/// # Errors
+/// 415, 413, 408, 403 or 400, as a page.
+pub async fn form(
+    authority: &Authority,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<Params, Error> {
+    if !is_from_our_pages(authority, request) {
+        return Err(expired_form());
+    }
+    let params = body_params(request, payload).await?;
+    check_form(authority, request, &params)?;
+    Ok(params)
+}
+
+/// Checks that fields are those of a form of ours: see [`form`], which reads them too.
+///
+/// # Errors
+/// 403 or 400, as a page.
+pub fn check_form(
+    authority: &Authority,
+    request: &HttpRequest,
+    params: &Params,
+) -> Result<(), Error> {
+    if !is_from_our_pages(authority, request) {
+        return Err(expired_form());
+    }
+    let cookie = Cookie::Csrf.read(authority, request).ok_or_else(expired_form)?;
+    let sent = params.get("csrf")?.and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+    let sent = sent.ok_or_else(expired_form)?;
+    hmac::verify(&authority.csrf_key, cookie.as_bytes(), &sent).map_err(|_| expired_form())
+}
+
+fn expired_form() -> Error {
+    Error::page(
+        StatusCode::FORBIDDEN,
+        "This form has expired",
+        "It was not sent from one of our pages, or your browser was restarted meanwhile. \
+         Please go back, load the page again, and send it once more.",
+    )
+}
+
+/// Whether a browser says that a form comes from our own pages.
+///
+/// Pages that send no referrer make browsers write `Origin: null`; then `Sec-Fetch-Site`, which no page can
+/// forge, has to say that it is ours. A client that sends neither is no browser, and has no cookies to abuse.
+fn is_from_our_pages(authority: &Authority, request: &HttpRequest) -> bool {
+    let header = |name| request.headers().get(name).map(header::HeaderValue::as_bytes);
+    let site = header(header::HeaderName::from_static("sec-fetch-site"));
+    match (header(header::ORIGIN), site) {
+        (Some(b"null"), site) => site == Some(b"same-origin"),
+        (Some(origin), site) => {
+            origin == authority.config.public_url.as_str().as_bytes()
+                && site.is_none_or(|site| site == b"same-origin")
+        }
+        (None, site) => site.is_none_or(|site| site == b"same-origin" || site == b"none"),
+    }
+}

@@ -1,0 +1,45 @@
+//! What handlers take from a request: the caller, cookies, the signed-in user, forms, parameters.
+
+mod body;
+mod caller;
+mod cookies;
+mod csrf;
+pub mod params;
+mod session;
+
+use actix_web::{HttpRequest, web};
+
+use crate::authority::Authority;
+
+pub use body::{body_params, query_params};
+pub use caller::{address, caller};
+pub use cookies::Cookie;
+pub use csrf::{Csrf, check_form, form};
+pub use session::{CurrentUser, current_user, signed_in};
+
+/// Whether a browser asks ahead of time, or without wanting a body: nothing may be made for that.
+pub fn is_speculative(request: &HttpRequest) -> bool {
+    let names = ["sec-purpose", "purpose", "x-purpose", "x-moz"];
+    request.method() == actix_web::http::Method::HEAD
+        || names.iter().any(|name| {
+            request.headers().get(*name).and_then(|value| value.to_str().ok()).is_some_and(
+                |value| {
+                    value.to_ascii_lowercase().contains("prefetch")
+                        || value.to_ascii_lowercase().contains("prerender")
+                        || value.to_ascii_lowercase().contains("preview")
+                },
+            )
+        })
+}
+
+/// Runs what changes something to its end, even if the client hangs up meanwhile.
+pub async fn detached<T, F>(
+    authority: &web::Data<Authority>,
+    work: impl FnOnce(web::Data<Authority>) -> F,
+) -> T
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    service::run::detached(&authority.runtime, work(authority.clone())).await
+}

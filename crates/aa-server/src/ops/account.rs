@@ -1,0 +1,217 @@
+//! Makes users and changes what is known of them.
+
+use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
+use std::net::IpAddr;
+use uuid::Uuid;
+
+use crate::authority::Authority;
+use crate::config::RegistrationMode;
+use crate::domain::caller::Caller;
+use crate::domain::password::{self, WeakPassword};
+use crate::domain::refresh_token::SecretHash;
+use crate::domain::user::{Email, check_name};
+use crate::ops::authentication::sign_in::{self, SignedIn};
+use crate::services::password_hasher::Busy;
+use crate::services::throttle::{Counter, TooManyTries};
+use crate::store::{self, BrowserSession, Invitation, NewUser, User};
+
+/// Why a user is not made or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// Something typed cannot be used; the text says what to change.
+    #[error("{0}")]
+    Invalid(&'static str),
+    /// The password cannot be used.
+    #[error(transparent)]
+    WeakPassword(#[from] WeakPassword),
+    /// Somebody has the address.
+    #[error("There is an account with this address.")]
+    EmailTaken,
+    /// The invitation was used, has expired, or never was.
+    #[error("This invitation is not valid any more.")]
+    NoInvitation,
+    /// Accounts are not made this way here.
+    #[error("Registration is closed.")]
+    Closed,
+    /// The current password is not right.
+    #[error("The current password is not right.")]
+    WrongPassword,
+    /// Too many tries.
+    #[error("Too many tries.")]
+    TooMany(TooManyTries),
+    /// Too many passwords are being hashed.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    /// The database did not answer.
+    #[error(transparent)]
+    Store(store::Error),
+}
+
+impl From<store::Error> for AccountError {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Conflict(_) => Self::EmailTaken,
+            other => Self::Store(other),
+        }
+    }
+}
+
+/// A user to be made.
+#[derive(Debug)]
+pub struct NewAccount {
+    /// The address, as typed.
+    pub email: String,
+    /// The name, as typed.
+    pub name: String,
+    /// The password.
+    pub password: SecretString,
+    /// Whether they administer the authority.
+    pub admin: bool,
+}
+
+pub(super) struct Prepared {
+    pub(super) id: Uuid,
+    email: Email,
+    email_key: String,
+    name: String,
+    password_hash: String,
+    pub(super) admin: bool,
+}
+
+impl Prepared {
+    pub(super) fn row(&self) -> NewUser<'_> {
+        NewUser {
+            id: self.id,
+            email: self.email.as_str(),
+            email_key: &self.email_key,
+            name: &self.name,
+            password_hash: &self.password_hash,
+            admin: self.admin,
+        }
+    }
+}
+
+pub(super) async fn prepare(
+    authority: &Authority,
+    account: NewAccount,
+) -> Result<Prepared, AccountError> {
+    let email: Email = account.email.parse().map_err(AccountError::Invalid)?;
+    let name = check_name(&account.name).map_err(AccountError::Invalid)?;
+    let min_chars = authority.config.password_min_chars;
+    password::check(account.password.expose_secret(), email.as_str(), min_chars)?;
+    let password_hash =
+        authority.password_hasher.hash(account.password, authority.random.bytes()).await?;
+    Ok(Prepared {
+        id: authority.random.uuid(),
+        email_key: email.key(),
+        email,
+        name,
+        password_hash,
+        admin: account.admin,
+    })
+}
+
+/// Somebody makes an account of their own.
+#[derive(Debug)]
+pub struct Register {
+    /// Who they say they are.
+    pub account: NewAccount,
+    /// The token of an invitation, if they have one.
+    pub invitation: Option<String>,
+    /// The device cookie, if there is one.
+    pub browser_token: Option<String>,
+    /// The identity cookie, if there is one: it ends.
+    pub session_token: Option<String>,
+    /// Where from, for counting.
+    pub address: IpAddr,
+}
+
+/// What a registration page may offer.
+///
+/// # Errors
+/// [`AccountError::Closed`], [`AccountError::NoInvitation`], [`AccountError::Store`].
+pub async fn registration_offer(
+    authority: &Authority,
+    invitation: Option<&str>,
+) -> Result<Option<Invitation>, AccountError> {
+    match invitation {
+        Some(token) => {
+            let hash = SecretHash::of(token.as_bytes());
+            let found = authority.store.invitation(&hash, authority.now()).await?;
+            found.map(Some).ok_or(AccountError::NoInvitation)
+        }
+        None if authority.config.registration == RegistrationMode::Open => Ok(None),
+        None => Err(AccountError::Closed),
+    }
+}
+
+/// Makes an account and signs in.
+///
+/// # Errors
+/// [`AccountError`].
+pub async fn register(
+    authority: &Authority,
+    command: Register,
+    caller: &Caller,
+) -> Result<SignedIn, AccountError> {
+    // Whether an address has an account can be asked here; not in bulk.
+    let counter = [Counter::address(command.address)];
+    authority.throttle.take(&counter, authority.now()).map_err(AccountError::TooMany)?;
+    let offer = registration_offer(authority, command.invitation.as_deref()).await?;
+    let mut account = command.account;
+    account.admin = false;
+    if let Some(invitation) = &offer {
+        account.admin = invitation.admin;
+        if !invitation.email.is_empty() {
+            account.email.clone_from(&invitation.email);
+        }
+    }
+    let made = prepare(authority, account).await?;
+    let event = authority.event("user.made", format!("user:{}", made.id), caller).user(made.id);
+    match command.invitation {
+        Some(token) => {
+            let hash = SecretHash::of(token.as_bytes());
+            authority
+                .store
+                .accept_invitation(&hash, &made.row(), event, authority.now())
+                .await?
+                .ok_or(AccountError::NoInvitation)?;
+        }
+        None => authority.store.add_user(&made.row(), event, authority.now()).await?,
+    }
+    let device = sign_in::known_browser(authority, command.browser_token.as_deref()).await?;
+    let user = authority.store.user(made.id).await?.ok_or(AccountError::EmailTaken)?;
+    let replaces = command.session_token.as_deref();
+    Ok(sign_in::begin(authority, &user, device, replaces, caller).await?)
+}
+
+/// Changes a person's own password: everything of theirs ends, but in this browser.
+///
+/// # Errors
+/// [`AccountError`].
+pub async fn change_password(
+    authority: &Authority,
+    (user, browser_session): (&User, &BrowserSession),
+    current: SecretString,
+    new: SecretString,
+    caller: &Caller,
+) -> Result<(), AccountError> {
+    let counter = [Counter::KnownBrowser(user.email.to_lowercase(), browser_session.browser_id)];
+    authority.throttle.take(&counter, authority.now()).map_err(AccountError::TooMany)?;
+    if !authority.password_hasher.verify(current, Some(user.password_hash.clone())).await? {
+        return Err(AccountError::WrongPassword);
+    }
+    authority.throttle.give_back(&counter);
+    password::check(new.expose_secret(), &user.email, authority.config.password_min_chars)?;
+    let hash = authority.password_hasher.hash(new, authority.random.bytes()).await?;
+    let event = authority
+        .event("user.password_changed", format!("user:{}", user.id), caller)
+        .user(user.id)
+        .detail(json!({ "kept_device": browser_session.browser_id }));
+    authority
+        .store
+        .set_password(user.id, &hash, Some(browser_session.browser_id), event, authority.now())
+        .await?;
+    Ok(())
+}

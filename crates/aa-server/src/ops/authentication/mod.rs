@@ -1,0 +1,4 @@
+//! Authentication: of users at sign-in, of clients at the token endpoint.
+
+pub mod client;
+pub mod sign_in;

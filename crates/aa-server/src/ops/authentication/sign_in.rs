@@ -1,0 +1,146 @@
+//! Signs a person in by password: a new identity token, whatever cookie came before.
+
+use std::net::IpAddr;
+
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use crate::authority::Authority;
+use crate::domain::caller::Caller;
+use crate::domain::password::MAX_CHARS;
+use crate::domain::refresh_token::SecretHash;
+use crate::services::password_hasher::Busy;
+use crate::services::throttle::{Counter, TooManyTries};
+use crate::store::{self, NewBrowserSession, User};
+
+/// Somebody wants to sign in.
+#[derive(Debug)]
+pub struct SignIn {
+    /// The address, as typed.
+    pub email: String,
+    /// The password.
+    pub password: SecretString,
+    /// The device cookie, if there is one.
+    pub browser_token: Option<String>,
+    /// The identity cookie, if there is one: it ends.
+    pub session_token: Option<String>,
+    /// Where from, for counting.
+    pub address: IpAddr,
+}
+
+/// Somebody is signed in.
+#[derive(Debug)]
+pub struct SignedIn {
+    /// For the identity cookie.
+    pub session_token: SecretString,
+    /// For the device cookie, when the browser is new.
+    pub browser_token: Option<SecretString>,
+}
+
+/// Why not.
+#[derive(Debug, thiserror::Error)]
+pub enum SignInError {
+    /// No such user, a disabled one, or another password: answered alike.
+    #[error("the address or the password is not right")]
+    Wrong,
+    /// Too many tries.
+    #[error("too many tries")]
+    TooMany(TooManyTries),
+    /// Too many passwords are being checked.
+    #[error(transparent)]
+    Busy(#[from] Busy),
+    /// The database did not answer.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// Signs in.
+///
+/// An unknown address costs one password hash, as a known one does.
+///
+/// # Errors
+/// [`SignInError`].
+pub async fn sign_in(
+    authority: &Authority,
+    command: SignIn,
+    caller: &Caller,
+) -> Result<SignedIn, SignInError> {
+    let key = command.email.trim().to_lowercase();
+    let device = known_browser(authority, command.browser_token.as_deref()).await?;
+    let user = authority.store.user_by_email(&key).await?;
+    let familiar = match (&user, device) {
+        (Some(user), Some(device)) => authority.store.is_known_browser(user.id, device).await?,
+        _ => false,
+    };
+    let by_account = match device {
+        Some(device) if familiar => Counter::KnownBrowser(key, device),
+        _ => Counter::Account(key),
+    };
+    let counters = [by_account, Counter::address(command.address)];
+    authority.throttle.take(&counters, authority.now()).map_err(SignInError::TooMany)?;
+
+    let too_long =
+        secrecy::ExposeSecret::expose_secret(&command.password).chars().count() > MAX_CHARS;
+    let hash = user.as_ref().filter(|_| !too_long).map(|user| user.password_hash.clone());
+    let right = authority.password_hasher.verify(command.password, hash).await?;
+    let user = match user {
+        Some(user) if right && user.enabled => user,
+        known => {
+            let mut event = authority.event("identity.refused", "stranger", caller);
+            event.user_id = known.map(|user| user.id);
+            authority.store.add_event(&event, authority.now()).await?;
+            return Err(SignInError::Wrong);
+        }
+    };
+    authority.throttle.give_back(&counters);
+    Ok(begin(authority, &user, device, command.session_token.as_deref(), caller).await?)
+}
+
+/// The device of a cookie.
+pub(in crate::ops) async fn known_browser(
+    authority: &Authority,
+    token: Option<&str>,
+) -> Result<Option<Uuid>, store::Error> {
+    match token {
+        Some(token) => authority.store.device(&SecretHash::of(token.as_bytes())).await,
+        None => Ok(None),
+    }
+}
+
+/// Records the sign-in of a user who has been recognised.
+pub(in crate::ops) async fn begin(
+    authority: &Authority,
+    user: &User,
+    device: Option<Uuid>,
+    replaces: Option<&str>,
+    caller: &Caller,
+) -> Result<SignedIn, store::Error> {
+    let now = authority.now();
+    let session_token = authority.random.token();
+    let browser_token = device.is_none().then(|| authority.random.token());
+    let browser_id = device.unwrap_or_else(|| authority.random.uuid());
+    let browser_session = NewBrowserSession {
+        id: authority.random.uuid_at(now),
+        token_hash: SecretHash::of(session_token.as_bytes()),
+        user_id: user.id,
+        user_epoch: user.epoch,
+        browser_id,
+        browser_token_hash: browser_token.as_ref().map(|token| SecretHash::of(token.as_bytes())),
+        amr: "pwd",
+        ip: &caller.ip,
+        user_agent: &caller.user_agent,
+        idle_expires_at: now
+            + authority.config.ttls.browser_session_idle.min(authority.config.ttls.browser_session),
+        expires_at: now + authority.config.ttls.browser_session,
+        replaces: replaces.map(|token| SecretHash::of(token.as_bytes())),
+    };
+    let event = authority
+        .event("identity.started", format!("user:{}", user.id), caller)
+        .user(user.id)
+        .detail(serde_json::json!({ "device": browser_id, "new_device": device.is_none() }));
+    authority.store.sign_in(&browser_session, event, now).await?;
+    Ok(SignedIn {
+        session_token: session_token.into(),
+        browser_token: browser_token.map(Into::into),
+    })
+}

@@ -1,0 +1,151 @@
+//! Redeems a delegation token (SPEC §2 rules 2, 7 and 8).
+
+use std::sync::Arc;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use subtle::ConstantTimeEq as _;
+
+use crate::authority::Authority;
+use crate::domain::caller::Caller;
+use crate::domain::family::Decision;
+use crate::domain::refresh_token::TokenKind;
+use crate::ops::grants::refresh_token::{GrantError, end_for_reuse};
+use crate::ops::tokens::issue::{self, Issue, Issued};
+use crate::services::client_cache::AuthenticatedClient;
+use crate::store::{Family, Grant, Redeemed};
+
+/// An app presents a delegation token.
+#[derive(Debug)]
+pub struct Redeem {
+    /// The app, authenticated.
+    pub client: Arc<AuthenticatedClient>,
+    /// The token.
+    pub code: String,
+    /// Where it was sent.
+    pub redirect_uri: String,
+    /// The PKCE verifier (RFC 7636 §4.5).
+    pub code_verifier: Option<String>,
+    /// For which of the app's audiences (RFC 8707).
+    pub resource: Option<String>,
+}
+
+/// Redeems it: the family rotation from 0 to 1, and the answer carries its first refresh token.
+///
+/// *Checks*, before anything is changed: the token is genuine; it was made for this app; the redirect URI is
+/// the same; the PKCE verifier fits (or there is none, for a direct delegation). Then the family decides. A
+/// second presentation that passes all of these ends the family.
+///
+/// # Errors
+/// [`GrantError`]; unless it says reuse, the family is as it was.
+pub async fn redeem(
+    authority: &Authority,
+    command: Redeem,
+    caller: &Caller,
+) -> Result<Issued, GrantError> {
+    let metadata = &command.client.metadata;
+    let token = authority
+        .refresh_tokens
+        .decode(TokenKind::Delegation, &command.code)
+        .ok_or(GrantError::Invalid)?;
+    let family = authority.store.family(token.family).await?.ok_or(GrantError::Invalid)?;
+    let bound = family.secret_hash == token.secret.hash()
+        && family.client_id == metadata.client_id
+        && family.redirect_uri == command.redirect_uri
+        && verifier_fits(family.code_challenge.as_deref(), command.code_verifier.as_deref());
+    if !bound {
+        return Err(GrantError::Invalid);
+    }
+    let audience =
+        issue::choose_audience(metadata, command.resource.as_deref(), Some(&family.audience))
+            .map_err(|_| GrantError::UnknownResource)?
+            .to_owned();
+    let now = authority.now();
+    match family.state.decide_redemption(now) {
+        Decision::Rotate => {}
+        Decision::Reuse => return Err(end_for_reuse(authority, &family, 0, caller).await?),
+        Decision::Retry | Decision::Reject(_) => return Err(GrantError::Invalid),
+    }
+    let redeemed = Redeemed {
+        family: &family,
+        idle_expires_at: now + authority.config.ttls.family_idle(metadata),
+        ip: &caller.ip,
+        user_agent: &caller.user_agent,
+        keep_others: metadata.multiple_sessions,
+    };
+    let event = authority
+        .event("family.started", format!("app:{}", family.client_id), caller)
+        .user(family.user_id)
+        .client(&family.client_id)
+        .family(family.id);
+    let Some(rotated) = authority.store.redeem_family(&redeemed, event, now).await? else {
+        return Err(lost_race(authority, &family, caller).await?);
+    };
+    let grant = Grant::from(rotated);
+    let user = authority.store.user(grant.user_id).await?;
+    Ok(issue::for_family(
+        authority,
+        Issue {
+            grant: &grant,
+            client: metadata,
+            user: user.as_ref(),
+            audience: &audience,
+            scope: None,
+            secret: &token.secret,
+            with_id_token: true,
+        },
+    )?)
+}
+
+/// Somebody redeemed it between the look and the move, or it ended: the family says which.
+async fn lost_race(
+    authority: &Authority,
+    family: &Family,
+    caller: &Caller,
+) -> Result<GrantError, GrantError> {
+    let family = authority.store.family(family.id).await?.ok_or(GrantError::Invalid)?;
+    match family.state.decide_redemption(authority.now()) {
+        Decision::Reuse => end_for_reuse(authority, &family, 0, caller).await,
+        _ => Ok(GrantError::Invalid),
+    }
+}
+
+/// RFC 7636 §4.6, S256 only. Without a challenge a verifier must not be there either: who sends one believes in
+/// a protection that this token does not have (RFC 9700 §4.8.2).
+fn verifier_fits(challenge: Option<&str>, verifier: Option<&str>) -> bool {
+    match (challenge, verifier) {
+        (None, None) => true,
+        (Some(challenge), Some(verifier)) if is_verifier(verifier) => {
+            let hashed = URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()));
+            hashed.as_bytes().ct_eq(challenge.as_bytes()).into()
+        }
+        _ => false,
+    }
+}
+
+/// 43 to 128 unreserved characters (RFC 7636 §4.1).
+fn is_verifier(text: &str) -> bool {
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    (43..=128).contains(&text.len()) && text.bytes().all(unreserved)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_verifier_of_the_challenge_fits() {
+        // RFC 7636, appendix B.
+        let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+        assert!(verifier_fits(Some(challenge), Some(verifier)));
+        assert!(verifier_fits(None, None));
+        assert!(!verifier_fits(None, Some(verifier)));
+        assert!(!verifier_fits(Some(challenge), None));
+        assert!(!verifier_fits(Some(challenge), Some(challenge)));
+        assert!(!verifier_fits(Some(challenge), Some(&verifier[..42])));
+        let short = URL_SAFE_NO_PAD.encode(digest(&SHA256, b"short"));
+        assert!(!verifier_fits(Some(&short), Some("short")), "the form counts too");
+    }
+}

@@ -1,0 +1,31 @@
+//! Application tokens for services, which speak for themselves (RFC 6749 §4.4).
+
+use tokens::Scope;
+
+use crate::authority::Authority;
+use crate::domain::client::{ClientMetadata, DEFAULT_SCOPES};
+use crate::ops::grants::refresh_token::GrantError;
+use crate::ops::tokens::issue::{self, Issued};
+
+/// Makes one. There is no family, and no refresh token: the service asks again.
+///
+/// Scopes that speak of a person are not given.
+///
+/// # Errors
+/// [`GrantError::ScopeTooWide`], [`GrantError::UnknownResource`], [`GrantError::Keys`].
+pub fn client_credentials(
+    authority: &Authority,
+    metadata: &ClientMetadata,
+    scope: Option<Scope>,
+    resource: Option<&str>,
+) -> Result<Issued, GrantError> {
+    let of_people: Scope = DEFAULT_SCOPES.parse().unwrap_or_default();
+    let allowed = metadata.allowed_scopes().retain(|name| !of_people.contains(name));
+    let scope = scope.unwrap_or_else(|| allowed.clone());
+    if !scope.is_subset_of(&allowed) {
+        return Err(GrantError::ScopeTooWide);
+    }
+    let audience = issue::choose_audience(metadata, resource, None)
+        .map_err(|_| GrantError::UnknownResource)?;
+    Ok(issue::for_service(authority, metadata, audience, &scope)?)
+}

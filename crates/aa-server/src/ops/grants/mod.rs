@@ -1,0 +1,6 @@
+//! OAuth 2.0 grants, one file each: what the token endpoint can be asked for.
+
+pub mod authorization_code;
+pub mod client_credentials;
+pub mod delegation;
+pub mod refresh_token;

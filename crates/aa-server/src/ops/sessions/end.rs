@@ -1,0 +1,114 @@
+//! A person ends sessions: one app in one browser, one browser, all others, all.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::authority::Authority;
+use crate::domain::caller::Caller;
+use crate::domain::event::EndReason;
+use crate::domain::refresh_token::SecretHash;
+use crate::store::{BrowserSession, Event, Result};
+
+/// Signs out: ends the identity token in the database, and with it its families.
+///
+/// # Errors
+/// What the database says.
+pub async fn sign_out(
+    authority: &Authority,
+    browser_session: &BrowserSession,
+    session_token: &str,
+    caller: &Caller,
+) -> Result<()> {
+    let event = event(authority, "identity.ended", browser_session, EndReason::SignedOut, caller);
+    let hash = SecretHash::of(session_token.as_bytes());
+    authority.store.sign_out(&hash, event, authority.now()).await.map(drop)
+}
+
+/// Ends one app in one browser. `None` when it is not this user's.
+///
+/// # Errors
+/// What the database says.
+pub async fn end_family(
+    authority: &Authority,
+    browser_session: &BrowserSession,
+    family: Uuid,
+    caller: &Caller,
+) -> Result<Option<()>> {
+    let found = authority.store.family(family).await?;
+    let Some(found) = found.filter(|found| found.user_id == browser_session.user_id) else {
+        return Ok(None);
+    };
+    let reason = EndReason::RevokedByUser;
+    let event = event(authority, "family.ended", browser_session, reason, caller)
+        .client(&found.client_id)
+        .family(family);
+    authority.store.end_family(family, reason, None, event, authority.now()).await?;
+    Ok(Some(()))
+}
+
+/// Ends one browser. `None` when it is not this user's.
+///
+/// # Errors
+/// What the database says.
+pub async fn end_browser(
+    authority: &Authority,
+    browser_session: &BrowserSession,
+    device: Uuid,
+    caller: &Caller,
+) -> Result<Option<()>> {
+    let event = event(authority, "device.ended", browser_session, EndReason::RevokedByUser, caller)
+        .detail(json!({ "device": device }));
+    authority.store.end_browser(browser_session.user_id, device, event, authority.now()).await
+}
+
+/// Ends everything but this browser.
+///
+/// # Errors
+/// What the database says.
+pub async fn end_others(
+    authority: &Authority,
+    browser_session: &BrowserSession,
+    caller: &Caller,
+) -> Result<()> {
+    end_all_but(authority, browser_session, Some(browser_session.browser_id), caller).await
+}
+
+/// Ends everything, this browser too.
+///
+/// # Errors
+/// What the database says.
+pub async fn end_all(
+    authority: &Authority,
+    browser_session: &BrowserSession,
+    caller: &Caller,
+) -> Result<()> {
+    end_all_but(authority, browser_session, None, caller).await
+}
+
+async fn end_all_but(
+    authority: &Authority,
+    browser_session: &BrowserSession,
+    keep: Option<Uuid>,
+    caller: &Caller,
+) -> Result<()> {
+    let reason = EndReason::RevokedByUser;
+    let event = event(authority, "user.sessions_ended", browser_session, reason, caller)
+        .detail(json!({ "kept_device": keep }));
+    authority
+        .store
+        .end_sessions_of_user(browser_session.user_id, reason, keep, event, authority.now())
+        .await
+}
+
+fn event(
+    authority: &Authority,
+    kind: &'static str,
+    browser_session: &BrowserSession,
+    reason: EndReason,
+    caller: &Caller,
+) -> Event {
+    authority
+        .event(kind, format!("user:{}", browser_session.user_id), caller)
+        .user(browser_session.user_id)
+        .detail(json!({ "reason": reason.as_str() }))
+}

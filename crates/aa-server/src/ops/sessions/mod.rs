@@ -1,0 +1,4 @@
+//! The sessions of a user: listed, and ended one by one or together.
+
+pub mod end;
+pub mod overview;

@@ -1,0 +1,189 @@
+//! What a person sees of their sessions, in words.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use foundation::time::Timestamp;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::authority::Authority;
+use crate::domain::event::EndReason;
+use crate::domain::user::describe_browser;
+use crate::store::{self, SessionRow};
+
+/// How long ended sessions are shown.
+const SHOWN: Duration = Duration::from_hours(30 * 24);
+
+/// One browser of a person.
+#[derive(Debug)]
+pub struct Device {
+    /// Its id.
+    pub id: Uuid,
+    /// The name the person gave it, or empty.
+    pub name: String,
+    /// Browser and system: "Firefox on Linux".
+    pub browser: String,
+    /// Where it was last seen.
+    pub ip: String,
+    /// When it was first seen.
+    pub first_seen: Timestamp,
+    /// When it was last seen.
+    pub last_seen: Timestamp,
+    /// Whether it is the one that asks.
+    pub is_this: bool,
+    /// Apps that are open there.
+    pub live: Vec<Session>,
+}
+
+/// One app in one browser.
+#[derive(Debug)]
+pub struct Session {
+    /// The family.
+    pub id: Uuid,
+    /// The app's name.
+    pub app: String,
+    /// When it was opened.
+    pub started: Timestamp,
+    /// When it was last refreshed.
+    pub last_used: Timestamp,
+    /// Where it was last refreshed.
+    pub ip: String,
+}
+
+/// A session that ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The app's name.
+    pub app: String,
+    /// The browser, by its name or in words.
+    pub browser: String,
+    /// When.
+    pub at: Timestamp,
+    /// Why, in words.
+    pub reason: String,
+    /// Whether the person should look at it.
+    pub alarming: bool,
+}
+
+/// Everything the sessions page shows.
+#[derive(Debug)]
+pub struct Overview {
+    /// This browser first, then the last used.
+    pub browsers: Vec<Device>,
+    /// The latest first.
+    pub ended: Vec<Ended>,
+}
+
+/// Reads a person's sessions.
+///
+/// # Errors
+/// What the database says.
+pub async fn overview(
+    authority: &Authority,
+    user: Uuid,
+    this: Option<Uuid>,
+) -> store::Result<Overview> {
+    let now = authority.now();
+    let names: HashMap<String, String> = authority
+        .store
+        .clients()
+        .await?
+        .into_iter()
+        .map(|authority| (authority.metadata.client_id, authority.metadata.name))
+        .collect();
+    let mut browsers: Vec<Device> = Vec::new();
+    let mut ended = Vec::new();
+    for row in authority.store.sessions(user, now - SHOWN).await? {
+        let name = names.get(&row.client_id).unwrap_or(&row.client_id).clone();
+        match end_of(&row, now) {
+            Some((at, reason, alarming)) if at + SHOWN > now => {
+                ended.push(Ended { app: name, browser: browser_of(&row), at, reason, alarming });
+            }
+            Some(_) => {}
+            None => {
+                let session = Session {
+                    id: row.id,
+                    app: name,
+                    started: Timestamp::from_millis(row.created_at),
+                    last_used: Timestamp::from_millis(row.rotated_at),
+                    ip: row.rotated_ip.clone(),
+                };
+                match browsers.iter_mut().find(|device| device.id == row.browser_id) {
+                    Some(device) => device.live.push(session),
+                    None => browsers.push(browser_of_row(&row, this, session)),
+                }
+            }
+        }
+    }
+    browsers.sort_by_key(|device| (!device.is_this, std::cmp::Reverse(device.last_seen)));
+    ended.sort_by_key(|ended| std::cmp::Reverse(ended.at));
+    Ok(Overview { browsers, ended })
+}
+
+fn browser_of_row(row: &SessionRow, this: Option<Uuid>, first: Session) -> Device {
+    Device {
+        id: row.browser_id,
+        name: row.browser_name.clone(),
+        browser: describe_browser(&row.browser_user_agent),
+        ip: row.browser_ip.clone(),
+        first_seen: Timestamp::from_millis(row.browser_first_seen_at),
+        last_seen: Timestamp::from_millis(row.browser_last_seen_at.max(row.rotated_at)),
+        is_this: this == Some(row.browser_id),
+        live: vec![first],
+    }
+}
+
+fn browser_of(row: &SessionRow) -> String {
+    if row.browser_name.is_empty() {
+        describe_browser(&row.browser_user_agent)
+    } else {
+        row.browser_name.clone()
+    }
+}
+
+/// When and why a session ended first, in words; `None` while it is live.
+fn end_of(row: &SessionRow, now: Timestamp) -> Option<(Timestamp, String, bool)> {
+    let stored = [
+        (row.ended_at, &row.end_reason),
+        (row.epoch_ended_at, &row.epoch_reason),
+        (row.browser_session_ended_at, &row.browser_session_reason),
+    ];
+    let expired = row.expires_at.min(row.idle_expires_at);
+    let stored = stored.into_iter().filter_map(|(at, reason)| Some((at?, reason.as_deref()?)));
+    let (at, reason) = stored
+        .min_by_key(|(at, _)| *at)
+        .filter(|(at, _)| *at <= expired)
+        .or((expired <= now.millis()).then_some((expired, "expired")))?;
+    let at = Timestamp::from_millis(at);
+    let text = match EndReason::from_stored(reason) {
+        Some(EndReason::SignedOut) => "You signed out.".to_owned(),
+        Some(EndReason::SignedInAgain) => "Somebody else signed in with this browser.".to_owned(),
+        Some(EndReason::RevokedByUser) => "You ended it.".to_owned(),
+        Some(EndReason::RevokedByApp) => "You signed out in the app.".to_owned(),
+        Some(EndReason::RevokedByOperator) => "An administrator ended it.".to_owned(),
+        Some(EndReason::Superseded) => "You opened the app again in the same browser.".to_owned(),
+        Some(EndReason::PasswordChanged) => "Your password was changed.".to_owned(),
+        Some(EndReason::UserDisabled) => "Your account was disabled.".to_owned(),
+        Some(EndReason::Reuse) => return Some((at, reuse_in_words(row), true)),
+        None => "It was not used for a long time.".to_owned(),
+    };
+    Some((at, text, false))
+}
+
+fn reuse_in_words(row: &SessionRow) -> String {
+    let detail: Value = row
+        .end_detail
+        .as_deref()
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    let place = |name: &str| {
+        let member = |member: &str| detail[name][member].as_str().unwrap_or("unknown").to_owned();
+        format!("{} ({})", member("ip"), describe_browser(&member("user_agent")))
+    };
+    format!(
+        "Its token was used twice, from {} and from {}. If one of them is not yours, change your password.",
+        place("first"),
+        place("second")
+    )
+}

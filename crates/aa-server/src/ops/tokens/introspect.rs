@@ -1,0 +1,77 @@
+//! Says whether a token counts at this moment (RFC 7662), to those it concerns.
+
+use foundation::time::Timestamp;
+use serde_json::{Value, json};
+
+use crate::authority::Authority;
+use crate::domain::client::ClientMetadata;
+use crate::domain::refresh_token::TokenKind;
+use crate::ops::tokens::revoke::own_access_token;
+use crate::store;
+
+/// Introspects a token for an app: the one it was issued to, or one that the application token is for.
+///
+/// Anything else is `{"active": false}`, as is every token that is not genuine or does not count any more.
+///
+/// # Errors
+/// What the database says.
+pub async fn introspect(
+    authority: &Authority,
+    metadata: &ClientMetadata,
+    text: &str,
+) -> Result<Value, store::Error> {
+    let inactive = json!({ "active": false });
+    if let Some(token) = authority.refresh_tokens.decode(TokenKind::Refresh, text) {
+        let Some(family) = authority.store.family(token.family).await? else { return Ok(inactive) };
+        let counts = family.secret_hash == token.secret.hash()
+            && family.client_id == metadata.client_id
+            && family.state.generation == token.generation
+            && family.state.is_live(authority.now());
+        if !counts {
+            return Ok(inactive);
+        }
+        let seconds = |millis| Timestamp::from_millis(millis).secs();
+        return Ok(json!({
+            "active": true,
+            "token_type": "refresh_token",
+            "iss": authority.config.public_url.as_str(),
+            "client_id": family.client_id,
+            "sub": family.user_id,
+            "sid": family.id,
+            "scope": family.scope,
+            "iat": family.state.rotated_at.secs(),
+            "exp": family.state.idle_expires_at.min(family.state.expires_at).secs(),
+            "auth_time": seconds(family.auth_time),
+        }));
+    }
+    let Ok(claims) = own_access_token(authority, text) else { return Ok(inactive) };
+    let concerned = claims.client_id == metadata.client_id
+        || claims.aud.contains(&metadata.client_id)
+        || claims.aud.iter().any(|aud| metadata.allowed_audiences().contains(&aud.as_str()));
+    if !concerned || !is_live(authority, &claims).await? {
+        return Ok(inactive);
+    }
+    let mut answer = serde_json::to_value(&claims).unwrap_or_default();
+    answer["active"] = json!(true);
+    answer["token_type"] = json!("Bearer");
+    Ok(answer)
+}
+
+/// Whether what an application token was made from still stands.
+///
+/// # Errors
+/// What the database says.
+pub(super) async fn is_live(
+    authority: &Authority,
+    claims: &tokens::Claims,
+) -> Result<bool, store::Error> {
+    match claims.sid {
+        Some(sid) => {
+            let family = authority.store.family(sid).await?;
+            Ok(family.is_some_and(|family| family.state.is_live(authority.now())))
+        }
+        None => {
+            Ok(authority.store.client(&claims.client_id).await?.is_some_and(|found| found.enabled))
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Users, as operators manage them: made, invited, disabled, given a new password.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret as _, SecretString};
+use uuid::Uuid;
+
+use super::account::{AccountError, NewAccount, prepare};
+use crate::authority::Authority;
+use crate::domain::caller::Caller;
+use crate::domain::password;
+use crate::domain::refresh_token::SecretHash;
+use crate::store::{self, Invitation, User};
+
+/// How long an invitation is good.
+pub const INVITATION_TTL: Duration = Duration::from_hours(72);
+
+/// Makes a user, for an operator.
+///
+/// # Errors
+/// [`AccountError`].
+pub async fn add(
+    authority: &Authority,
+    account: NewAccount,
+    caller: &Caller,
+) -> Result<Uuid, AccountError> {
+    let made = prepare(authority, account).await?;
+    let event = authority.event("user.made", "operator", caller).user(made.id);
+    authority.store.add_user(&made.row(), event, authority.now()).await?;
+    if made.admin {
+        authority.store.withdraw_admin_invitations(authority.now()).await?;
+    }
+    Ok(made.id)
+}
+
+/// Makes a one-time link to make an account; the path of it.
+///
+/// # Errors
+/// What the database says.
+pub async fn invite(
+    authority: &Authority,
+    invitation: &Invitation,
+) -> Result<SecretString, store::Error> {
+    let token = authority.random.token();
+    let hash = SecretHash::of(token.as_bytes());
+    let now = authority.now();
+    authority.store.add_invitation(&hash, invitation, now + INVITATION_TTL, now).await?;
+    Ok(authority.config.public_url.join(&format!("/register?invitation={token}")).into())
+}
+
+/// A one-time link to make the first administrator, while there is none. Earlier links stop working.
+///
+/// # Errors
+/// When the database cannot answer.
+pub async fn first_administrator(
+    authority: &Authority,
+) -> Result<Option<SecretString>, store::Error> {
+    if authority.store.has_administrator().await? {
+        return Ok(None);
+    }
+    authority.store.withdraw_admin_invitations(authority.now()).await?;
+    let invitation = Invitation { email: String::new(), admin: true };
+    Ok(Some(invite(authority, &invitation).await?))
+}
+
+/// Sets a person's password, for an operator: everything of theirs ends.
+///
+/// # Errors
+/// [`AccountError`].
+pub async fn reset_password(
+    authority: &Authority,
+    user: &User,
+    new: SecretString,
+    caller: &Caller,
+) -> Result<(), AccountError> {
+    password::check(new.expose_secret(), &user.email, authority.config.password_min_chars)?;
+    let hash = authority.password_hasher.hash(new, authority.random.bytes()).await?;
+    let event = authority.event("user.password_reset", "operator", caller).user(user.id);
+    authority.store.set_password(user.id, &hash, None, event, authority.now()).await?;
+    Ok(())
+}
+
+/// Disables a user, which ends everything of theirs, or enables them again.
+///
+/// # Errors
+/// What the database says.
+pub async fn set_enabled(
+    authority: &Authority,
+    user: &User,
+    enabled: bool,
+    caller: &Caller,
+) -> Result<(), store::Error> {
+    let kind = if enabled { "user.enabled" } else { "user.disabled" };
+    let event = authority.event(kind, "operator", caller).user(user.id);
+    if enabled {
+        authority.store.enable_user(user.id, event, authority.now()).await
+    } else {
+        authority.store.disable_user(user.id, event, authority.now()).await
+    }
+}

@@ -1,0 +1,177 @@
+//! Signing keys: rows that all replicas share, their private parts sealed under the server's secret.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use foundation::seal::{MasterSecret, Seal};
+use foundation::time::Timestamp;
+use serde_json::{Value, json};
+use tokens::{Algorithm, KeySet, SigningKey};
+
+use crate::store::{self, KeyRow, Store};
+
+/// The algorithms that have a key from the start. HS256 keys are made for one audience, on demand.
+pub const PUBLISHED: [Algorithm; 3] = [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256];
+/// How long a new key is published before it signs: verifiers fetch every five minutes.
+pub const PUBLISHED_AHEAD: Duration = Duration::from_mins(10);
+/// How long a key stays once another signs: longer than any application token lives, and an ID token counts.
+pub const KEY_RETENTION: Duration = Duration::from_hours(24);
+
+/// Why keys cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The database did not answer, or not well.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// A private key cannot be opened with any of the server's secrets.
+    #[error("the key {0} cannot be opened with the server's secret")]
+    Unseal(String),
+    /// A key cannot be made or read.
+    #[error(transparent)]
+    Sign(#[from] tokens::SignError),
+    /// There is none for this.
+    #[error("there is no {algorithm} key for {audience}")]
+    None {
+        /// The algorithm asked for.
+        algorithm: Algorithm,
+        /// The audience asked for.
+        audience: String,
+    },
+}
+
+/// The keys of this moment, and what seals them.
+pub struct Keyring {
+    seals: Vec<Seal>,
+    ring: RwLock<Arc<Ring>>,
+}
+
+#[derive(Default)]
+struct Ring {
+    keys: Vec<Key>,
+    jwks: Value,
+    public: KeySet,
+}
+
+struct Key {
+    signing: SigningKey,
+    audience: String,
+    signs_from: Timestamp,
+    retires_at: Option<Timestamp>,
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signer(…)")
+    }
+}
+
+impl Keyring {
+    /// A keyring without keys yet, for these secrets, newest first.
+    pub fn new(secrets: &[MasterSecret]) -> Self {
+        Self {
+            seals: secrets.iter().map(|secret| secret.seal("signing-keys")).collect(),
+            ring: RwLock::default(),
+        }
+    }
+
+    /// Reads the keys again: other replicas may have made some, and some may have retired.
+    ///
+    /// # Errors
+    /// [`KeyError`]; the keys known stay.
+    pub async fn reload(&self, store: &Store, now: Timestamp) -> Result<(), KeyError> {
+        let keys: Vec<Key> = store
+            .keys(now)
+            .await?
+            .into_iter()
+            .map(|row| self.open(row))
+            .collect::<Result<_, _>>()?;
+        let public: Vec<Value> = keys.iter().filter_map(|key| key.signing.public_jwk()).collect();
+        let jwks = json!({ "keys": public });
+        let public = KeySet::from_jwks(jwks.to_string().as_bytes()).unwrap_or_default();
+        let ring = Ring { keys, jwks, public };
+        *self.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
+        Ok(())
+    }
+
+    fn open(&self, row: KeyRow) -> Result<Key, KeyError> {
+        let algorithm: Algorithm =
+            row.algorithm.parse().map_err(|_| store::Error::Inconsistent {
+                table: "signing_keys",
+                column: "algorithm",
+                row: row.kid.clone(),
+            })?;
+        let private = self
+            .seals
+            .iter()
+            .find_map(|seal| seal.unseal(row.kid.as_bytes(), &row.private_key).ok())
+            .ok_or_else(|| KeyError::Unseal(row.kid.clone()))?;
+        Ok(Key {
+            signing: SigningKey::from_private(algorithm, &private)?,
+            audience: row.audience,
+            signs_from: Timestamp::from_millis(row.signs_from),
+            retires_at: row.retires_at.map(Timestamp::from_millis),
+        })
+    }
+
+    /// Encrypts a private key for the database, under the newest of the server's secrets.
+    pub fn seal(&self, kid: &str, private: &[u8]) -> Vec<u8> {
+        self.seals[0].seal(kid.as_bytes(), private)
+    }
+
+    fn ring(&self) -> Arc<Ring> {
+        Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The JSON Web Key Set to publish: no private part, and no HS256.
+    pub fn jwks(&self) -> Value {
+        self.ring().jwks.clone()
+    }
+
+    /// The public keys, to check what was signed here.
+    pub fn public_keys(&self) -> KeySet {
+        self.ring().public.clone()
+    }
+
+    /// Whether something can be signed.
+    pub fn is_ready(&self) -> bool {
+        !self.ring().keys.is_empty()
+    }
+
+    /// Whether there is a key of this algorithm for this audience.
+    pub fn has(&self, algorithm: Algorithm, audience: &str) -> bool {
+        self.ring().keys.iter().any(|key| key.serves(algorithm, audience))
+    }
+
+    /// Signs claims with the newest key of the algorithm that signs by now.
+    ///
+    /// # Errors
+    /// [`KeyError::None`] when there is none; [`KeyError::Sign`].
+    pub fn sign(
+        &self,
+        algorithm: Algorithm,
+        audience: &str,
+        media_type: &str,
+        claims: &impl serde::Serialize,
+        now: Timestamp,
+    ) -> Result<String, KeyError> {
+        let ring = self.ring();
+        let key = ring
+            .keys
+            .iter()
+            .find(|key| {
+                key.serves(algorithm, audience)
+                    && key.signs_from <= now
+                    && key.retires_at.is_none_or(|at| at > now)
+            })
+            .ok_or_else(|| KeyError::None { algorithm, audience: audience.to_owned() })?;
+        Ok(key.signing.sign(media_type, claims)?)
+    }
+}
+
+impl Key {
+    fn serves(&self, algorithm: Algorithm, audience: &str) -> bool {
+        self.signing.algorithm() == algorithm
+            && (algorithm != Algorithm::HS256 || self.audience == audience)
+    }
+}

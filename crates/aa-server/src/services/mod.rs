@@ -1,0 +1,6 @@
+//! Long-lived services of the authority. They know the store and the domain, not the authority itself.
+
+pub mod client_cache;
+pub mod keyring;
+pub mod password_hasher;
+pub mod throttle;

@@ -1,0 +1,277 @@
+use database::{execute, optional};
+use foundation::time::Timestamp;
+use uuid::Uuid;
+
+use super::{Event, Result, Store};
+use crate::domain::event::EndReason;
+use crate::domain::refresh_token::SecretHash;
+
+/// One sign-in of one user in one browser, live when it was read.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct BrowserSession {
+    /// Its id.
+    pub id: Uuid,
+    /// Whose it is.
+    pub user_id: Uuid,
+    /// In which browser.
+    pub browser_id: Uuid,
+    /// The user's epoch it was made under.
+    pub user_epoch: i64,
+    /// Authentication methods, separated by spaces.
+    pub amr: String,
+    /// When the password was given, in Unix milliseconds.
+    pub auth_time: i64,
+    /// When it was last looked up, in Unix milliseconds.
+    pub seen_at: i64,
+}
+
+/// A sign-in to be recorded.
+#[derive(Debug)]
+pub struct NewBrowserSession<'a> {
+    /// Its id.
+    pub id: Uuid,
+    /// Of the token in the cookie.
+    pub token_hash: SecretHash,
+    /// Whose it is.
+    pub user_id: Uuid,
+    /// The epoch under which the password was checked.
+    pub user_epoch: i64,
+    /// In which browser.
+    pub browser_id: Uuid,
+    /// Set when the browser is new.
+    pub browser_token_hash: Option<SecretHash>,
+    /// Authentication methods, separated by spaces.
+    pub amr: &'a str,
+    /// Where from.
+    pub ip: &'a str,
+    /// What the browser says it is.
+    pub user_agent: &'a str,
+    /// Unless it is used before.
+    pub idle_expires_at: Timestamp,
+    /// In any case.
+    pub expires_at: Timestamp,
+    /// The identity that this browser had before: it ends, whoever's it was.
+    pub replaces: Option<SecretHash>,
+}
+
+impl Store {
+    /// The device with this cookie.
+    pub async fn device(&self, token_hash: &SecretHash) -> Result<Option<Uuid>> {
+        let found = optional!(
+            self.db.read(),
+            (Uuid,),
+            "SELECT id FROM browsers WHERE token_hash = $1",
+            token_hash.as_bytes()
+        )?;
+        Ok(found.map(|(id,)| id))
+    }
+
+    /// Whether a user has signed in on a device before.
+    pub async fn is_known_browser(&self, user: Uuid, device: Uuid) -> Result<bool> {
+        let found = optional!(
+            self.db.read(),
+            (i64,),
+            "SELECT first_seen_at FROM user_browsers WHERE user_id = $1 AND browser_id = $2",
+            user,
+            device
+        )?;
+        Ok(found.is_some())
+    }
+
+    /// Records a sign-in, and ends the one it replaces.
+    pub async fn sign_in(
+        &self,
+        browser_session: &NewBrowserSession<'_>,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        if let Some(token_hash) = &browser_session.browser_token_hash {
+            execute!(
+                tx.on(),
+                "INSERT INTO browsers (id, token_hash, created_at) VALUES ($1, $2, $3)",
+                browser_session.browser_id,
+                token_hash.as_bytes(),
+                now.millis()
+            )?;
+        }
+        execute!(
+            tx.on(),
+            "INSERT INTO user_browsers (user_id, browser_id, name, first_seen_at, last_seen_at, ip, user_agent)
+             VALUES ($1, $2, '', $3, $3, $4, $5)
+             ON CONFLICT (user_id, browser_id)
+             DO UPDATE SET last_seen_at = $3, ip = $4, user_agent = $5",
+            browser_session.user_id,
+            browser_session.browser_id,
+            now.millis(),
+            browser_session.ip,
+            browser_session.user_agent
+        )?;
+        if let Some(old) = &browser_session.replaces {
+            // Signing in again as the same person (to prove it is still them) keeps their apps signed in.
+            execute!(
+                tx.on(),
+                "UPDATE families SET browser_session_id = $1
+                 WHERE user_id = $2 AND browser_id = $3 AND ended_at IS NULL
+                   AND browser_session_id = (SELECT id FROM browser_sessions
+                                      WHERE token_hash = $4 AND user_id = $2 AND ended_at IS NULL)",
+                browser_session.id,
+                browser_session.user_id,
+                browser_session.browser_id,
+                old.as_bytes()
+            )?;
+            execute!(
+                tx.on(),
+                "UPDATE browser_sessions SET ended_at = $1, end_reason = $2
+                 WHERE token_hash = $3 AND ended_at IS NULL",
+                now.millis(),
+                EndReason::SignedInAgain.as_str(),
+                old.as_bytes()
+            )?;
+        }
+        execute!(
+            tx.on(),
+            "INSERT INTO browser_sessions (id, token_hash, user_id, user_epoch, browser_id, amr, auth_time,
+                                     seen_at, idle_expires_at, expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9)",
+            browser_session.id,
+            browser_session.token_hash.as_bytes(),
+            browser_session.user_id,
+            browser_session.user_epoch,
+            browser_session.browser_id,
+            browser_session.amr,
+            now.millis(),
+            browser_session.idle_expires_at.millis(),
+            browser_session.expires_at.millis()
+        )?;
+        event.write(&mut tx, now).await?;
+        tx.commit().await
+    }
+
+    /// The live identity with this cookie: neither it nor its user's epoch has ended, and the user is enabled.
+    pub async fn browser_session(
+        &self,
+        token_hash: &SecretHash,
+        now: Timestamp,
+    ) -> Result<Option<BrowserSession>> {
+        optional!(
+            self.db.read(),
+            BrowserSession,
+            "SELECT i.id, i.user_id, i.browser_id, i.user_epoch, i.amr, i.auth_time, i.seen_at
+             FROM browser_sessions i JOIN users u ON u.id = i.user_id
+             WHERE i.token_hash = $1 AND i.ended_at IS NULL AND i.expires_at > $2
+               AND i.idle_expires_at > $2 AND u.enabled AND u.epoch = i.user_epoch",
+            token_hash.as_bytes(),
+            now.millis()
+        )
+    }
+
+    /// Notes that an identity and its device were used.
+    pub async fn touch_browser_session(
+        &self,
+        browser_session: &BrowserSession,
+        idle_expires_at: Timestamp,
+        (ip, user_agent): (&str, &str),
+        now: Timestamp,
+    ) -> Result<()> {
+        execute!(
+            self.db.write(),
+            "UPDATE browser_sessions SET seen_at = $1,
+                 idle_expires_at = CASE WHEN expires_at < $2 THEN expires_at ELSE $2 END
+             WHERE id = $3 AND ended_at IS NULL",
+            now.millis(),
+            idle_expires_at.millis(),
+            browser_session.id
+        )?;
+        execute!(
+            self.db.write(),
+            "UPDATE user_browsers SET last_seen_at = $1, ip = $2, user_agent = $3
+             WHERE user_id = $4 AND browser_id = $5",
+            now.millis(),
+            ip,
+            user_agent,
+            browser_session.user_id,
+            browser_session.browser_id
+        )
+        .map(drop)
+    }
+
+    /// Signs out: ends the identity, and with it its families. Whether there was one to end.
+    pub async fn sign_out(
+        &self,
+        token_hash: &SecretHash,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let mut tx = self.db.begin().await?;
+        let ended = execute!(
+            tx.on(),
+            "UPDATE browser_sessions SET ended_at = $1, end_reason = $2
+             WHERE token_hash = $3 AND ended_at IS NULL",
+            now.millis(),
+            EndReason::SignedOut.as_str(),
+            token_hash.as_bytes()
+        )? > 0;
+        if ended {
+            event.write(&mut tx, now).await?;
+        }
+        tx.commit().await?;
+        Ok(ended)
+    }
+
+    /// Ends one browser of a user: its sign-ins and its families. `None` when it is not theirs.
+    pub async fn end_browser(
+        &self,
+        user: Uuid,
+        device: Uuid,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Option<()>> {
+        let mut tx = self.db.begin().await?;
+        let known = optional!(
+            tx.on(),
+            (i64,),
+            "SELECT first_seen_at FROM user_browsers WHERE user_id = $1 AND browser_id = $2",
+            user,
+            device
+        )?;
+        if known.is_none() {
+            return Ok(None);
+        }
+        // First the sign-ins: a delegation under way locks its sign-in, so it either is seen by the second
+        // statement or finds its sign-in ended.
+        execute!(
+            tx.on(),
+            "UPDATE browser_sessions SET ended_at = $1, end_reason = $2
+             WHERE user_id = $3 AND browser_id = $4 AND ended_at IS NULL",
+            now.millis(),
+            EndReason::RevokedByUser.as_str(),
+            user,
+            device
+        )?;
+        execute!(
+            tx.on(),
+            "UPDATE families SET ended_at = $1, end_reason = $2
+             WHERE user_id = $3 AND browser_id = $4 AND ended_at IS NULL",
+            now.millis(),
+            EndReason::RevokedByUser.as_str(),
+            user,
+            device
+        )?;
+        event.write(&mut tx, now).await?;
+        tx.commit().await?;
+        Ok(Some(()))
+    }
+
+    /// Names a browser of a user's. `None` when it is not theirs.
+    pub async fn rename_browser(&self, user: Uuid, device: Uuid, name: &str) -> Result<Option<()>> {
+        let renamed = execute!(
+            self.db.write(),
+            "UPDATE user_browsers SET name = $1 WHERE user_id = $2 AND browser_id = $3",
+            name,
+            user,
+            device
+        )?;
+        Ok((renamed > 0).then_some(()))
+    }
+}

@@ -1,0 +1,225 @@
+use database::{all, execute, optional};
+use foundation::time::Timestamp;
+
+use super::{Error, Event, Result, Store};
+use crate::domain::client::ClientMetadata;
+use crate::domain::refresh_token::SecretHash;
+
+/// A registered client.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// What was declared about it.
+    pub metadata: ClientMetadata,
+    /// Whether it gets tokens.
+    pub enabled: bool,
+    /// Goes up with every change of it or of its secrets.
+    pub version: i64,
+}
+
+/// The hash of a secret that an app authenticates by.
+#[derive(Debug, Clone)]
+pub struct ClientSecretHash {
+    /// Of the secret.
+    pub hash: SecretHash,
+    /// Until when it counts, if another has taken its place.
+    pub expires_at: Option<Timestamp>,
+}
+
+#[derive(sqlx::FromRow)]
+struct ClientRow {
+    client_id: String,
+    enabled: bool,
+    metadata: String,
+    version: i64,
+}
+
+impl ClientRow {
+    fn read(self) -> Result<Client> {
+        let metadata = serde_json::from_str(&self.metadata).map_err(|_| Error::Inconsistent {
+            table: "apps",
+            column: "registration",
+            row: self.client_id,
+        })?;
+        Ok(Client { metadata, enabled: self.enabled, version: self.version })
+    }
+}
+
+impl Store {
+    /// The app with this id.
+    pub async fn client(&self, client_id: &str) -> Result<Option<Client>> {
+        optional!(
+            self.db.read(),
+            ClientRow,
+            "SELECT client_id, enabled, metadata, version FROM clients WHERE client_id = $1",
+            client_id
+        )?
+        .map(ClientRow::read)
+        .transpose()
+    }
+
+    /// All apps, by id.
+    pub async fn clients(&self) -> Result<Vec<Client>> {
+        all!(
+            self.db.read(),
+            ClientRow,
+            "SELECT client_id, enabled, metadata, version FROM clients ORDER BY client_id"
+        )?
+        .into_iter()
+        .map(ClientRow::read)
+        .collect()
+    }
+
+    /// Makes an app, with the secret it authenticates by if it has one.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] when there is one of this id.
+    pub async fn add_client(
+        &self,
+        client: &ClientMetadata,
+        secret: Option<&SecretHash>,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        execute!(
+            tx.on(),
+            "INSERT INTO clients (client_id, enabled, outlives_sign_out, metadata, created_at, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $5)",
+            client.client_id.as_str(),
+            true,
+            client.outlives_sign_out,
+            to_json(client),
+            now.millis()
+        )?;
+        if let Some(secret) = secret {
+            execute!(
+                tx.on(),
+                "INSERT INTO client_secrets (secret_hash, client_id, created_at) VALUES ($1, $2, $3)",
+                secret.as_bytes(),
+                client.client_id.as_str(),
+                now.millis()
+            )?;
+        }
+        event.write(&mut tx, now).await?;
+        tx.commit().await
+    }
+
+    /// Replaces what is declared about an client.
+    pub async fn update_client(
+        &self,
+        client: &ClientMetadata,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        execute!(
+            tx.on(),
+            "UPDATE clients SET outlives_sign_out = $1, metadata = $2, updated_at = $3,
+                 version = version + 1
+             WHERE client_id = $4",
+            client.outlives_sign_out,
+            to_json(client),
+            now.millis(),
+            client.client_id.as_str()
+        )?;
+        event.write(&mut tx, now).await?;
+        tx.commit().await
+    }
+
+    /// Turns an app on or off. `None` when there is none.
+    pub async fn set_client_enabled(
+        &self,
+        client_id: &str,
+        enabled: bool,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Option<()>> {
+        let mut tx = self.db.begin().await?;
+        let found = execute!(
+            tx.on(),
+            "UPDATE clients SET enabled = $1, updated_at = $2, version = version + 1
+             WHERE client_id = $3",
+            enabled,
+            now.millis(),
+            client_id
+        )?;
+        if found == 0 {
+            return Ok(None);
+        }
+        event.write(&mut tx, now).await?;
+        tx.commit().await?;
+        Ok(Some(()))
+    }
+
+    /// Gives an app a new secret; the ones before work until `overlap_ends`.
+    pub async fn rotate_client_secret(
+        &self,
+        client_id: &str,
+        secret: &SecretHash,
+        overlap_ends: Timestamp,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        execute!(
+            tx.on(),
+            "UPDATE client_secrets SET expires_at = $1
+             WHERE client_id = $2 AND (expires_at IS NULL OR expires_at > $1)",
+            overlap_ends.millis(),
+            client_id
+        )?;
+        execute!(
+            tx.on(),
+            "INSERT INTO client_secrets (secret_hash, client_id, created_at) VALUES ($1, $2, $3)",
+            secret.as_bytes(),
+            client_id,
+            now.millis()
+        )?;
+        execute!(
+            tx.on(),
+            "UPDATE clients SET updated_at = $1, version = version + 1 WHERE client_id = $2",
+            now.millis(),
+            client_id
+        )?;
+        event.write(&mut tx, now).await?;
+        tx.commit().await
+    }
+
+    /// The version of an app's registration, if there is one of this id.
+    pub async fn client_version(&self, client_id: &str) -> Result<Option<i64>> {
+        let row = optional!(
+            self.db.read(),
+            (i64,),
+            "SELECT version FROM clients WHERE client_id = $1",
+            client_id
+        )?;
+        Ok(row.map(|(version,)| version))
+    }
+
+    /// The secrets of an app that count now, and until when.
+    pub async fn client_secrets(
+        &self,
+        client_id: &str,
+        now: Timestamp,
+    ) -> Result<Vec<ClientSecretHash>> {
+        let rows = all!(
+            self.db.read(),
+            (Vec<u8>, Option<i64>),
+            "SELECT secret_hash, expires_at FROM client_secrets
+             WHERE client_id = $1 AND (expires_at IS NULL OR expires_at > $2)",
+            client_id,
+            now.millis()
+        )?;
+        Ok(rows
+            .into_iter()
+            .map(|(hash, expires_at)| ClientSecretHash {
+                hash: SecretHash::from_stored(hash),
+                expires_at: expires_at.map(Timestamp::from_millis),
+            })
+            .collect())
+    }
+}
+
+fn to_json(client: &ClientMetadata) -> String {
+    serde_json::to_string(client).expect("a registration is JSON")
+}
