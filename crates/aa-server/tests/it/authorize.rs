@@ -3,150 +3,183 @@
 use aa_server::domain::client::{ClientType, DelegationMode};
 use reqwest::StatusCode;
 
+use rstest::rstest;
+use rstest_reuse::apply;
+
 use crate::support::{
-    Browser, CALLBACK, PASSWORD, TestApp, VERIFIER, answer_of, authorize_query, location, on_both,
+    Browser, CALLBACK, Engine, PASSWORD, TestApp, VERIFIER, answer_of, authorize_query,
+    both_databases, location,
 };
 
-on_both! {
-    async fn a_code_comes_back_with_state_and_iss(t) {
-        let browser = t.signed_in("ann@example.com").await;
-        let app = t.confidential().await;
-        let answer = browser.authorize(&app, &[]).await;
-        assert_eq!(answer.status(), StatusCode::SEE_OTHER);
-        assert_eq!(answer.headers()["cache-control"], "no-store");
+#[apply(both_databases)]
+async fn a_code_comes_back_with_state_and_iss(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let app = t.confidential().await;
+    let answer = browser.authorize(&app, &[]).await;
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    assert_eq!(answer.headers()["cache-control"], "no-store");
+    let fields = answer_of(&answer);
+    assert_eq!(fields["state"], "some state");
+    assert_eq!(fields["iss"], t.url);
+    assert!(fields["code"].starts_with("dt_"));
+    assert_eq!(fields.len(), 3);
+}
+
+#[apply(both_databases)]
+async fn what_is_wrong_before_the_app_is_known_is_a_page(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let app = t.confidential().await;
+    let evil = "https://evil.example/cb";
+    for more in [
+        [("client_id", "nobody")],
+        [("client_id", "")],
+        [("client_id", "\0")],
+        [("redirect_uri", evil)],
+        [("redirect_uri", "")],
+        [("redirect_uri", "http://localhost:9/callback/")],
+        [("redirect_uri", "http://localhost:9/callback?x=y")],
+    ] {
+        let answer = browser.authorize(&app, &more).await;
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{more:?}");
+        assert!(answer.headers().get("location").is_none());
+        assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
+    }
+    for twice in [format!("&redirect_uri={evil}"), "&client_id=backend".to_owned()] {
+        let path = format!("/oauth/authorize?{}{twice}", authorize_query("backend", &[]));
+        assert_eq!(browser.get(&path).await.status(), StatusCode::BAD_REQUEST);
+    }
+}
+
+#[apply(both_databases)]
+async fn what_is_wrong_after_that_is_told_to_the_app(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let app = t.confidential().await;
+    for (more, code) in [
+        (("response_type", ""), "invalid_request"),
+        (("response_type", "token"), "unsupported_response_type"),
+        (("response_type", "code id_token"), "unsupported_response_type"),
+        (("response_mode", "fragment"), "invalid_request"),
+        (("code_challenge", ""), "invalid_request"),
+        (("code_challenge", "short"), "invalid_request"),
+        (("code_challenge_method", ""), "invalid_request"),
+        (("code_challenge_method", "plain"), "invalid_request"),
+        (("scope", "openid admin"), "invalid_scope"),
+        (("scope", "open\"id"), "invalid_scope"),
+        (("prompt", "none login"), "invalid_request"),
+        (("prompt", "dance"), "invalid_request"),
+        (("max_age", "-1"), "invalid_request"),
+        (("max_age", "soon"), "invalid_request"),
+        (("request", "e30.e30."), "request_not_supported"),
+        (("request_uri", "https://app.example/r"), "request_uri_not_supported"),
+        (("id_token_hint", "nonsense"), "invalid_request"),
+        (("resource", "https://other.example"), "invalid_target"),
+    ] {
+        let answer = browser.authorize(&app, &[more]).await;
+        assert!(location(&answer).starts_with(CALLBACK), "{more:?}");
         let fields = answer_of(&answer);
-        assert_eq!(fields["state"], "some state");
-        assert_eq!(fields["iss"], t.url);
-        assert!(fields["code"].starts_with("dt_"));
-        assert_eq!(fields.len(), 3);
+        assert_eq!(fields["error"], code, "{more:?}");
+        assert_eq!(
+            (fields["state"].as_str(), fields["iss"].as_str()),
+            ("some state", t.url.as_str())
+        );
+        assert!(!fields.contains_key("code"));
     }
+    let path = format!("/oauth/authorize?{}&nonce=again", authorize_query("backend", &[]));
+    assert_eq!(answer_of(&browser.get(&path).await)["error"], "invalid_request");
+    // Standard scopes that are not kept here are left out, not refused.
+    let code = browser.open_with(&app, &[("scope", "openid address phone")]).await;
+    assert_eq!(app.redeem(&code).await.ok().json["scope"], "openid");
+}
 
-    async fn what_is_wrong_before_the_app_is_known_is_a_page(t) {
-        let browser = t.signed_in("ann@example.com").await;
-        let app = t.confidential().await;
-        let evil = "https://evil.example/cb";
-        for more in [
-            [("client_id", "nobody")],
-            [("client_id", "")],
-            [("client_id", "\0")],
-            [("redirect_uri", evil)],
-            [("redirect_uri", "")],
-            [("redirect_uri", "http://localhost:9/callback/")],
-            [("redirect_uri", "http://localhost:9/callback?x=y")],
-        ] {
-            let answer = browser.authorize(&app, &more).await;
-            assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{more:?}");
-            assert!(answer.headers().get("location").is_none());
-            assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
-        }
-        for twice in [format!("&redirect_uri={evil}"), "&client_id=backend".to_owned()] {
-            let path = format!("/oauth/authorize?{}{twice}", authorize_query("backend", &[]));
-            assert_eq!(browser.get(&path).await.status(), StatusCode::BAD_REQUEST);
-        }
-    }
+#[apply(both_databases)]
+async fn somebody_who_is_not_signed_in_goes_through_the_sign_in_page(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    t.add_user("ann@example.com").await;
+    let app = t.confidential().await;
+    let browser = Browser::new(&t.url);
+    let answer = browser.authorize(&app, &[("login_hint", "ann@example.com")]).await;
+    let to = location(&answer);
+    assert!(to.starts_with("/login?return_to="), "{to}");
+    let page = browser.get(&to).await;
+    let csp = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(csp.contains("form-action 'self' http://localhost:9"), "{csp}");
+    let body = page.text().await.unwrap();
+    assert!(
+        body.contains("value=\"ann@example.com\"") && body.contains("go on to <strong>backend"),
+        "{body}"
+    );
+    let return_to = url::form_urlencoded::parse(to.split_once('?').unwrap().1.as_bytes())
+        .find(|(name, _)| name == "return_to")
+        .unwrap()
+        .1
+        .into_owned();
+    let fields =
+        [("email", "ann@example.com"), ("password", PASSWORD), ("return_to", return_to.as_str())];
+    let signed_in = browser.submit(&to, "/login", &fields).await;
+    assert_eq!(location(&signed_in), return_to);
+    let answer = browser.get(&return_to).await;
+    app.redeem(&answer_of(&answer)["code"]).await.ok();
+}
 
-    async fn what_is_wrong_after_that_is_told_to_the_app(t) {
-        let browser = t.signed_in("ann@example.com").await;
-        let app = t.confidential().await;
-        for (more, code) in [
-            (("response_type", ""), "invalid_request"),
-            (("response_type", "token"), "unsupported_response_type"),
-            (("response_type", "code id_token"), "unsupported_response_type"),
-            (("response_mode", "fragment"), "invalid_request"),
-            (("code_challenge", ""), "invalid_request"),
-            (("code_challenge", "short"), "invalid_request"),
-            (("code_challenge_method", ""), "invalid_request"),
-            (("code_challenge_method", "plain"), "invalid_request"),
-            (("scope", "openid admin"), "invalid_scope"),
-            (("scope", "open\"id"), "invalid_scope"),
-            (("prompt", "none login"), "invalid_request"),
-            (("prompt", "dance"), "invalid_request"),
-            (("max_age", "-1"), "invalid_request"),
-            (("max_age", "soon"), "invalid_request"),
-            (("request", "e30.e30."), "request_not_supported"),
-            (("request_uri", "https://app.example/r"), "request_uri_not_supported"),
-            (("id_token_hint", "nonsense"), "invalid_request"),
-            (("resource", "https://other.example"), "invalid_target"),
-        ] {
-            let answer = browser.authorize(&app, &[more]).await;
-            assert!(location(&answer).starts_with(CALLBACK), "{more:?}");
-            let fields = answer_of(&answer);
-            assert_eq!(fields["error"], code, "{more:?}");
-            assert_eq!((fields["state"].as_str(), fields["iss"].as_str()), ("some state", t.url.as_str()));
-            assert!(!fields.contains_key("code"));
-        }
-        let path = format!("/oauth/authorize?{}&nonce=again", authorize_query("backend", &[]));
-        assert_eq!(answer_of(&browser.get(&path).await)["error"], "invalid_request");
-        // Standard scopes that are not kept here are left out, not refused.
-        let code = browser.open_with(&app, &[("scope", "openid address phone")]).await;
-        assert_eq!(app.redeem(&code).await.ok().json["scope"], "openid");
-    }
-
-    async fn somebody_who_is_not_signed_in_goes_through_the_sign_in_page(t) {
-        t.add_user("ann@example.com").await;
-        let app = t.confidential().await;
-        let browser = Browser::new(&t.url);
-        let answer = browser.authorize(&app, &[("login_hint", "ann@example.com")]).await;
-        let to = location(&answer);
-        assert!(to.starts_with("/login?return_to="), "{to}");
-        let page = browser.get(&to).await;
-        let csp = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
-        assert!(csp.contains("form-action 'self' http://localhost:9"), "{csp}");
-        let body = page.text().await.unwrap();
-        assert!(body.contains("value=\"ann@example.com\"") && body.contains("go on to <strong>backend"), "{body}");
+#[apply(both_databases)]
+async fn prompts_and_ages_are_kept(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let app = t.confidential().await;
+    let nobody = Browser::new(&t.url);
+    let none = nobody.authorize(&app, &[("prompt", "none")]).await;
+    assert_eq!(answer_of(&none)["error"], "login_required");
+    browser.open_with(&app, &[("prompt", "none")]).await;
+    browser.open_with(&app, &[("prompt", "consent")]).await;
+    browser.open_with(&app, &[("max_age", "100")]).await;
+    t.advance(101);
+    for more in
+        [("prompt", "login"), ("prompt", "select_account"), ("max_age", "100"), ("max_age", "0")]
+    {
+        let asked = browser.authorize(&app, &[more]).await;
+        let to = location(&asked);
+        assert!(to.starts_with("/login?"), "{more:?}: {to}");
+        assert_eq!(
+            browser.get(&to).await.status(),
+            StatusCode::OK,
+            "the page is shown although signed in"
+        );
         let return_to = url::form_urlencoded::parse(to.split_once('?').unwrap().1.as_bytes())
-            .find(|(name, _)| name == "return_to").unwrap().1.into_owned();
-        let fields = [("email", "ann@example.com"), ("password", PASSWORD), ("return_to", return_to.as_str())];
-        let signed_in = browser.submit(&to, "/login", &fields).await;
-        assert_eq!(location(&signed_in), return_to);
+            .find(|(name, _)| name == "return_to")
+            .unwrap()
+            .1
+            .into_owned();
+        // Coming back without signing in again does not help.
+        assert!(location(&browser.get(&return_to).await).starts_with("/login?"));
+        t.advance(1);
+        browser.sign_in("ann@example.com", PASSWORD).await;
         let answer = browser.get(&return_to).await;
-        app.redeem(&answer_of(&answer)["code"]).await.ok();
-    }
-
-    async fn prompts_and_ages_are_kept(t) {
-        let browser = t.signed_in("ann@example.com").await;
-        let app = t.confidential().await;
-        let nobody = Browser::new(&t.url);
-        let none = nobody.authorize(&app, &[("prompt", "none")]).await;
-        assert_eq!(answer_of(&none)["error"], "login_required");
-        browser.open_with(&app, &[("prompt", "none")]).await;
-        browser.open_with(&app, &[("prompt", "consent")]).await;
-        browser.open_with(&app, &[("max_age", "100")]).await;
+        assert!(answer_of(&answer).contains_key("code"), "{more:?}: asked once, not for ever");
         t.advance(101);
-        for more in [("prompt", "login"), ("prompt", "select_account"), ("max_age", "100"), ("max_age", "0")] {
-            let asked = browser.authorize(&app, &[more]).await;
-            let to = location(&asked);
-            assert!(to.starts_with("/login?"), "{more:?}: {to}");
-            assert_eq!(browser.get(&to).await.status(), StatusCode::OK, "the page is shown although signed in");
-            let return_to = url::form_urlencoded::parse(to.split_once('?').unwrap().1.as_bytes())
-                .find(|(name, _)| name == "return_to").unwrap().1.into_owned();
-            // Coming back without signing in again does not help.
-            assert!(location(&browser.get(&return_to).await).starts_with("/login?"));
-            t.advance(1);
-            browser.sign_in("ann@example.com", PASSWORD).await;
-            let answer = browser.get(&return_to).await;
-            assert!(answer_of(&answer).contains_key("code"), "{more:?}: asked once, not for ever");
-            t.advance(101);
-        }
-        let too_old = browser.authorize(&app, &[("max_age", "100"), ("prompt", "none")]).await;
-        assert_eq!(answer_of(&too_old)["error"], "login_required");
     }
+    let too_old = browser.authorize(&app, &[("max_age", "100"), ("prompt", "none")]).await;
+    assert_eq!(answer_of(&too_old)["error"], "login_required");
+}
 
-    async fn a_hint_of_somebody_else_is_not_answered_as_them(t) {
-        let ann = t.signed_in("ann@example.com").await;
-        let ben = t.signed_in("ben@example.com").await;
-        let app = t.confidential().await;
-        let answer = app.redeem(&ann.open(&app).await).await.ok();
-        let hint = answer.json["id_token"].as_str().unwrap();
-        t.advance(3600);
-        ann.open_with(&app, &[("id_token_hint", hint), ("prompt", "none")]).await;
-        let other = ben.authorize(&app, &[("id_token_hint", hint), ("prompt", "none")]).await;
-        assert_eq!(answer_of(&other)["error"], "login_required");
-        let other = ben.authorize(&app, &[("id_token_hint", hint)]).await;
-        assert!(location(&other).starts_with("/login?"));
-        let access_token = ben.authorize(&app, &[("id_token_hint", answer.access_token())]).await;
-        assert_eq!(answer_of(&access_token)["error"], "invalid_request");
-    }
+#[apply(both_databases)]
+async fn a_hint_of_somebody_else_is_not_answered_as_them(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let ann = t.signed_in("ann@example.com").await;
+    let ben = t.signed_in("ben@example.com").await;
+    let app = t.confidential().await;
+    let answer = app.redeem(&ann.open(&app).await).await.ok();
+    let hint = answer.json["id_token"].as_str().unwrap();
+    t.advance(3600);
+    ann.open_with(&app, &[("id_token_hint", hint), ("prompt", "none")]).await;
+    let other = ben.authorize(&app, &[("id_token_hint", hint), ("prompt", "none")]).await;
+    assert_eq!(answer_of(&other)["error"], "login_required");
+    let other = ben.authorize(&app, &[("id_token_hint", hint)]).await;
+    assert!(location(&other).starts_with("/login?"));
+    let access_token = ben.authorize(&app, &[("id_token_hint", answer.access_token())]).await;
+    assert_eq!(answer_of(&access_token)["error"], "invalid_request");
 }
 
 #[tokio::test]

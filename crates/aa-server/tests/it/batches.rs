@@ -16,7 +16,10 @@ use reqwest::StatusCode;
 use secrecy::ExposeSecret as _;
 use uuid::Uuid;
 
-use crate::support::{Answer, Browser, OAuthApp, TestApp, on_both};
+use rstest::rstest;
+use rstest_reuse::apply;
+
+use crate::support::{Answer, Browser, Engine, OAuthApp, TestApp, both_databases};
 
 /// An app of which a browser may have many families.
 async fn many(t: &TestApp) -> OAuthApp {
@@ -52,155 +55,170 @@ async fn hold(t: &TestApp, first: &Answer) -> database::Tx {
     tx
 }
 
-on_both! {
-    async fn each_of_a_batch_gets_its_own_answer(t) {
-        let browser = t.signed_in("ann@example.com").await;
-        let app = many(&t).await;
-        let held = start(&browser, &app).await;
-        let twice = start(&browser, &app).await;
-        let old = start(&browser, &app).await;
-        app.refresh(old.refresh_token()).await.ok();
-        let ended = start(&browser, &app).await;
-        app.post("/oauth/revoke", &[("token", ended.refresh_token())]).await.ok();
-        let other_browser = t.signed_in("bob@example.com").await;
-        let disabled = start(&other_browser, &app).await;
-        let bob = t.authority.store.user_by_email("bob@example.com").await.unwrap().unwrap();
-        users::set_enabled(&t.authority, &bob, false, &Caller::operator()).await.unwrap();
-        let third_browser = t.signed_in("cid@example.com").await;
-        let signed_out = start(&third_browser, &app).await;
-        third_browser.submit("/apps", "/logout", &[]).await;
-        let sound = start(&browser, &app).await;
-        let good = join_all((0..20).map(|_| start(&browser, &app))).await;
+#[apply(both_databases)]
+async fn each_of_a_batch_gets_its_own_answer(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let app = many(&t).await;
+    let held = start(&browser, &app).await;
+    let twice = start(&browser, &app).await;
+    let old = start(&browser, &app).await;
+    app.refresh(old.refresh_token()).await.ok();
+    let ended = start(&browser, &app).await;
+    app.post("/oauth/revoke", &[("token", ended.refresh_token())]).await.ok();
+    let other_browser = t.signed_in("bob@example.com").await;
+    let disabled = start(&other_browser, &app).await;
+    let bob = t.authority.store.user_by_email("bob@example.com").await.unwrap().unwrap();
+    users::set_enabled(&t.authority, &bob, false, &Caller::operator()).await.unwrap();
+    let third_browser = t.signed_in("cid@example.com").await;
+    let signed_out = start(&third_browser, &app).await;
+    third_browser.submit("/apps", "/logout", &[]).await;
+    let sound = start(&browser, &app).await;
+    let good = join_all((0..20).map(|_| start(&browser, &app))).await;
 
-        let mut rotation = Vec::new();
-        for (first, moves_on) in [(&held, true), (&twice, true), (&twice, false), (&old, false),
-            (&ended, false), (&disabled, false), (&signed_out, false)] {
-            rotation.push((wanted(&t, &app, first.refresh_token()).await, moves_on));
-        }
-        let sound = wanted(&t, &app, sound.refresh_token()).await;
-        let expired = t.authority.now() + Duration::from_hours(31 * 24);
-        for bad in [
-            Rotation { client_id: "other".to_owned(), ..sound.clone() },
-            Rotation { secret_hash: SecretHash::of(b"another"), ..sound.clone() },
-            Rotation { client_version: sound.client_version - 1, ..sound.clone() },
-            Rotation { generation: 0, ..sound.clone() },
-            // Newer than it will ever be here.
-            Rotation { generation: 7, ..sound.clone() },
-            Rotation { now: expired, ..sound.clone() },
-        ] {
-            rotation.push((bad, false));
-        }
-        for first in &good {
-            rotation.push((wanted(&t, &app, first.refresh_token()).await, true));
-        }
-        rotation.push((sound, true));
+    let mut rotation = Vec::new();
+    for (first, moves_on) in [
+        (&held, true),
+        (&twice, true),
+        (&twice, false),
+        (&old, false),
+        (&ended, false),
+        (&disabled, false),
+        (&signed_out, false),
+    ] {
+        rotation.push((wanted(&t, &app, first.refresh_token()).await, moves_on));
+    }
+    let sound = wanted(&t, &app, sound.refresh_token()).await;
+    let expired = t.authority.now() + Duration::from_hours(31 * 24);
+    for bad in [
+        Rotation { client_id: "other".to_owned(), ..sound.clone() },
+        Rotation { secret_hash: SecretHash::of(b"another"), ..sound.clone() },
+        Rotation { client_version: sound.client_version - 1, ..sound.clone() },
+        Rotation { generation: 0, ..sound.clone() },
+        // Newer than it will ever be here.
+        Rotation { generation: 7, ..sound.clone() },
+        Rotation { now: expired, ..sound.clone() },
+    ] {
+        rotation.push((bad, false));
+    }
+    for first in &good {
+        rotation.push((wanted(&t, &app, first.refresh_token()).await, true));
+    }
+    rotation.push((sound, true));
 
-        let lock = hold(&t, &held).await;
-        let tasks: Vec<_> = rotation
-            .iter()
-            .map(|(wanted, _)| {
-                let (shared, wanted) = (t.authority.clone(), wanted.clone());
-                tokio::spawn(async move { shared.store.rotate(wanted).await })
-            })
-            .collect();
-        tokio::time::sleep(Duration::from_millis(700)).await;
-        if matches!(lock, Either::Postgres(_)) {
-            assert!(!tasks[0].is_finished(), "its row is held");
-            assert!(tasks[1..].iter().all(tokio::task::JoinHandle::is_finished), "nobody else waits for it");
+    let lock = hold(&t, &held).await;
+    let tasks: Vec<_> = rotation
+        .iter()
+        .map(|(wanted, _)| {
+            let (shared, wanted) = (t.authority.clone(), wanted.clone());
+            tokio::spawn(async move { shared.store.rotate(wanted).await })
+        })
+        .collect();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    if matches!(lock, Either::Postgres(_)) {
+        assert!(!tasks[0].is_finished(), "its row is held");
+        assert!(
+            tasks[1..].iter().all(tokio::task::JoinHandle::is_finished),
+            "nobody else waits for it"
+        );
+    }
+    drop(lock);
+    for (task, (wanted, moves_on)) in tasks.into_iter().zip(&rotation) {
+        let rotated = task.await.unwrap().unwrap();
+        // Of two tries of one token either may be the first.
+        if wanted.family != twice.family() {
+            assert_eq!(rotated.is_some(), *moves_on, "{wanted:?}");
         }
-        drop(lock);
-        for (task, (wanted, moves_on)) in tasks.into_iter().zip(&rotation) {
-            let rotated = task.await.unwrap().unwrap();
-            // Of two tries of one token either may be the first.
-            if wanted.family != twice.family() {
-                assert_eq!(rotated.is_some(), *moves_on, "{wanted:?}");
-            }
-            if let Some(grant) = rotated {
-                assert_eq!((grant.family, grant.generation), (wanted.family, 2));
-                assert!(grant.ends_at <= wanted.idle_expires_at);
-                assert_eq!(t.family(grant.family).await.rotated_ip, "192.0.2.1");
-            }
-        }
-        assert_eq!(t.family(twice.family()).await.state.generation, 2, "once, by two tries");
-        for ended in [ended, disabled, signed_out] {
-            assert_eq!(t.family(ended.family()).await.state.generation, 1);
+        if let Some(grant) = rotated {
+            assert_eq!((grant.family, grant.generation), (wanted.family, 2));
+            assert!(grant.ends_at <= wanted.idle_expires_at);
+            assert_eq!(t.family(grant.family).await.rotated_ip, "192.0.2.1");
         }
     }
-
-    async fn a_full_queue_says_so_at_once_and_nothing_is_lost(t) {
-        let browser = t.signed_in("ann@example.com").await;
-        let app = many(&t).await;
-        let held = start(&browser, &app).await;
-        let other = start(&browser, &app).await;
-        let same = wanted(&t, &app, held.refresh_token()).await;
-        let lock = hold(&t, &held).await;
-        let waiting: Vec<_> = (0..MAX_WAITING)
-            .map(|_| {
-                let (shared, wanted) = (t.authority.clone(), same.clone());
-                tokio::spawn(async move { shared.store.rotate(wanted).await })
-            })
-            .collect();
-        // Until they are all in the queue.
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        let refused = app.refresh(other.refresh_token()).await;
-        assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{refused:?}");
-        assert_eq!(refused.json["error"], "temporarily_unavailable");
-        assert_eq!(refused.headers["retry-after"], "1");
-        drop(lock);
-        let mut rotated = 0;
-        for task in waiting {
-            rotated += usize::from(task.await.unwrap().unwrap().is_some());
-        }
-        assert_eq!(rotated, 1, "of all who presented one token");
-        assert_eq!(t.family(held.family()).await.state.generation, 2);
-        app.refresh(other.refresh_token()).await.ok();
+    assert_eq!(t.family(twice.family()).await.state.generation, 2, "once, by two tries");
+    for ended in [ended, disabled, signed_out] {
+        assert_eq!(t.family(ended.family()).await.state.generation, 1);
     }
+}
 
-    async fn what_a_replica_remembers_of_an_app_never_counts_when_it_is_old(t) {
-        let replica = TestApp::with(Some(t.database_url.clone()), &[("public_url", t.url.as_str())]).await;
-        let browser = t.signed_in("ann@example.com").await;
-        let app = t.confidential().await;
-        let there = app.at(&replica.url);
-        let first = start(&browser, &app).await;
-        let mut answer = there.refresh(first.refresh_token()).await.ok();
-        assert_eq!(answer.json["expires_in"], 300, "the replica knows the app now");
-
-        let mut declared = t.authority.store.client(&app.id).await.unwrap().unwrap().metadata;
-        declared.lifetimes.at_ttl = Some(Duration::from_mins(1));
-        let change = async |declared: &ClientMetadata| {
-            clients::apply(&t.authority, declared, &Caller::operator()).await.unwrap();
-        };
-        change(&declared).await;
-        answer = there.refresh(answer.refresh_token()).await.ok();
-        assert_eq!(answer.json["expires_in"], 60);
-
-        // Within grace too, where nothing rotation.
-        declared.lifetimes.at_ttl = Some(Duration::from_secs(30));
-        let before = answer;
-        answer = there.refresh(before.refresh_token()).await.ok();
-        change(&declared).await;
-        let again = there.refresh(before.refresh_token()).await.ok();
-        assert_eq!(again.refresh_token(), answer.refresh_token());
-        assert_eq!(again.json["expires_in"], 30);
-
-        // A new secret works everywhere at once, and the old one for a day.
-        let secret = clients::rotate_secret(&t.authority, &app.id, &Caller::operator()).await.unwrap();
-        let with_new = OAuthApp { secret: Some(secret.expose_secret().to_owned()), ..there.clone() };
-        answer = with_new.refresh(answer.refresh_token()).await.ok();
-        answer = there.refresh(answer.refresh_token()).await.ok();
-        let wrong = OAuthApp { secret: Some("wrong".to_owned()), ..there.clone() };
-        assert_eq!(wrong.refresh(answer.refresh_token()).await.json["error"], "invalid_client");
-        replica.advance(25 * 3600);
-        t.advance(25 * 3600);
-        assert_eq!(there.refresh(answer.refresh_token()).await.json["error"], "invalid_client");
-        answer = with_new.refresh(answer.refresh_token()).await.ok();
-
-        clients::set_enabled(&t.authority, &app.id, false, &Caller::operator()).await.unwrap();
-        let refused = with_new.refresh(answer.refresh_token()).await;
-        assert_eq!(refused.json["error"], "invalid_client");
-        clients::set_enabled(&t.authority, &app.id, true, &Caller::operator()).await.unwrap();
-        with_new.refresh(answer.refresh_token()).await.ok();
+#[apply(both_databases)]
+async fn a_full_queue_says_so_at_once_and_nothing_is_lost(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let app = many(&t).await;
+    let held = start(&browser, &app).await;
+    let other = start(&browser, &app).await;
+    let same = wanted(&t, &app, held.refresh_token()).await;
+    let lock = hold(&t, &held).await;
+    let waiting: Vec<_> = (0..MAX_WAITING)
+        .map(|_| {
+            let (shared, wanted) = (t.authority.clone(), same.clone());
+            tokio::spawn(async move { shared.store.rotate(wanted).await })
+        })
+        .collect();
+    // Until they are all in the queue.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let refused = app.refresh(other.refresh_token()).await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{refused:?}");
+    assert_eq!(refused.json["error"], "temporarily_unavailable");
+    assert_eq!(refused.headers["retry-after"], "1");
+    drop(lock);
+    let mut rotated = 0;
+    for task in waiting {
+        rotated += usize::from(task.await.unwrap().unwrap().is_some());
     }
+    assert_eq!(rotated, 1, "of all who presented one token");
+    assert_eq!(t.family(held.family()).await.state.generation, 2);
+    app.refresh(other.refresh_token()).await.ok();
+}
+
+#[apply(both_databases)]
+async fn what_a_replica_remembers_of_an_app_never_counts_when_it_is_old(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let replica =
+        TestApp::with(Some(t.database_url.clone()), &[("public_url", t.url.as_str())]).await;
+    let browser = t.signed_in("ann@example.com").await;
+    let app = t.confidential().await;
+    let there = app.at(&replica.url);
+    let first = start(&browser, &app).await;
+    let mut answer = there.refresh(first.refresh_token()).await.ok();
+    assert_eq!(answer.json["expires_in"], 300, "the replica knows the app now");
+
+    let mut declared = t.authority.store.client(&app.id).await.unwrap().unwrap().metadata;
+    declared.lifetimes.at_ttl = Some(Duration::from_mins(1));
+    let change = async |declared: &ClientMetadata| {
+        clients::apply(&t.authority, declared, &Caller::operator()).await.unwrap();
+    };
+    change(&declared).await;
+    answer = there.refresh(answer.refresh_token()).await.ok();
+    assert_eq!(answer.json["expires_in"], 60);
+
+    // Within grace too, where nothing rotation.
+    declared.lifetimes.at_ttl = Some(Duration::from_secs(30));
+    let before = answer;
+    answer = there.refresh(before.refresh_token()).await.ok();
+    change(&declared).await;
+    let again = there.refresh(before.refresh_token()).await.ok();
+    assert_eq!(again.refresh_token(), answer.refresh_token());
+    assert_eq!(again.json["expires_in"], 30);
+
+    // A new secret works everywhere at once, and the old one for a day.
+    let secret = clients::rotate_secret(&t.authority, &app.id, &Caller::operator()).await.unwrap();
+    let with_new = OAuthApp { secret: Some(secret.expose_secret().to_owned()), ..there.clone() };
+    answer = with_new.refresh(answer.refresh_token()).await.ok();
+    answer = there.refresh(answer.refresh_token()).await.ok();
+    let wrong = OAuthApp { secret: Some("wrong".to_owned()), ..there.clone() };
+    assert_eq!(wrong.refresh(answer.refresh_token()).await.json["error"], "invalid_client");
+    replica.advance(25 * 3600);
+    t.advance(25 * 3600);
+    assert_eq!(there.refresh(answer.refresh_token()).await.json["error"], "invalid_client");
+    answer = with_new.refresh(answer.refresh_token()).await.ok();
+
+    clients::set_enabled(&t.authority, &app.id, false, &Caller::operator()).await.unwrap();
+    let refused = with_new.refresh(answer.refresh_token()).await;
+    assert_eq!(refused.json["error"], "invalid_client");
+    clients::set_enabled(&t.authority, &app.id, true, &Caller::operator()).await.unwrap();
+    with_new.refresh(answer.refresh_token()).await.ok();
 }
 
 /// Without checkpoints, all that is changed would stay in the log: 2,048 families in 256 pages and more, rotated 50 times,

@@ -8,7 +8,10 @@ use reqwest::StatusCode;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{Answer, OAuthApp, TestApp, on_both};
+use rstest::rstest;
+use rstest_reuse::apply;
+
+use crate::support::{Answer, Engine, OAuthApp, TestApp, both_databases};
 
 fn is_fault(answer: &Answer) {
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
@@ -128,19 +131,19 @@ async fn hang_up(app: &OAuthApp, token: &str, after: Duration) {
     tokio::time::sleep(after).await;
 }
 
-on_both! {
-    async fn a_client_that_hangs_up_leaves_no_half_done_refresh(t) {
-        let browser = t.signed_in("ann@example.com").await;
-        let app = t.public().await;
-        for round in 0..30 {
-            let first = app.redeem(&browser.open(&app).await).await.ok();
-            hang_up(&app, first.refresh_token(), Duration::from_micros(round * 200)).await;
-            // Whatever became of it, the same token still leads on, and by one.
-            let second = app.refresh(first.refresh_token()).await.ok();
-            assert_eq!(t.family(first.family()).await.state.generation, 2);
-            app.refresh(second.refresh_token()).await.ok();
-        }
-        // No connection was spoiled.
-        assert_eq!(browser.get("/sessions").await.status(), StatusCode::OK);
+#[apply(both_databases)]
+async fn a_client_that_hangs_up_leaves_no_half_done_refresh(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let app = t.public().await;
+    for round in 0..30 {
+        let first = app.redeem(&browser.open(&app).await).await.ok();
+        hang_up(&app, first.refresh_token(), Duration::from_micros(round * 200)).await;
+        // Whatever became of it, the same token still leads on, and by one.
+        let second = app.refresh(first.refresh_token()).await.ok();
+        assert_eq!(t.family(first.family()).await.state.generation, 2);
+        app.refresh(second.refresh_token()).await.ok();
     }
+    // No connection was spoiled.
+    assert_eq!(browser.get("/sessions").await.status(), StatusCode::OK);
 }

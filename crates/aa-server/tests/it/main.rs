@@ -1,4 +1,4 @@
-//! One binary for all integration tests. Most run on SQLite and on PostgreSQL: `name::sqlite`, `name::postgres`.
+//! One binary for all integration tests. Most run on SQLite and on PostgreSQL: see `support::both_databases`.
 
 mod architecture;
 mod authorize;

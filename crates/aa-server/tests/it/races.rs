@@ -7,177 +7,203 @@ use aa_server::ops::users;
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 
-use crate::support::{CALLBACK, VERIFIER, on_both};
+use rstest::rstest;
+use rstest_reuse::apply;
+
+use crate::support::{CALLBACK, Engine, VERIFIER, both_databases};
 
 const AT_ONCE: usize = 50;
 
-on_both! {
-    async fn fifty_refreshes_of_one_token_move_the_family_once(t) {
-        let browser = t.signed_in("ann@example.com").await;
-        let app = t.public().await;
-        let first = app.redeem(&browser.open(&app).await).await.ok();
-        let answers = join_all((0..AT_ONCE).map(|_| app.refresh(first.refresh_token()))).await;
-        let tokens: Vec<String> = answers.into_iter().map(|answer| answer.ok().refresh_token().to_owned()).collect();
-        assert!(tokens.iter().all(|token| *token == tokens[0]), "one successor for all");
-        assert_eq!(t.family(first.family()).await.state.generation, 2);
-        app.refresh(&tokens[0]).await.ok();
-    }
+#[apply(both_databases)]
+async fn fifty_refreshes_of_one_token_move_the_family_once(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let app = t.public().await;
+    let first = app.redeem(&browser.open(&app).await).await.ok();
+    let answers = join_all((0..AT_ONCE).map(|_| app.refresh(first.refresh_token()))).await;
+    let tokens: Vec<String> =
+        answers.into_iter().map(|answer| answer.ok().refresh_token().to_owned()).collect();
+    assert!(tokens.iter().all(|token| *token == tokens[0]), "one successor for all");
+    assert_eq!(t.family(first.family()).await.state.generation, 2);
+    app.refresh(&tokens[0]).await.ok();
+}
 
-    async fn fifty_presentations_of_an_old_token_end_the_family_once(t) {
-        let browser = t.signed_in("ann@example.com").await;
-        let app = t.public().await;
-        let first = app.redeem(&browser.open(&app).await).await.ok();
-        let second = app.refresh(first.refresh_token()).await.ok();
-        let third = app.refresh(second.refresh_token()).await.ok();
-        let answers = join_all((0..AT_ONCE).map(|_| app.refresh(first.refresh_token()))).await;
-        for answer in &answers {
-            answer.refused("invalid_grant");
+#[apply(both_databases)]
+async fn fifty_presentations_of_an_old_token_end_the_family_once(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let app = t.public().await;
+    let first = app.redeem(&browser.open(&app).await).await.ok();
+    let second = app.refresh(first.refresh_token()).await.ok();
+    let third = app.refresh(second.refresh_token()).await.ok();
+    let answers = join_all((0..AT_ONCE).map(|_| app.refresh(first.refresh_token()))).await;
+    for answer in &answers {
+        answer.refused("invalid_grant");
+    }
+    assert_eq!(t.events("family.reuse").await.len(), 1);
+    app.refresh(third.refresh_token()).await.refused("invalid_grant");
+}
+
+#[apply(both_databases)]
+async fn fifty_redemptions_give_one_answer_at_most_and_end_the_family(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let app = t.confidential().await;
+    let code = browser.open(&app).await;
+    let answers = join_all((0..AT_ONCE).map(|_| app.redeem(&code))).await;
+    let good: Vec<_> = answers.iter().filter(|answer| answer.status == StatusCode::OK).collect();
+    assert_eq!(good.len(), 1);
+    app.refresh(good[0].refresh_token()).await.refused("invalid_grant");
+    assert_eq!(t.events("family.started").await.len(), 1);
+    assert_eq!(t.events("family.reuse").await.len(), 1);
+}
+
+#[apply(both_databases)]
+async fn redemptions_at_once_leave_one_family_in_a_browser(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let app = t.confidential().await;
+    for _ in 0..8 {
+        let mut codes = Vec::new();
+        for _ in 0..12 {
+            codes.push(browser.open(&app).await);
         }
-        assert_eq!(t.events("family.reuse").await.len(), 1);
-        app.refresh(third.refresh_token()).await.refused("invalid_grant");
-    }
-
-    async fn fifty_redemptions_give_one_answer_at_most_and_end_the_family(t) {
-        let browser = t.signed_in("ann@example.com").await;
-        let app = t.confidential().await;
-        let code = browser.open(&app).await;
-        let answers = join_all((0..AT_ONCE).map(|_| app.redeem(&code))).await;
-        let good: Vec<_> = answers.iter().filter(|answer| answer.status == StatusCode::OK).collect();
-        assert_eq!(good.len(), 1);
-        app.refresh(good[0].refresh_token()).await.refused("invalid_grant");
-        assert_eq!(t.events("family.started").await.len(), 1);
-        assert_eq!(t.events("family.reuse").await.len(), 1);
-    }
-
-    async fn redemptions_at_once_leave_one_family_in_a_browser(t) {
-        let browser = t.signed_in("ann@example.com").await;
-        let app = t.confidential().await;
-        for _ in 0..8 {
-            let mut codes = Vec::new();
-            for _ in 0..12 {
-                codes.push(browser.open(&app).await);
-            }
-            // Straight to the op, so that nothing before it sets them in a row.
-            let credentials = Credentials::Secret {
-                client_id: app.id.clone(),
-                secret: app.secret.clone().unwrap().into(),
-            };
-            let known = authenticate_client(&t.authority, &credentials).await.unwrap();
-            let redemptions = codes.into_iter().map(|code| {
-                let (shared, known) = (t.authority.clone(), known.clone());
-                tokio::spawn(async move {
-                    let command = Redeem {
-                        client: known,
-                        code,
-                        redirect_uri: CALLBACK.to_owned(),
-                        code_verifier: Some(VERIFIER.to_owned()),
-                        resource: None,
-                    };
-                    redeem(&shared, command, &Caller::operator()).await.unwrap()
-                })
-            });
-            let mut live = 0;
-            for issued in join_all(redemptions).await {
-                let claims = crate::support::claims_of(&issued.unwrap().access_token);
-                let family = claims["sid"].as_str().unwrap().parse().unwrap();
-                live += usize::from(t.is_live(family).await);
-            }
-            assert_eq!(live, 1);
-        }
-    }
-
-    async fn an_end_wins_against_refreshes_under_way(t) {
-        let browser = t.signed_in("ann@example.com").await;
-        let app = t.confidential().await;
-        for round in 0..5 {
-            let first = app.redeem(&browser.open(&app).await).await.ok();
-            // Ten chains of the same family, each with whatever token it has got.
-            let chain = |mut token: String| {
-                let app = app.clone();
-                async move {
-                    let mut last = None;
-                    for _ in 0..30 {
-                        let answer = app.refresh(&token).await;
-                        if answer.status != StatusCode::OK {
-                            break;
-                        }
-                        token = answer.refresh_token().to_owned();
-                        last = Some(token.clone());
-                    }
-                    last
-                }
-            };
-            let refreshing = join_all((0..10).map(|_| tokio::spawn(chain(first.refresh_token().to_owned()))));
-            let ending = async {
-                tokio::time::sleep(std::time::Duration::from_millis(5 * round)).await;
-                match round % 3 {
-                    0 => {
-                        let path = format!("/sessions/{}/revoke", first.family());
-                        browser.submit("/sessions", &path, &[]).await;
-                    }
-                    1 => {
-                        browser.submit("/sessions", "/sessions/revoke-others", &[]).await;
-                        app.post("/oauth/revoke", &[("token", first.refresh_token())]).await;
-                    }
-                    _ => {
-                        let user = t.authority.store.user_by_email("ann@example.com").await.unwrap().unwrap();
-                        users::set_enabled(&t.authority, &user, false, &Caller::operator()).await.unwrap();
-                        users::set_enabled(&t.authority, &user, true, &Caller::operator()).await.unwrap();
-                    }
-                }
-            };
-            let (chains, ()) = tokio::join!(refreshing, ending);
-            for token in chains.into_iter().filter_map(|chain| chain.unwrap()) {
-                app.refresh(&token).await.refused("invalid_grant");
-            }
-            assert!(!t.is_live(first.family()).await);
-            browser.sign_in("ann@example.com", crate::support::PASSWORD).await;
-        }
-    }
-
-    async fn chains_of_many_families_at_once_lose_none(t) {
-        let browser = t.signed_in("ann@example.com").await;
-        let app = t
-            .add_client("editor", aa_server::domain::client::ClientType::Public, |app| app.multiple_sessions = true)
-            .await;
-        let mut families = Vec::new();
-        for _ in 0..20 {
-            families.push(app.redeem(&browser.open(&app).await).await.ok());
-        }
-        let chains = families.iter().map(|first| {
-            let (app, mut token) = (app.clone(), first.refresh_token().to_owned());
+        // Straight to the op, so that nothing before it sets them in a row.
+        let credentials = Credentials::Secret {
+            client_id: app.id.clone(),
+            secret: app.secret.clone().unwrap().into(),
+        };
+        let known = authenticate_client(&t.authority, &credentials).await.unwrap();
+        let redemptions = codes.into_iter().map(|code| {
+            let (shared, known) = (t.authority.clone(), known.clone());
             tokio::spawn(async move {
-                for _ in 0..10 {
-                    // Two tabs each time: the same successor for both.
-                    let (one, two) = tokio::join!(app.refresh(&token), app.refresh(&token));
-                    assert_eq!(one.refresh_token(), two.refresh_token());
-                    token = one.refresh_token().to_owned();
-                }
+                let command = Redeem {
+                    client: known,
+                    code,
+                    redirect_uri: CALLBACK.to_owned(),
+                    code_verifier: Some(VERIFIER.to_owned()),
+                    resource: None,
+                };
+                redeem(&shared, command, &Caller::operator()).await.unwrap()
             })
         });
-        for chain in join_all(chains).await {
-            chain.unwrap();
+        let mut live = 0;
+        for issued in join_all(redemptions).await {
+            let claims = crate::support::claims_of(&issued.unwrap().access_token);
+            let family = claims["sid"].as_str().unwrap().parse().unwrap();
+            live += usize::from(t.is_live(family).await);
         }
-        for first in families {
-            assert_eq!(t.family(first.family()).await.state.generation, 11);
-        }
+        assert_eq!(live, 1);
     }
+}
 
-    async fn parallel_guesses_do_not_outrun_the_throttle(t) {
-        t.add_user("ann@example.com").await;
-        let browser = crate::support::Browser::new(&t.url);
-        let csrf = browser.csrf("/login").await;
-        let tries = (0..AT_ONCE).map(|number| {
-            let (browser, csrf) = (&browser, &csrf);
+#[apply(both_databases)]
+async fn an_end_wins_against_refreshes_under_way(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let app = t.confidential().await;
+    for round in 0..5 {
+        let first = app.redeem(&browser.open(&app).await).await.ok();
+        // Ten chains of the same family, each with whatever token it has got.
+        let chain = |mut token: String| {
+            let app = app.clone();
             async move {
-                let password = format!("wrong password {number}");
-                let form = [("csrf", csrf.as_str()), ("email", "ann@example.com"), ("password", &password)];
-                browser.post("/login", &form, &[]).await.status()
+                let mut last = None;
+                for _ in 0..30 {
+                    let answer = app.refresh(&token).await;
+                    if answer.status != StatusCode::OK {
+                        break;
+                    }
+                    token = answer.refresh_token().to_owned();
+                    last = Some(token.clone());
+                }
+                last
             }
-        });
-        let statuses = join_all(tries).await;
-        let checked = statuses.iter().filter(|status| **status == StatusCode::UNAUTHORIZED).count();
-        let refused = statuses.iter().filter(|status| **status == StatusCode::TOO_MANY_REQUESTS).count();
-        assert_eq!((checked, refused), (10, AT_ONCE - 10));
+        };
+        let refreshing =
+            join_all((0..10).map(|_| tokio::spawn(chain(first.refresh_token().to_owned()))));
+        let ending = async {
+            tokio::time::sleep(std::time::Duration::from_millis(5 * round)).await;
+            match round % 3 {
+                0 => {
+                    let path = format!("/sessions/{}/revoke", first.family());
+                    browser.submit("/sessions", &path, &[]).await;
+                }
+                1 => {
+                    browser.submit("/sessions", "/sessions/revoke-others", &[]).await;
+                    app.post("/oauth/revoke", &[("token", first.refresh_token())]).await;
+                }
+                _ => {
+                    let user =
+                        t.authority.store.user_by_email("ann@example.com").await.unwrap().unwrap();
+                    users::set_enabled(&t.authority, &user, false, &Caller::operator())
+                        .await
+                        .unwrap();
+                    users::set_enabled(&t.authority, &user, true, &Caller::operator())
+                        .await
+                        .unwrap();
+                }
+            }
+        };
+        let (chains, ()) = tokio::join!(refreshing, ending);
+        for token in chains.into_iter().filter_map(|chain| chain.unwrap()) {
+            app.refresh(&token).await.refused("invalid_grant");
+        }
+        assert!(!t.is_live(first.family()).await);
+        browser.sign_in("ann@example.com", crate::support::PASSWORD).await;
     }
+}
+
+#[apply(both_databases)]
+async fn chains_of_many_families_at_once_lose_none(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let app = t
+        .add_client("editor", aa_server::domain::client::ClientType::Public, |app| {
+            app.multiple_sessions = true;
+        })
+        .await;
+    let mut families = Vec::new();
+    for _ in 0..20 {
+        families.push(app.redeem(&browser.open(&app).await).await.ok());
+    }
+    let chains = families.iter().map(|first| {
+        let (app, mut token) = (app.clone(), first.refresh_token().to_owned());
+        tokio::spawn(async move {
+            for _ in 0..10 {
+                // Two tabs each time: the same successor for both.
+                let (one, two) = tokio::join!(app.refresh(&token), app.refresh(&token));
+                assert_eq!(one.refresh_token(), two.refresh_token());
+                token = one.refresh_token().to_owned();
+            }
+        })
+    });
+    for chain in join_all(chains).await {
+        chain.unwrap();
+    }
+    for first in families {
+        assert_eq!(t.family(first.family()).await.state.generation, 11);
+    }
+}
+
+#[apply(both_databases)]
+async fn parallel_guesses_do_not_outrun_the_throttle(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    t.add_user("ann@example.com").await;
+    let browser = crate::support::Browser::new(&t.url);
+    let csrf = browser.csrf("/login").await;
+    let tries = (0..AT_ONCE).map(|number| {
+        let (browser, csrf) = (&browser, &csrf);
+        async move {
+            let password = format!("wrong password {number}");
+            let form =
+                [("csrf", csrf.as_str()), ("email", "ann@example.com"), ("password", &password)];
+            browser.post("/login", &form, &[]).await.status()
+        }
+    });
+    let statuses = join_all(tries).await;
+    let checked = statuses.iter().filter(|status| **status == StatusCode::UNAUTHORIZED).count();
+    let refused =
+        statuses.iter().filter(|status| **status == StatusCode::TOO_MANY_REQUESTS).count();
+    assert_eq!((checked, refused), (10, AT_ONCE - 10));
 }

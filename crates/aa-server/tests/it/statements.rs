@@ -4,7 +4,10 @@
 use database::{Db, Either};
 use sqlx::{AssertSqlSafe, Executor as _, SqlSafeStr as _};
 
-use crate::support::on_both;
+use rstest::rstest;
+use rstest_reuse::apply;
+
+use crate::support::{Engine, both_databases};
 
 /// The text literals of the store that begin like a statement, but for those of a file named after another database.
 fn statements(other: &str) -> Vec<String> {
@@ -24,18 +27,18 @@ fn statements(other: &str) -> Vec<String> {
     found
 }
 
-on_both! {
-    async fn every_statement_is_understood(t) {
-        let db = Db::connect(&t.database_url).await.unwrap();
-        let statements = statements(if db.kind() == "SQLite" { "postgres" } else { "sqlite" });
-        assert!(statements.len() > 40, "only {} were found", statements.len());
-        for statement in statements {
-            let sql = AssertSqlSafe(statement.clone()).into_sql_str();
-            let prepared = match db.write() {
-                Either::Sqlite(pool) => pool.prepare(sql).await.map(drop),
-                Either::Postgres(pool) => pool.prepare(sql).await.map(drop),
-            };
-            prepared.unwrap_or_else(|error| panic!("{error}:\n{statement}"));
-        }
+#[apply(both_databases)]
+async fn every_statement_is_understood(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let db = Db::connect(&t.database_url).await.unwrap();
+    let statements = statements(if db.kind() == "SQLite" { "postgres" } else { "sqlite" });
+    assert!(statements.len() > 40, "only {} were found", statements.len());
+    for statement in statements {
+        let sql = AssertSqlSafe(statement.clone()).into_sql_str();
+        let prepared = match db.write() {
+            Either::Sqlite(pool) => pool.prepare(sql).await.map(drop),
+            Either::Postgres(pool) => pool.prepare(sql).await.map(drop),
+        };
+        prepared.unwrap_or_else(|error| panic!("{error}:\n{statement}"));
     }
 }

@@ -20,6 +20,7 @@ use foundation::random::SystemRandom;
 use foundation::time::MovableClock;
 use reqwest::header::{HeaderMap, LOCATION, SET_COOKIE};
 use reqwest::{Response, StatusCode};
+use rstest_reuse::template;
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use service::run::{Stop, StopHandle, install_crypto};
@@ -32,31 +33,30 @@ pub const CALLBACK: &str = "http://localhost:9/callback";
 pub const PASSWORD: &str = "tangerine lamp 4";
 pub const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
-/// Runs a test on both databases.
-macro_rules! on_both {
-    ($($(#[$meta:meta])* async fn $name:ident($app:ident) $body:block)*) => {$(
-        mod $name {
-            #[allow(unused_imports, reason = "not every test uses all of its file's imports")]
-            use super::*;
-
-            $(#[$meta])*
-            async fn test($app: crate::support::TestApp) $body
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-            async fn sqlite() {
-                test(crate::support::TestApp::sqlite().await).await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-            async fn postgres() {
-                if let Some(app) = crate::support::TestApp::postgres().await {
-                    test(app).await;
-                }
-            }
-        }
-    )*};
+/// The database that a test runs on.
+#[derive(Debug, Clone, Copy)]
+pub enum Engine {
+    Sqlite,
+    Postgres,
 }
-pub(crate) use on_both;
+
+impl Engine {
+    /// An authority on a fresh database. `None` where PostgreSQL is not installed (with `CI=true` that fails).
+    pub async fn start(self) -> Option<TestApp> {
+        match self {
+            Self::Sqlite => Some(TestApp::sqlite().await),
+            Self::Postgres => TestApp::postgres().await,
+        }
+    }
+}
+
+/// Runs a test on both databases: `name::case_1_sqlite`, `name::case_2_postgres`.
+#[template]
+#[rstest]
+#[case::sqlite(Engine::Sqlite)]
+#[case::postgres(Engine::Postgres)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+pub async fn both_databases(#[case] engine: Engine) {}
 
 pub struct TestApp {
     pub authority: Arc<Authority>,
