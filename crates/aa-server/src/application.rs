@@ -14,6 +14,7 @@ use tracing::info;
 use crate::authority::{Authority, StartError};
 use crate::cli::{self, Invocation};
 use crate::config::Config;
+use crate::services::outbox::Consumer;
 use crate::{http, jobs, ops};
 
 /// Runs the command given by the arguments of the process.
@@ -34,6 +35,11 @@ pub async fn main() -> ExitCode {
     .await
 }
 
+/// The consumers of the outbox. Mail and logout tokens will be the first.
+fn built_in_consumers() -> Vec<Arc<dyn Consumer>> {
+    Vec::new()
+}
+
 /// Opens an authority that can issue tokens: its database is migrated and its signing keys exist.
 ///
 /// # Errors
@@ -44,7 +50,21 @@ pub async fn open(
     random: Arc<dyn Random>,
     stop: Stop,
 ) -> Result<Authority, StartError> {
-    let authority = Authority::open(config, clock, random, stop).await?;
+    open_with_consumers(config, clock, random, built_in_consumers(), stop).await
+}
+
+/// [`open`] with other consumers of the outbox than the built-in ones.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn open_with_consumers(
+    config: Config,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    consumers: Vec<Arc<dyn Consumer>>,
+    stop: Stop,
+) -> Result<Authority, StartError> {
+    let authority = Authority::open(config, clock, random, consumers, stop).await?;
     ops::keys::ensure(&authority).await?;
     Ok(authority)
 }

@@ -15,6 +15,7 @@ use crate::domain::caller::Caller;
 use crate::domain::refresh_token::RefreshTokenCodec;
 use crate::services::client_cache::ClientCache;
 use crate::services::keyring::Keyring;
+use crate::services::outbox::{Consumer, Outbox};
 use crate::services::password_hasher::PasswordHasher;
 use crate::services::throttle::Throttle;
 use crate::store::{Event, MIGRATIONS, Store};
@@ -40,6 +41,8 @@ pub struct Authority {
     pub throttle: Throttle,
     /// Clients as they were last read.
     pub client_cache: ClientCache,
+    /// Messages to other systems.
+    pub outbox: Outbox,
     /// The key of CSRF tokens.
     pub csrf_key: hmac::Key,
     /// The runtime in which detached work continues when a client disconnects.
@@ -78,6 +81,7 @@ impl Authority {
         config: Config,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
+        consumers: Vec<Arc<dyn Consumer>>,
         stop: Stop,
     ) -> Result<Self, StartError> {
         let db = Db::connect(&config.database_url).await?;
@@ -96,6 +100,7 @@ impl Authority {
             password_hasher: PasswordHasher::new(config.hash_permits),
             throttle: Throttle::default(),
             client_cache: ClientCache::default(),
+            outbox: Outbox::new(&config.secrets, consumers),
             csrf_key: config.secrets[0].mac_key("csrf"),
             runtime: tokio::runtime::Handle::current(),
             store,

@@ -9,7 +9,7 @@ use service::run::Failure;
 use service::settings::{Settings, read_or_make_private};
 use tokens::Algorithm;
 
-use super::Output;
+use super::output::Output;
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
 use crate::domain::client::{ClientMetadata, ClientType, DelegationMode, Lifetimes};

@@ -2,6 +2,8 @@
 //! error; exit status 0, 1 (failed) or 2 (usage).
 
 mod clients;
+mod deliveries;
+mod output;
 mod records;
 mod users;
 
@@ -10,11 +12,13 @@ use std::path::{Path, PathBuf};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use foundation::random::SystemRandom;
 use foundation::time::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 use service::run::{Failure, LogFormat, ask_readiness, start_logging};
 use service::settings::{Settings, flags};
 
 use self::clients::AppCommand;
+use self::deliveries::DeliveryCommand;
+use self::output::Output;
 use self::records::{EventsCommand, FamilyCommand, KeysCommand};
 use self::users::UserCommand;
 use crate::authority::Authority;
@@ -50,6 +54,9 @@ enum Command {
     /// What happened.
     #[command(subcommand)]
     Events(EventsCommand),
+    /// Messages to other systems that are waiting or were given up.
+    #[command(subcommand)]
+    Delivery(DeliveryCommand),
     /// Bring the database's schema up to date.
     Migrate,
     /// Write a copy of an SQLite database into a new file, while the authority goes on.
@@ -63,27 +70,6 @@ enum Command {
         #[arg(long)]
         live: bool,
     },
-}
-
-/// The output of a command: a text for people, a JSON document for programs.
-#[derive(Debug)]
-pub(crate) struct Output {
-    text: String,
-    json: Value,
-}
-
-impl Output {
-    fn new(text: impl Into<String>, json: Value) -> Self {
-        Self { text: text.into(), json }
-    }
-
-    fn print(&self, json: bool) {
-        if json {
-            println!("{}", self.json);
-        } else if !self.text.is_empty() {
-            println!("{}", self.text);
-        }
-    }
 }
 
 /// What the arguments, the environment and the settings file ask for.
@@ -158,6 +144,7 @@ impl Request {
             Command::Events(EventsCommand::List { user, limit }) => {
                 records::events(authority, user.as_deref(), limit).await?
             }
+            Command::Delivery(command) => deliveries::run(authority, command).await?,
             Command::Backup { file } => backup(authority, &file).await?,
             Command::Migrate => {
                 Output::new("The schema is up to date.", json!({ "migrated": true }))

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use service::run::Failure;
 use uuid::Uuid;
 
-use super::{Output, users};
+use super::output::Output;
+use super::users;
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
 use crate::ops::keys as ops_keys;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use service::run::Failure;
 
-use super::Output;
+use super::output::Output;
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
 use crate::ops::account::NewAccount;

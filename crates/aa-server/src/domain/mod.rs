@@ -2,6 +2,7 @@
 
 pub mod caller;
 pub mod client;
+pub mod delivery;
 pub mod event;
 pub mod family;
 pub mod password;

@@ -2,5 +2,6 @@
 
 pub mod client_cache;
 pub mod keyring;
+pub mod outbox;
 pub mod password_hasher;
 pub mod throttle;

@@ -10,6 +10,7 @@ mod families;
 mod invitations;
 mod keys;
 mod maintenance;
+mod outbox;
 mod rotation;
 mod users;
 
@@ -23,6 +24,7 @@ pub use events::{Event, EventFilter, EventRow};
 pub use families::{Family, Grant, NewFamily, Redeemed, SessionRow};
 pub use invitations::Invitation;
 pub use keys::{KeyRow, NewKey};
+pub use outbox::{DeliveryRow, LeasedDelivery, NewDelivery};
 pub use rotation::{MAX_WAITING, ROTATE, Rotation};
 pub use users::{NewUser, User};
 

@@ -8,6 +8,7 @@ mod faults;
 mod hardening;
 mod logout;
 mod model;
+mod outbox;
 mod pages;
 mod processes;
 mod races;

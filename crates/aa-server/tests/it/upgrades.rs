@@ -12,7 +12,8 @@ use rstest_reuse::apply;
 use crate::support::{Engine, TestApp, both_databases};
 
 /// The reverse of each migration after the first, newest first.
-const UNDO: &[&str] = &[include_str!("undo/0003.sql"), include_str!("undo/0002.sql")];
+const UNDO: &[&str] =
+    &[include_str!("undo/0007.sql"), include_str!("undo/0003.sql"), include_str!("undo/0002.sql")];
 
 #[apply(both_databases)]
 async fn sessions_go_on_after_the_schema_has_changed(#[case] engine: Engine) {

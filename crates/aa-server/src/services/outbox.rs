@@ -1,0 +1,106 @@
+//! The outbox: messages to other systems, kept in the database until a consumer has sent them.
+//!
+//! A delivery is sent *at least* once: a replica that dies after sending and before recording it leaves the delivery to
+//! be sent again. Recipients recognise a repetition by the delivery's id.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use foundation::random::Random;
+use foundation::seal::{MasterSecret, Seal, UnsealError};
+use foundation::time::Timestamp;
+use zeroize::Zeroizing;
+
+use crate::domain::delivery::DeliveryId;
+use crate::store::{LeasedDelivery, NewDelivery, Result, Store};
+
+/// A message ready to be sent, its payload decrypted.
+#[derive(Clone)]
+pub struct Message {
+    /// The same at every attempt.
+    pub id: DeliveryId,
+    /// The recipient, in the terms of the consumer.
+    pub target: String,
+    /// The payload.
+    pub payload: Zeroizing<Vec<u8>>,
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Why a message was not sent, in words for the operator. Never a secret.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct DeliveryError(pub String);
+
+/// The outcome of one attempt, some time later.
+pub type Attempt = Pin<Box<dyn Future<Output = std::result::Result<(), DeliveryError>> + Send>>;
+
+/// Sends the messages of one kind.
+pub trait Consumer: Send + Sync + fmt::Debug {
+    /// The kind of the deliveries it sends.
+    fn kind(&self) -> &'static str;
+
+    /// Sends a message once. The attempt is given up when it takes too long.
+    fn send(&self, message: Message) -> Attempt;
+}
+
+/// Encrypts payloads for the database, and knows who sends them.
+#[derive(Debug)]
+pub struct Outbox {
+    seals: Vec<Seal>,
+    consumers: Vec<Arc<dyn Consumer>>,
+}
+
+impl Outbox {
+    /// An outbox under these secrets, newest first, with these consumers.
+    pub fn new(secrets: &[MasterSecret], consumers: Vec<Arc<dyn Consumer>>) -> Self {
+        Self { seals: secrets.iter().map(|secret| secret.seal("deliveries")).collect(), consumers }
+    }
+
+    /// Whether anything can be sent.
+    pub fn has_consumers(&self) -> bool {
+        !self.consumers.is_empty()
+    }
+
+    /// The consumer for deliveries of this kind. A newer replica may have added deliveries that this one cannot send.
+    pub fn consumer(&self, kind: &str) -> Option<Arc<dyn Consumer>> {
+        self.consumers.iter().find(|consumer| consumer.kind() == kind).map(Arc::clone)
+    }
+
+    /// Adds a message that tells of nothing else in the database.
+    ///
+    /// # Errors
+    /// When the database cannot answer.
+    pub async fn enqueue(
+        &self,
+        store: &Store,
+        random: &dyn Random,
+        (kind, target, payload): (&str, &str, &[u8]),
+        now: Timestamp,
+    ) -> Result<DeliveryId> {
+        let id = DeliveryId::from(random.uuid_at(now));
+        let payload = self.seals[0].seal(id.uuid().as_bytes(), payload);
+        let delivery = NewDelivery { id, kind, target, payload: &payload };
+        store.enqueue_delivery(&delivery, now).await?;
+        Ok(id)
+    }
+
+    /// Decrypts a leased delivery.
+    ///
+    /// # Errors
+    /// When none of the server's secrets decrypts its payload.
+    pub fn open(&self, delivery: &LeasedDelivery) -> std::result::Result<Message, UnsealError> {
+        let context = delivery.id.uuid();
+        let payload = self
+            .seals
+            .iter()
+            .find_map(|seal| seal.unseal(context.as_bytes(), &delivery.payload).ok())
+            .ok_or(UnsealError)?;
+        Ok(Message { id: delivery.id, target: delivery.target.clone(), payload })
+    }
+}
