@@ -17,12 +17,14 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use microapp_bff::Routes;
 use tempfile::TempDir;
+
+use crate::{pages, read, repository};
 
 /// The time between two questions whether a program answers, and the number of questions.
 const POLL: (Duration, usize) = (Duration::from_millis(50), 600);
@@ -57,24 +59,6 @@ impl fmt::Display for Snippet {
     }
 }
 
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
-}
-
-fn pages() -> Vec<String> {
-    let mut pages = vec!["ARCHITECTURE.md".to_owned(), "README.md".to_owned()];
-    for folder in ["docs", "docs/decisions"] {
-        for entry in std::fs::read_dir(repository().join(folder)).unwrap() {
-            let name = entry.unwrap().file_name().into_string().unwrap();
-            if Path::new(&name).extension().is_some_and(|extension| extension == "md") {
-                pages.push(format!("{folder}/{name}"));
-            }
-        }
-    }
-    pages.sort();
-    pages
-}
-
 /// The snippets of a page, in its order. A fence inside a list is indented, and so is its text.
 fn snippets(page: &str, text: &str) -> Vec<Snippet> {
     let mut found = Vec::new();
@@ -106,7 +90,7 @@ fn snippets(page: &str, text: &str) -> Vec<Snippet> {
 }
 
 fn snippets_of(page: &str) -> Vec<Snippet> {
-    snippets(page, &std::fs::read_to_string(repository().join(page)).unwrap())
+    snippets(page, &read(page))
 }
 
 #[test]
@@ -134,7 +118,7 @@ fn run(snippet: &Snippet, folder: &Folder) {
     match (snippet.language.as_str(), snippet.info.as_str()) {
         ("rust", "" | "no_run") => {
             let doctest = format!("include_str!(\"../../../{}\")", snippet.page);
-            let is_listed = include_str!("../src/lib.rs").contains(&doctest);
+            let is_listed = include_str!("../../src/lib.rs").contains(&doctest);
             assert!(is_listed, "{snippet}: src/lib.rs does not include this page");
         }
         ("sh", "") if is_just(&snippet.text) => check_recipes(snippet),
@@ -151,7 +135,7 @@ fn is_just(text: &str) -> bool {
 }
 
 fn check_recipes(snippet: &Snippet) {
-    let recipes = std::fs::read_to_string(repository().join("justfile")).unwrap();
+    let recipes = read("justfile");
     for line in snippet.text.lines() {
         let name = line.split_whitespace().nth(1).unwrap_or_default();
         let is_head = |recipe: &str| {
@@ -212,17 +196,15 @@ fn check_dependencies(snippet: &Snippet, table: &toml::Table) {
 }
 
 /// The folder in which the snippets of one page run, one after the other.
-struct Folder {
+pub struct Folder {
     work: TempDir,
     programs: TempDir,
 }
 
 impl Folder {
-    fn of(page: &str) -> Self {
-        let folder = Self {
-            work: tempfile::tempdir().unwrap(),
-            programs: tempfile::tempdir().unwrap(),
-        };
+    pub fn of(page: &str) -> Self {
+        let folder =
+            Self { work: tempfile::tempdir().unwrap(), programs: tempfile::tempdir().unwrap() };
         for name in ["aa-server", "microapp-bff"] {
             symlink(env!("CARGO_BIN_EXE_doc-snippets"), folder.programs.path().join(name)).unwrap();
         }
@@ -249,12 +231,14 @@ impl Folder {
 
     fn run(&self, script: &str, what: &impl fmt::Display) {
         let output = self.command(script).output().unwrap();
-        assert!(
-            output.status.success(),
-            "{what}\n{script}\n{}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "{what}\n{script}\n{}", in_words(&output));
+    }
+
+    /// The standard output of a script that succeeds.
+    pub fn output(&self, script: &str) -> String {
+        let output = self.command(script).output().unwrap();
+        assert!(output.status.success(), "{script}\n{}", in_words(&output));
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// Starts a program, and stops it when it has answered.
@@ -282,6 +266,11 @@ impl Folder {
     }
 }
 
+fn in_words(output: &Output) -> String {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    text(&output.stdout) + &text(&output.stderr)
+}
+
 /// A process and its children; killed when dropped.
 struct Group(Child);
 
@@ -302,10 +291,9 @@ fn answers(port: u16) -> bool {
 
 #[test]
 fn fences_are_found_with_their_info_and_their_indent() {
-    let text = "a\n```sh serves\nb\n```\n1. c\n   ```toml x.toml\n   d = 1\n   ```\n```rust,no_run\n```\n";
-    let found: Vec<String> = snippets("p", text)
-        .iter()
-        .map(|snippet| format!("{snippet}={}", snippet.text))
-        .collect();
+    let text =
+        "a\n```sh serves\nb\n```\n1. c\n   ```toml x.toml\n   d = 1\n   ```\n```rust,no_run\n```\n";
+    let found: Vec<String> =
+        snippets("p", text).iter().map(|snippet| format!("{snippet}={}", snippet.text)).collect();
     assert_eq!(found, ["p:2: sh serves=b\n", "p:6: toml x.toml=d = 1\n", "p:9: rust no_run="]);
 }
