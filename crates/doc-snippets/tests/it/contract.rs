@@ -83,3 +83,17 @@ fn every_command_is_named() {
         }
     }
 }
+
+#[test]
+fn every_flag_of_app_add_is_named() {
+    let help = Folder::of("").output("aa-server app add --help");
+    let (_, options) = help.split_once("\nOptions:\n").unwrap();
+    let options = options.split("\nSettings:\n").next().unwrap();
+    let flags = options.lines().filter_map(|line| line.trim_start().strip_prefix("--"));
+    let flags: Vec<&str> = flags.filter_map(|rest| rest.split([' ', ',']).next()).collect();
+    assert!(flags.len() >= 10, "{flags:?}");
+    let text = section(5);
+    for flag in flags.into_iter().filter(|flag| !["help", "version"].contains(flag)) {
+        assert!(names(&text, &format!("--{flag}")), "--{flag}");
+    }
+}
