@@ -59,6 +59,15 @@ fn the_table_of_specifications_names_files_that_exist() {
 }
 
 #[test]
+fn the_map_names_every_crate() {
+    let map = read("ARCHITECTURE.md");
+    for entry in std::fs::read_dir(repository().join("crates")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(map.contains(&format!("  {name}/ ")), "{name}");
+    }
+}
+
+#[test]
 fn headings_and_named_anchors_are_found() {
     let text = "## 5. The authority, as a program\n<a id=\"rule-4\"></a>\n";
     assert!(has_anchor(text, "5-the-authority-as-a-program"));
