@@ -59,6 +59,8 @@ pub use keys::{KeySet, KeySetError};
 pub use reject::Reject;
 pub use verifier::Verifier;
 
+#[cfg(feature = "actix")]
+pub use actix::AccessToken;
 #[cfg(feature = "fetch")]
 pub use fetch::{FetchError, RemoteKeys};
 #[cfg(feature = "fetch")]

@@ -89,7 +89,7 @@ pub(super) struct AddApp {
     #[arg(long)]
     outlives_sign_out: bool,
     /// One user may have several sessions of it in one browser.
-    #[arg(long = "several-families")]
+    #[arg(long, alias = "several-families")]
     multiple_sessions: bool,
     /// A claim about the person its tokens carry: roles, email or name.
     #[arg(long = "claim", value_name = "CLAIM")]

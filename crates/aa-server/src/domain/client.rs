@@ -73,7 +73,7 @@ pub struct ClientMetadata {
     #[serde(default)]
     pub outlives_sign_out: bool,
     /// Whether one user may have several families of it in one browser.
-    #[serde(default, rename = "several_families")]
+    #[serde(default, alias = "several_families")]
     pub multiple_sessions: bool,
     /// Claims about the person that its application tokens carry: `roles`, `email`, `name`.
     #[serde(default)]
