@@ -268,7 +268,7 @@ impl Folder {
 
 fn in_words(output: &Output) -> String {
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    text(&output.stdout) + &text(&output.stderr)
+    format!("{}{}", text(&output.stdout), text(&output.stderr))
 }
 
 /// A process and its children; killed when dropped.
