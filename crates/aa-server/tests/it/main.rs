@@ -13,6 +13,7 @@ mod pages;
 mod processes;
 mod races;
 mod rules;
+mod snapshots;
 mod statements;
 mod support;
 mod tokens_endpoint;
