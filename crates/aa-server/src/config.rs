@@ -1,4 +1,4 @@
-//! The settings of SPEC §5, read once and typed.
+//! The settings of the authority, read once (contract §5, `docs/contract.md`).
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,10 +19,10 @@ use crate::domain::password::DEFAULT_MIN_CHARS;
 
 /// The prefix of every environment variable.
 pub const PREFIX: &str = "AA_";
-/// The settings file that is read when it is there.
+/// The settings file, read if it exists.
 pub const FILE: &str = "aa.toml";
 
-/// Every setting there is.
+/// The settings, with their defaults and the text of `--help`.
 pub const SETTINGS: &[Setting] = &[
     Setting::new("listen", "127.0.0.1:8080", "Address and port to listen on"),
     Setting::new("public_url", "http://localhost:8080", "URL that browsers use: the issuer"),
@@ -38,7 +38,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("identity_idle_ttl", "14d", "Life of a sign-in that is not used"),
     Setting::new("identity_ttl", "90d", "Life of a sign-in"),
     Setting::new("at_alg", "EdDSA", "EdDSA, ES256, RS256 or HS256"),
-    Setting::new("registration", "closed", "Who may make an account: open, invite or closed"),
+    Setting::new("registration", "closed", "Registration of users: open, invite or closed"),
     Setting::new("password_min_chars", "8", "Fewest characters of a password, 8 to 64"),
     Setting::optional("trusted_proxies", "Networks whose X-Forwarded-For counts, by commas"),
     Setting::secret("smtp_url", "Where to send mail"),
@@ -49,19 +49,19 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("insecure_http", "false", "Accept an http public URL that is not this machine"),
 ];
 
-/// Grace for apps that anybody can pretend to be.
+/// Default grace for public clients: any program can claim to be one.
 const GRACE_PUBLIC: Duration = Duration::from_secs(10);
-/// Grace for apps that authenticate themselves: a thief would need that secret too.
+/// Default grace for clients that authenticate: a stolen refresh token is useless without the client secret.
 const GRACE_AUTHENTICATED: Duration = Duration::from_mins(10);
 
-/// Who may make an account.
+/// The ways in which accounts come into being.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RegistrationMode {
-    /// Anybody.
+    /// Every visitor may register.
     Open,
-    /// Whoever has an invitation.
+    /// Registration needs an invitation.
     Invite,
-    /// Nobody; the first administrator's link and invitations of the operator still work.
+    /// No registration; the first administrator's link and invitations by the operator still work.
     Closed,
 }
 
@@ -78,7 +78,7 @@ impl FromStr for RegistrationMode {
     }
 }
 
-/// The lifetimes of the deployment; apps may have their own.
+/// Lifetimes of the deployment. A client may be registered with its own.
 #[derive(Debug, Clone, Copy)]
 pub struct Ttls {
     at: Duration,
@@ -86,36 +86,37 @@ pub struct Ttls {
     refresh_grace: Option<Duration>,
     family_idle: Duration,
     family: Duration,
-    /// Of a sign-in that is not used.
+    /// Life of a browser session that is not used.
     pub browser_session_idle: Duration,
-    /// Of a sign-in.
+    /// Life of a browser session.
     pub browser_session: Duration,
 }
 
 impl Ttls {
-    /// Of an app's application tokens.
+    /// Life of a client's application tokens.
     pub fn at(&self, client: &ClientMetadata) -> Duration {
         client.lifetimes.at_ttl.unwrap_or(self.at)
     }
 
-    /// Of an app's delegation tokens.
+    /// Life of a client's delegation tokens.
     pub fn dt(&self, client: &ClientMetadata) -> Duration {
         client.lifetimes.dt_ttl.unwrap_or(self.dt)
     }
 
-    /// How long an app's predecessor token is answered with its successor (SPEC §2 rule 4).
+    /// The time for which the predecessor of a client's newest refresh token is answered with that newest one
+    /// (`docs/contract.md#rule-4`).
     pub fn refresh_grace(&self, client: &ClientMetadata) -> Duration {
         let by_kind =
             if client.kind == ClientType::Public { GRACE_PUBLIC } else { GRACE_AUTHENTICATED };
         client.lifetimes.refresh_grace.or(self.refresh_grace).unwrap_or(by_kind)
     }
 
-    /// Of an app's families that are not used.
+    /// Life of a client's families that are not used.
     pub fn family_idle(&self, client: &ClientMetadata) -> Duration {
         client.lifetimes.family_idle_ttl.unwrap_or(self.family_idle)
     }
 
-    /// Of an app's families.
+    /// Life of a client's families, however much they are used.
     pub fn family(&self, client: &ClientMetadata) -> Duration {
         client.lifetimes.family_ttl.unwrap_or(self.family)
     }
@@ -124,41 +125,41 @@ impl Ttls {
 /// The authority's settings.
 #[derive(Debug)]
 pub struct Config {
-    /// Where to listen.
+    /// The address to listen on.
     pub listen: SocketAddr,
-    /// What browsers use: the issuer.
+    /// The URL that browsers use, which is also the issuer.
     pub public_url: PublicUrl,
-    /// SQLite or PostgreSQL.
+    /// `sqlite://…` or `postgres://…`.
     pub database_url: String,
-    /// For what is not in the database.
+    /// The folder for everything that is not in the database.
     pub data_dir: PathBuf,
-    /// Newest first.
+    /// The server's secrets, newest first.
     pub secrets: Vec<MasterSecret>,
-    /// Lifetimes.
+    /// Lifetimes of tokens, families and browser sessions.
     pub ttls: Ttls,
-    /// Of application tokens, unless the app has its own.
+    /// The algorithm of application tokens, unless the client has its own.
     pub at_alg: Algorithm,
-    /// Who may make an account.
+    /// The ways in which accounts come into being.
     pub registration: RegistrationMode,
-    /// Fewest characters of a password.
+    /// The fewest characters of a password.
     pub password_min_chars: usize,
-    /// Whose `X-Forwarded-For` counts.
+    /// Networks of proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// Log filter.
+    /// The log filter, as `tracing` reads it.
     pub log: String,
-    /// Log format.
+    /// The format of log lines.
     pub log_format: LogFormat,
-    /// For `/metrics` alone.
+    /// A separate address for `/metrics`.
     pub metrics_listen: Option<SocketAddr>,
-    /// Passwords hashed at once.
+    /// The number of passwords hashed at the same time.
     pub hash_permits: usize,
 }
 
 impl Config {
-    /// Types what was given. Makes the data folder and, on SQLite, the server's secret if there is none.
+    /// Parses the settings. Makes the data folder and, on SQLite, the server's secret if there is none.
     ///
     /// # Errors
-    /// [`SettingsError`] with what is wrong and how to mend it.
+    /// [`SettingsError`] says what is wrong and how to fix it.
     pub fn read(
         settings: &Settings,
         fallback_database_url: Option<String>,
@@ -171,7 +172,7 @@ impl Config {
         {
             return Err(SettingsError::new(format!(
                 "AA_PUBLIC_URL: {public_url} is http, so passwords and cookies would travel in the clear. \
-                 Use https (a proxy may end TLS), or --insecure-http if you know what you do"
+                 Use https (a proxy may end TLS), or --insecure-http if you know what you are doing"
             )));
         }
         if settings.is_set("smtp_url") {
@@ -193,7 +194,9 @@ impl Config {
                     .parse::<IpNet>()
                     .or_else(|_| network.parse::<std::net::IpAddr>().map(IpNet::from))
                     .map_err(|_| {
-                        SettingsError::new(format!("AA_TRUSTED_PROXIES: `{network}` is no network"))
+                        SettingsError::new(format!(
+                            "AA_TRUSTED_PROXIES: `{network}` is not a valid network"
+                        ))
                     })
             })
             .collect::<Result<_, _>>()?;

@@ -1,33 +1,33 @@
-//! What a password must be (SPEC §7): long enough, and not one that everybody tries.
+//! Rules for new passwords (contract §7): long enough, and not among the most common ones.
 
-/// The most characters a password may have, so that nobody can make hashing expensive.
+/// The longest password, in characters. It bounds the cost of hashing.
 pub const MAX_CHARS: usize = 1024;
-/// The fewest, by default.
+/// The default for the shortest password, in characters.
 pub const DEFAULT_MIN_CHARS: usize = 8;
 
-/// The most common passwords of eight characters and more, in lower case, sorted, one a line.
+/// The most common passwords of eight characters and more, in lower case, sorted, one per line.
 static COMMON: &str = include_str!("../../assets/common-passwords.txt");
 
-/// Why a password is refused, in words for whoever chose it.
+/// The reason to refuse a password, in words for the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WeakPassword {
-    /// Fewer characters than this.
+    /// Fewer characters than required.
     #[error("Please choose a password of at least {0} characters.")]
     TooShort(usize),
     /// More than 1,024 characters.
     #[error("Please choose a password of at most 1,024 characters.")]
     TooLong,
-    /// On the list of common ones.
+    /// On the list of common passwords.
     #[error(
         "This password is one of the most common ones, which attackers try first. Please choose another."
     )]
     Common,
-    /// It is the e-mail address or its first part.
+    /// The e-mail address or the part before its `@`.
     #[error("Please choose a password that is not your e-mail address.")]
     IsEmail,
 }
 
-/// Checks a password somebody wants to have. There are no rules of composition.
+/// Checks a new password. There are no composition rules.
 ///
 /// # Errors
 /// [`WeakPassword`].

@@ -1,19 +1,19 @@
-//! Users, as the rules see them.
+//! Rules for the data of users: addresses, names, descriptions of their browsers.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// An e-mail address that looks like one: it identifies a user, and mail may be sent there.
+/// A syntactically acceptable e-mail address. It identifies a user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Email(String);
 
 impl Email {
-    /// As it was given.
+    /// The address as the user wrote it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// As it is compared: two addresses that differ in case alone are one user.
+    /// The address as it is compared: addresses that differ in case alone belong to one user.
     pub fn key(&self) -> String {
         self.0.to_lowercase()
     }
@@ -47,10 +47,10 @@ impl FromStr for Email {
     }
 }
 
-/// A person's name as they want to be called: trimmed, at most 100 characters, no control characters.
+/// Checks a display name: trimmed, at most 100 characters, no control characters.
 ///
 /// # Errors
-/// A text that says what to change.
+/// With a text for the user that says what to change.
 pub fn check_name(name: &str) -> Result<String, &'static str> {
     let name = name.trim();
     if name.chars().count() > 100 || name.contains(char::is_control) {
@@ -59,7 +59,7 @@ pub fn check_name(name: &str) -> Result<String, &'static str> {
     Ok(name.to_owned())
 }
 
-/// What a `User-Agent` says, in words: "Firefox on Linux".
+/// Browser and operating system of a `User-Agent`, in words: "Firefox on Linux".
 pub fn describe_browser(user_agent: &str) -> String {
     let parser = woothee::parser::Parser::new();
     let known = |text: &str| (text != "UNKNOWN").then(|| text.to_owned());

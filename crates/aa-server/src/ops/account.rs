@@ -1,4 +1,4 @@
-//! Makes users and changes what is known of them.
+//! Accounts, as their users manage them: registration and change of password.
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
@@ -16,34 +16,34 @@ use crate::services::password_hasher::Busy;
 use crate::services::throttle::{Counter, TooManyTries};
 use crate::store::{self, BrowserSession, Invitation, NewUser, User};
 
-/// Why a user is not made or changed.
+/// Why an account is not created or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
-    /// Something typed cannot be used; the text says what to change.
+    /// An input cannot be used; the text says what to change.
     #[error("{0}")]
     Invalid(&'static str),
-    /// The password cannot be used.
+    /// The new password is too weak.
     #[error(transparent)]
     WeakPassword(#[from] WeakPassword),
-    /// Somebody has the address.
+    /// Another account has the address.
     #[error("There is an account with this address.")]
     EmailTaken,
-    /// The invitation was used, has expired, or never was.
+    /// The invitation was used, has expired, or never existed.
     #[error("This invitation is not valid any more.")]
     NoInvitation,
-    /// Accounts are not made this way here.
+    /// Registration is not open, and there is no invitation.
     #[error("Registration is closed.")]
     Closed,
-    /// The current password is not right.
+    /// The current password is incorrect.
     #[error("The current password is not right.")]
     WrongPassword,
-    /// Too many tries.
+    /// Too many attempts.
     #[error("Too many tries.")]
     TooMany(TooManyTries),
     /// Too many passwords are being hashed.
     #[error(transparent)]
     Busy(#[from] Busy),
-    /// The database did not answer.
+    /// The database cannot answer.
     #[error(transparent)]
     Store(store::Error),
 }
@@ -57,16 +57,16 @@ impl From<store::Error> for AccountError {
     }
 }
 
-/// A user to be made.
+/// The data of a new account.
 #[derive(Debug)]
 pub struct NewAccount {
-    /// The address, as typed.
+    /// The e-mail address as entered.
     pub email: String,
-    /// The name, as typed.
+    /// The name as entered.
     pub name: String,
     /// The password.
     pub password: SecretString,
-    /// Whether they administer the authority.
+    /// Whether the user administers the authority.
     pub admin: bool,
 }
 
@@ -112,22 +112,22 @@ pub(super) async fn prepare(
     })
 }
 
-/// Somebody makes an account of their own.
+/// A registration.
 #[derive(Debug)]
 pub struct Register {
-    /// Who they say they are.
+    /// The data of the account.
     pub account: NewAccount,
-    /// The token of an invitation, if they have one.
+    /// The token of an invitation, if there is one.
     pub invitation: Option<String>,
     /// The device cookie, if there is one.
     pub browser_token: Option<String>,
-    /// The identity cookie, if there is one: it ends.
+    /// The session cookie, if there is one: that session ends.
     pub session_token: Option<String>,
-    /// Where from, for counting.
+    /// The address that attempts are counted by.
     pub address: IpAddr,
 }
 
-/// What a registration page may offer.
+/// The invitation that a registration page is opened with; `None` where registration is open.
 ///
 /// # Errors
 /// [`AccountError::Closed`], [`AccountError::NoInvitation`], [`AccountError::Store`].
@@ -146,7 +146,7 @@ pub async fn registration_offer(
     }
 }
 
-/// Makes an account and signs in.
+/// Creates an account and signs in.
 ///
 /// # Errors
 /// [`AccountError`].
@@ -155,7 +155,7 @@ pub async fn register(
     command: Register,
     caller: &Caller,
 ) -> Result<SignedIn, AccountError> {
-    // Whether an address has an account can be asked here; not in bulk.
+    // Registration reveals whether an address has an account, so attempts are limited.
     let counter = [Counter::address(command.address)];
     authority.throttle.take(&counter, authority.now()).map_err(AccountError::TooMany)?;
     let offer = registration_offer(authority, command.invitation.as_deref()).await?;
@@ -186,7 +186,7 @@ pub async fn register(
     Ok(sign_in::begin(authority, &user, device, replaces, caller).await?)
 }
 
-/// Changes a person's own password: everything of theirs ends, but in this browser.
+/// Changes a user's own password, and ends all their sessions except those of this browser.
 ///
 /// # Errors
 /// [`AccountError`].

@@ -1,4 +1,4 @@
-//! Registers apps and changes what is declared about them.
+//! Registers clients and changes their metadata.
 
 use std::time::Duration;
 
@@ -11,38 +11,38 @@ use crate::domain::client::{ClientMetadata, ClientType};
 use crate::domain::refresh_token::SecretHash;
 use crate::store;
 
-/// How long the secret before a new one goes on working.
+/// The time for which the previous client secret stays valid after a rotation.
 pub const SECRET_OVERLAP: Duration = Duration::from_hours(24);
 
-/// Why an app is not registered or changed.
+/// Why a client is not registered or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// The declaration makes no sense; the text says what to change.
+    /// The metadata is inconsistent; the text says what to change.
     #[error("{0}")]
     Invalid(String),
-    /// There is one of this id.
+    /// A client with this id exists.
     #[error("there is an app `{0}` already")]
     Taken(String),
-    /// There is none of this id.
+    /// No client has this id.
     #[error("there is no app `{0}`")]
     Unknown(String),
-    /// The database did not answer.
+    /// The database cannot answer.
     #[error(transparent)]
     Store(#[from] store::Error),
 }
 
-/// What came of applying a declaration.
+/// The result of applying metadata.
 #[derive(Debug)]
 pub enum Applied {
-    /// The app is new; its secret, if it has one.
+    /// The client is new. Its generated secret, if it has one.
     Added(Option<SecretString>),
-    /// Something was changed.
+    /// The metadata was changed.
     Changed,
-    /// It was like that already.
+    /// The metadata is as it was.
     Unchanged,
 }
 
-/// Registers an app, and makes its secret if it is of a kind that has one.
+/// Registers a client, and generates its secret unless it is public.
 ///
 /// # Errors
 /// [`ClientError`].
@@ -57,7 +57,7 @@ pub async fn add(
     Ok(secret)
 }
 
-/// Registers an app with a secret of the caller's.
+/// Registers a client with a given secret.
 ///
 /// # Errors
 /// [`ClientError`].
@@ -92,7 +92,7 @@ fn check(authority: &Authority, metadata: &ClientMetadata) -> Result<(), ClientE
     Ok(())
 }
 
-/// Makes an app as declared, or changes it to be so.
+/// Registers a client, or changes its metadata to these.
 ///
 /// # Errors
 /// [`ClientError`].
@@ -104,8 +104,8 @@ pub async fn apply(
     apply_with_secret(authority, metadata, None, caller).await
 }
 
-/// Makes an app as declared, or changes it to be so. A new one gets this secret, if one is given; it is then not
-/// answered.
+/// Registers a client, or changes its metadata to these. A new client gets the given secret, which is then not part of
+/// the answer.
 ///
 /// # Errors
 /// [`ClientError`].
@@ -140,7 +140,7 @@ pub async fn apply_with_secret(
     Ok(Applied::Changed)
 }
 
-/// Gives an app a new secret; the one before goes on working for a day.
+/// Gives a client a new secret. The previous one stays valid for a day.
 ///
 /// # Errors
 /// [`ClientError`].
@@ -165,7 +165,7 @@ pub async fn rotate_secret(
     Ok(secret.into())
 }
 
-/// Turns an app off, so that it gets no token any more, or on again.
+/// Disables a client, so that it gets no more tokens, or enables it again.
 ///
 /// # Errors
 /// [`ClientError`].

@@ -11,7 +11,7 @@ use crate::domain::caller::Caller;
 use crate::services::keyring::{KEY_RETENTION, KeyError, PUBLISHED, PUBLISHED_AHEAD};
 use crate::store::NewKey;
 
-/// Makes the first key of each algorithm where there is none, and reads them. Two replicas make one.
+/// Creates the first key of each published algorithm that has none, and loads the keys. Two replicas create one key.
 ///
 /// # Errors
 /// [`KeyError`].
@@ -28,8 +28,8 @@ pub async fn ensure(authority: &Authority) -> Result<(), KeyError> {
     Ok(())
 }
 
-/// Makes a new key of every published algorithm. It is published at once, signs in ten minutes (on every
-/// replica alike), and the ones before it go a day after that: no request is lost.
+/// Creates a new key of each published algorithm. It is published at once and signs after ten minutes, on every
+/// replica alike; the previous keys stay published for a day after that, so no token is refused.
 ///
 /// # Errors
 /// [`KeyError`].
@@ -46,16 +46,16 @@ pub async fn rotate(authority: &Authority, caller: &Caller) -> Result<Vec<String
     Ok(made)
 }
 
-/// An HS256 secret, as the operator hands it to the API of its audience. Shown once.
+/// The HS256 secret that an operator hands to the API of its audience. Shown once.
 #[derive(Debug)]
 pub struct AudienceSecret {
-    /// Its key id.
+    /// The key id.
     pub kid: String,
-    /// Base64url.
+    /// The secret, in base64url.
     pub secret: secrecy::SecretString,
 }
 
-/// Makes the HS256 secret of an audience; it signs from now on. An earlier one stays for a day.
+/// Creates the HS256 secret of an audience, which signs at once. An earlier one stays valid for a day.
 ///
 /// # Errors
 /// [`KeyError`].
@@ -85,7 +85,7 @@ async fn add(
     signs_from: Timestamp,
     caller: &Caller,
 ) -> Result<SigningKey, KeyError> {
-    // RSA takes a while.
+    // Generating an RSA key takes up to half a second of computation.
     let private = tokio::task::spawn_blocking(move || SigningKey::generate(algorithm))
         .await
         .expect("making a key does not panic")?;

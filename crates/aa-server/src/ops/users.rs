@@ -1,4 +1,4 @@
-//! Users, as operators manage them: made, invited, disabled, given a new password.
+//! Users, as operators manage them: created, invited, disabled, given a new password.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::domain::password;
 use crate::domain::refresh_token::SecretHash;
 use crate::store::{self, Invitation, User};
 
-/// How long an invitation is good.
+/// Life of an invitation.
 pub const INVITATION_TTL: Duration = Duration::from_hours(72);
 
-/// Makes a user, for an operator.
+/// Creates a user, for an operator.
 ///
 /// # Errors
 /// [`AccountError`].
@@ -33,10 +33,10 @@ pub async fn add(
     Ok(made.id)
 }
 
-/// Makes a one-time link to make an account; the path of it.
+/// Creates a one-time link for registration. The answer is its URL.
 ///
 /// # Errors
-/// What the database says.
+/// When the database cannot answer.
 pub async fn invite(
     authority: &Authority,
     invitation: &Invitation,
@@ -63,7 +63,7 @@ pub async fn first_administrator(
     Ok(Some(invite(authority, &invitation).await?))
 }
 
-/// Sets a person's password, for an operator: everything of theirs ends.
+/// Sets a user's password, for an operator, and ends all sessions of the user.
 ///
 /// # Errors
 /// [`AccountError`].
@@ -80,10 +80,10 @@ pub async fn reset_password(
     Ok(())
 }
 
-/// Disables a user, which ends everything of theirs, or enables them again.
+/// Disables a user, which ends all their sessions, or enables them again.
 ///
 /// # Errors
-/// What the database says.
+/// When the database cannot answer.
 pub async fn set_enabled(
     authority: &Authority,
     user: &User,

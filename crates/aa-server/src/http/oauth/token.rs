@@ -16,7 +16,7 @@ use crate::ops::authentication::client::{authenticate_cached_client, authenticat
 use crate::ops::grants::authorization_code::{Redeem, redeem};
 use crate::ops::grants::client_credentials::client_credentials;
 use crate::ops::grants::refresh_token::{GrantError, Refresh, refresh};
-use crate::ops::tokens::issue::Issued;
+use crate::ops::tokens::issue::TokenResponse;
 
 /// Redeems, refreshes, or makes the token of a service.
 pub async fn post(
@@ -48,7 +48,7 @@ pub async fn post(
 ///
 /// Written by hand: tokens are base64url, which JSON takes as it is, and going through them to see that takes longer
 /// than all the rest.
-fn body(issued: &Issued) -> String {
+fn body(issued: &TokenResponse) -> String {
     let scope = serde_json::Value::from(issued.scope.as_str());
     let mut body = String::with_capacity(issued.access_token.len() + 512);
     let _ = write!(
@@ -73,7 +73,7 @@ async fn by_code(
     authority: &web::Data<Authority>,
     request: &HttpRequest,
     params: &Params,
-) -> Result<Issued, Error> {
+) -> Result<TokenResponse, Error> {
     let known = calling_client(authority, request, params).await?;
     require_user_client(&known.metadata)?;
     let caller = caller(authority, request).map_err(Error::for_programs)?;
@@ -94,7 +94,7 @@ async fn by_refresh_token(
     authority: &web::Data<Authority>,
     request: &HttpRequest,
     params: &Params,
-) -> Result<Issued, Error> {
+) -> Result<TokenResponse, Error> {
     let credentials = credentials(request, params)?;
     let mut known = authenticate_cached_client(authority, &credentials).await;
     let caller = caller(authority, request).map_err(Error::for_programs)?;
@@ -121,13 +121,13 @@ async fn by_client_credentials(
     authority: &Authority,
     request: &HttpRequest,
     params: &Params,
-) -> Result<Issued, Error> {
+) -> Result<TokenResponse, Error> {
     let metadata = &calling_client(authority, request, params).await?.metadata;
     if metadata.kind != ClientType::Service {
         return Err(Error::oauth("unauthorized_client", "this grant is for apps of kind service"));
     }
     let resource = params.get("resource").map_err(bad)?;
-    let issued: Result<Issued, GrantError> =
+    let issued: Result<TokenResponse, GrantError> =
         client_credentials(authority, metadata, scope(params)?, resource);
     Ok(issued?)
 }

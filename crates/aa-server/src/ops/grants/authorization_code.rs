@@ -12,7 +12,7 @@ use crate::domain::caller::Caller;
 use crate::domain::family::Decision;
 use crate::domain::refresh_token::TokenKind;
 use crate::ops::grants::refresh_token::{GrantError, end_for_reuse};
-use crate::ops::tokens::issue::{self, Issue, Issued};
+use crate::ops::tokens::issue::{self, Issue, TokenResponse};
 use crate::services::client_cache::AuthenticatedClient;
 use crate::store::{Family, Grant, Redeemed};
 
@@ -43,7 +43,7 @@ pub async fn redeem(
     authority: &Authority,
     command: Redeem,
     caller: &Caller,
-) -> Result<Issued, GrantError> {
+) -> Result<TokenResponse, GrantError> {
     let metadata = &command.client.metadata;
     let token = authority
         .refresh_tokens

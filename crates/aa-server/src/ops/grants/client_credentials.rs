@@ -1,15 +1,15 @@
-//! Application tokens for services, which speak for themselves (RFC 6749 §4.4).
+//! The client credentials grant (RFC 6749 §4.4): application tokens for services.
 
 use tokens::Scope;
 
 use crate::authority::Authority;
 use crate::domain::client::{ClientMetadata, DEFAULT_SCOPES};
 use crate::ops::grants::refresh_token::GrantError;
-use crate::ops::tokens::issue::{self, Issued};
+use crate::ops::tokens::issue::{self, TokenResponse};
 
-/// Makes one. There is no family, and no refresh token: the service asks again.
+/// Issues an application token whose subject is the service. There is no family and no refresh token.
 ///
-/// Scopes that speak of a person are not given.
+/// Scopes about users (`openid`, `profile` …) are not granted.
 ///
 /// # Errors
 /// [`GrantError::ScopeTooWide`], [`GrantError::UnknownResource`], [`GrantError::Keys`].
@@ -18,7 +18,7 @@ pub fn client_credentials(
     metadata: &ClientMetadata,
     scope: Option<Scope>,
     resource: Option<&str>,
-) -> Result<Issued, GrantError> {
+) -> Result<TokenResponse, GrantError> {
     let of_people: Scope = DEFAULT_SCOPES.parse().unwrap_or_default();
     let allowed = metadata.allowed_scopes().retain(|name| !of_people.contains(name));
     let scope = scope.unwrap_or_else(|| allowed.clone());

@@ -1,4 +1,4 @@
-//! Makes a family and its delegation token for a signed-in person and an app.
+//! Creates a family and its delegation token, the authorization code (RFC 6749 §4.1.2).
 
 use tokens::Scope;
 
@@ -8,29 +8,29 @@ use crate::domain::client::ClientMetadata;
 use crate::domain::refresh_token::{EncodedToken, FamilySecret, RefreshToken};
 use crate::store::{self, BrowserSession, NewFamily};
 
-/// Opens an app for a person.
+/// A delegation of a signed-in user to a client.
 #[derive(Debug)]
 pub struct Delegate<'a> {
-    /// The sign-in it comes from.
+    /// The browser session it comes from.
     pub browser_session: &'a BrowserSession,
-    /// The app.
+    /// The client.
     pub client: &'a ClientMetadata,
-    /// Where the token will be sent.
+    /// The redirect URI that the token is sent to.
     pub redirect_uri: &'a str,
-    /// What the app may do.
+    /// The granted scope.
     pub scope: &'a Scope,
-    /// For whom its application tokens will be.
+    /// The audience of its application tokens.
     pub audience: &'a str,
     /// Base64url SHA-256 of the PKCE verifier; none in a direct delegation.
     pub code_challenge: Option<&'a str>,
-    /// The app's nonce.
+    /// The client's `nonce`, for the ID token.
     pub nonce: Option<&'a str>,
 }
 
-/// Makes the token. `None` when the sign-in, its user or the app has ended meanwhile.
+/// Creates the family. `None` when the browser session, its user or the client has ended meanwhile.
 ///
 /// # Errors
-/// What the database says.
+/// When the database cannot answer.
 pub async fn delegate(
     authority: &Authority,
     command: &Delegate<'_>,

@@ -14,7 +14,7 @@ use crate::domain::client::ClientMetadata;
 use crate::domain::event::EndReason;
 use crate::domain::family::{Decision, Rejection};
 use crate::domain::refresh_token::{RefreshToken, TokenKind};
-use crate::ops::tokens::issue::{self, Issue, Issued};
+use crate::ops::tokens::issue::{self, Issue, TokenResponse};
 use crate::services::client_cache::AuthenticatedClient;
 use crate::services::keyring::KeyError;
 use crate::store::{self, Family, Grant, Rotation};
@@ -66,7 +66,7 @@ pub async fn refresh(
     authority: &Arc<Authority>,
     command: Refresh,
     caller: Caller,
-) -> Result<Issued, GrantError> {
+) -> Result<TokenResponse, GrantError> {
     let metadata = &command.client.metadata;
     let token = authority
         .refresh_tokens
@@ -106,7 +106,7 @@ async fn issue(
     command: &Refresh,
     token: &RefreshToken,
     grant: &Grant,
-) -> Result<Issued, GrantError> {
+) -> Result<TokenResponse, GrantError> {
     let metadata = &command.client.metadata;
     let audience =
         issue::choose_audience(metadata, command.resource.as_deref(), Some(&grant.audience))

@@ -1,4 +1,4 @@
-//! A person ends sessions: one app in one browser, one browser, all others, all.
+//! Sessions ended by their user: one app in one browser, one browser, all others, all.
 
 use serde_json::json;
 use uuid::Uuid;
@@ -9,10 +9,10 @@ use crate::domain::event::EndReason;
 use crate::domain::refresh_token::SecretHash;
 use crate::store::{BrowserSession, Event, Result};
 
-/// Signs out: ends the identity token in the database, and with it its families.
+/// Signs out: ends the browser session, and with it its families.
 ///
 /// # Errors
-/// What the database says.
+/// When the database cannot answer.
 pub async fn sign_out(
     authority: &Authority,
     browser_session: &BrowserSession,
@@ -24,10 +24,10 @@ pub async fn sign_out(
     authority.store.sign_out(&hash, event, authority.now()).await.map(drop)
 }
 
-/// Ends one app in one browser. `None` when it is not this user's.
+/// Ends one family. `None` when it is not this user's.
 ///
 /// # Errors
-/// What the database says.
+/// When the database cannot answer.
 pub async fn end_family(
     authority: &Authority,
     browser_session: &BrowserSession,
@@ -49,7 +49,7 @@ pub async fn end_family(
 /// Ends one browser. `None` when it is not this user's.
 ///
 /// # Errors
-/// What the database says.
+/// When the database cannot answer.
 pub async fn end_browser(
     authority: &Authority,
     browser_session: &BrowserSession,
@@ -61,10 +61,10 @@ pub async fn end_browser(
     authority.store.end_browser(browser_session.user_id, device, event, authority.now()).await
 }
 
-/// Ends everything but this browser.
+/// Ends all sessions of the user except those of this browser.
 ///
 /// # Errors
-/// What the database says.
+/// When the database cannot answer.
 pub async fn end_others(
     authority: &Authority,
     browser_session: &BrowserSession,
@@ -73,10 +73,10 @@ pub async fn end_others(
     end_all_but(authority, browser_session, Some(browser_session.browser_id), caller).await
 }
 
-/// Ends everything, this browser too.
+/// Ends all sessions of the user, this browser included.
 ///
 /// # Errors
-/// What the database says.
+/// When the database cannot answer.
 pub async fn end_all(
     authority: &Authority,
     browser_session: &BrowserSession,

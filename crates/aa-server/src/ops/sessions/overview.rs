@@ -1,4 +1,4 @@
-//! What a person sees of their sessions, in words.
+//! The sessions of a user, as the sessions page shows them.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::domain::event::EndReason;
 use crate::domain::user::describe_browser;
 use crate::store::{self, SessionRow};
 
-/// How long ended sessions are shown.
+/// The time for which ended sessions are shown.
 const SHOWN: Duration = Duration::from_hours(30 * 24);
 
 /// One browser of a person.
@@ -58,11 +58,11 @@ pub struct Ended {
     pub app: String,
     /// The browser, by its name or in words.
     pub browser: String,
-    /// When.
+    /// The time of the end.
     pub at: Timestamp,
-    /// Why, in words.
+    /// The reason of the end, in words.
     pub reason: String,
-    /// Whether the person should look at it.
+    /// Whether the user should act on it.
     pub alarming: bool,
 }
 
@@ -75,10 +75,10 @@ pub struct Overview {
     pub ended: Vec<Ended>,
 }
 
-/// Reads a person's sessions.
+/// Reads the sessions of a user.
 ///
 /// # Errors
-/// What the database says.
+/// When the database cannot answer.
 pub async fn overview(
     authority: &Authority,
     user: Uuid,

@@ -1,19 +1,19 @@
-//! `id_token_hint`: an ID token of ours that an app shows again, to say whom it is about.
+//! `id_token_hint`: an ID token of this issuer that a client presents again to name the user.
 
 use tokens::jws::Compact;
 
 use crate::authority::Authority;
 
-/// What a hint says. It identifies; it authenticates nobody.
+/// The content of a hint. It names a user and a client, and authenticates neither.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hint {
-    /// Whom the ID token is about.
+    /// The `sub` of the ID token.
     pub subject: String,
-    /// The app it was given to.
+    /// The client that the ID token was issued to.
     pub client_id: String,
 }
 
-/// Reads a hint; `None` unless it is an ID token that was signed here with a published key. It may have expired
+/// Reads a hint; `None` unless it is an ID token signed with a published key of this issuer. It may have expired
 /// (OpenID Connect Core §3.1.2.1, RP-Initiated Logout §4).
 pub fn read(authority: &Authority, text: &str) -> Option<Hint> {
     let token = Compact::parse(text).ok()?;

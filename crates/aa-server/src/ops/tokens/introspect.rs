@@ -1,4 +1,4 @@
-//! Says whether a token counts at this moment (RFC 7662), to those it concerns.
+//! Token introspection (RFC 7662).
 
 use foundation::time::Timestamp;
 use serde_json::{Value, json};
@@ -9,12 +9,12 @@ use crate::domain::refresh_token::TokenKind;
 use crate::ops::tokens::revoke::own_access_token;
 use crate::store;
 
-/// Introspects a token for an app: the one it was issued to, or one that the application token is for.
+/// Introspects a token on behalf of a client: the one that it was issued to, or one in its audience.
 ///
-/// Anything else is `{"active": false}`, as is every token that is not genuine or does not count any more.
+/// For every other client the answer is `{"active": false}`, as it is for tokens that are not genuine or no longer valid.
 ///
 /// # Errors
-/// What the database says.
+/// When the database cannot answer.
 pub async fn introspect(
     authority: &Authority,
     metadata: &ClientMetadata,
@@ -57,10 +57,10 @@ pub async fn introspect(
     Ok(answer)
 }
 
-/// Whether what an application token was made from still stands.
+/// Whether the family (or, for a service, the client) behind an application token is live.
 ///
 /// # Errors
-/// What the database says.
+/// When the database cannot answer.
 pub(super) async fn is_live(
     authority: &Authority,
     claims: &tokens::Claims,

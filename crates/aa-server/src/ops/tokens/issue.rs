@@ -1,4 +1,4 @@
-//! Makes application tokens (SPEC §3, RFC 9068) and ID tokens (OpenID Connect Core §2).
+//! Issues application tokens (RFC 9068, contract §3) and ID tokens (OpenID Connect Core §2).
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
@@ -17,51 +17,51 @@ use crate::store::{Grant, User};
 
 /// The media type of application tokens.
 const ACCESS_TOKEN_TYPE: &str = "at+jwt";
-/// How long an ID token may be taken as news of a sign-in.
+/// Life of an ID token, in seconds.
 const ID_TOKEN_SECONDS: i64 = 300;
 
-/// What an app gets from the token endpoint.
+/// A successful answer of the token endpoint (RFC 6749 §5.1).
 #[derive(Debug)]
-pub struct Issued {
+pub struct TokenResponse {
     /// The application token.
     pub access_token: String,
-    /// Seconds until it expires.
+    /// Seconds until the application token expires.
     pub expires_in: i64,
-    /// The next refresh token, if the app may have one.
+    /// The next refresh token, if the client may have one.
     pub refresh_token: Option<EncodedToken>,
-    /// Seconds until the refresh token expires, if it is not used.
+    /// Seconds until the refresh token expires if it is not used.
     pub refresh_expires_in: i64,
-    /// The ID token, if it was asked for.
+    /// The ID token, if the scope includes `openid`.
     pub id_token: Option<String>,
-    /// What the application token allows: scope names, separated by spaces.
+    /// The scope of the application token, as space-separated names.
     pub scope: String,
 }
 
-/// What to make for a family that has just rotated, or is answered again.
+/// The material of an answer for a family that was just rotated, or whose newest token is answered again.
 #[derive(Debug)]
 pub struct Issue<'a> {
-    /// The family, as it stands now.
+    /// The current state of the family.
     pub grant: &'a Grant,
-    /// Its app.
+    /// The client of the family.
     pub client: &'a ClientMetadata,
-    /// Its user, read when something of theirs goes into a token.
+    /// The user of the family, if claims about the user are needed.
     pub user: Option<&'a User>,
-    /// For whom the application token is.
+    /// The audience of the application token.
     pub audience: &'a str,
-    /// What it allows, if that is less than the family does.
+    /// A narrower scope than that of the family.
     pub scope: Option<Scope>,
-    /// The family's secret, for the next token.
+    /// The secret of the family, for its next refresh token.
     pub secret: &'a FamilySecret,
-    /// Whether an ID token goes with it.
+    /// Whether an ID token is issued too.
     pub with_id_token: bool,
 }
 
-/// Whether a token of this app and scope needs to know more of the user than their id.
+/// Whether the tokens of this client carry more about the user than their id.
 pub fn needs_user(client: &ClientMetadata, with_id_token: bool) -> bool {
     with_id_token || !client.claims.is_empty()
 }
 
-/// The claims of an application token, as they are written: what [`tokens::Claims`] reads, without owning any of it.
+/// The claims of an application token, borrowed. [`tokens::Claims`] is their counterpart for reading.
 #[derive(Serialize)]
 struct AccessClaims<'a> {
     iss: &'a str,
@@ -86,7 +86,7 @@ struct AccessClaims<'a> {
     name: Option<&'a str>,
 }
 
-/// Who a token speaks for.
+/// The `sub` of a token.
 enum Sub<'a> {
     User(Uuid),
     App(&'a str),
@@ -101,7 +101,7 @@ impl Serialize for Sub<'_> {
     }
 }
 
-/// Words of a text, as an array.
+/// Space-separated words, serialized as an array.
 struct Words<'a>(&'a str);
 
 impl Serialize for Words<'_> {
@@ -110,11 +110,11 @@ impl Serialize for Words<'_> {
     }
 }
 
-/// Makes the answer for a family.
+/// Issues the tokens of a family.
 ///
 /// # Errors
 /// [`KeyError`].
-pub fn for_family(authority: &Authority, issue: Issue<'_>) -> Result<Issued, KeyError> {
+pub fn for_family(authority: &Authority, issue: Issue<'_>) -> Result<TokenResponse, KeyError> {
     let now = authority.now();
     let grant = issue.grant;
     let may_have = |wanted| grant.scope.split(' ').any(|name| name == wanted);
@@ -156,7 +156,7 @@ pub fn for_family(authority: &Authority, issue: Issue<'_>) -> Result<Issued, Key
             secret: issue.secret.clone(),
         })
     });
-    Ok(Issued {
+    Ok(TokenResponse {
         access_token,
         expires_in,
         refresh_token,
@@ -166,7 +166,7 @@ pub fn for_family(authority: &Authority, issue: Issue<'_>) -> Result<Issued, Key
     })
 }
 
-/// Makes the application token of a service, which speaks for itself.
+/// Issues the application token of a service, whose subject is the service itself.
 ///
 /// # Errors
 /// [`KeyError`].
@@ -175,7 +175,7 @@ pub fn for_service(
     metadata: &ClientMetadata,
     audience: &str,
     scope: &Scope,
-) -> Result<Issued, KeyError> {
+) -> Result<TokenResponse, KeyError> {
     let now = authority.now();
     let scope = scope.to_string();
     let claims = AccessClaims {
@@ -194,7 +194,7 @@ pub fn for_service(
         email: None,
         name: None,
     };
-    Ok(Issued {
+    Ok(TokenResponse {
         access_token: sign_access_token(authority, metadata, &claims, now)?,
         expires_in: claims.exp - claims.iat,
         refresh_token: None,
@@ -236,8 +236,8 @@ fn id_token(
         ("sid".to_owned(), json!(grant.family)),
     ]);
     if algorithm != Algorithm::EdDSA {
-        // OpenID Connect Core §3.1.3.6: the left half of the hash that goes with the algorithm. For EdDSA that
-        // would be SHA-512 (Ed25519), which few clients know; the claim is optional in the code flow.
+        // OpenID Connect Core §3.1.3.6: the left half of the hash that belongs to the algorithm. For EdDSA that
+        // would be SHA-512 (Ed25519), which few clients implement; the claim is optional in the code flow.
         let hash = digest(&SHA256, access_token.as_bytes());
         claims.insert("at_hash".to_owned(), json!(URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16])));
     }
@@ -247,7 +247,7 @@ fn id_token(
     authority.keyring.sign(algorithm, "", "JWT", &Value::Object(claims), now)
 }
 
-/// What a scope tells of a person (OpenID Connect Core §5.4).
+/// The claims about a user that a scope grants (OpenID Connect Core §5.4).
 pub fn user_claims(user: &User, scope: &Scope) -> Map<String, Value> {
     let mut claims = Map::new();
     claims.insert("sub".to_owned(), json!(user.id));
@@ -257,16 +257,16 @@ pub fn user_claims(user: &User, scope: &Scope) -> Map<String, Value> {
     }
     if scope.contains("email") {
         claims.insert("email".to_owned(), json!(user.email));
-        // Nobody has proved it by mail yet.
+        // Addresses are not verified by mail yet.
         claims.insert("email_verified".to_owned(), json!(false));
     }
     claims
 }
 
-/// Which of an app's audiences a request is for (RFC 8707): the one it names, or `default`.
+/// Chooses the audience of a request (RFC 8707): the one that `resource` names, else `default`, else the first.
 ///
 /// # Errors
-/// [`UnknownResource`] when it names one the app has not.
+/// [`UnknownResource`] when `resource` is not an audience of the client.
 pub fn choose_audience<'a>(
     client: &'a ClientMetadata,
     resource: Option<&str>,
@@ -277,7 +277,7 @@ pub fn choose_audience<'a>(
         Some(resource) => {
             allowed.into_iter().find(|audience| *audience == resource).ok_or(UnknownResource)
         }
-        // What was chosen before counts only as long as the app still has it.
+        // An earlier choice holds only while the client is registered for it.
         None => match default.filter(|default| allowed.contains(default)) {
             Some(default) => Ok(default),
             None => allowed.first().copied().ok_or(UnknownResource),
@@ -285,6 +285,6 @@ pub fn choose_audience<'a>(
     }
 }
 
-/// The app has no such audience.
+/// The client is not registered for the requested audience.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownResource;

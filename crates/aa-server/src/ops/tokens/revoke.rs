@@ -1,4 +1,4 @@
-//! An app gives a token back (RFC 7009): its family ends.
+//! Token revocation (RFC 7009): it ends the family of the token.
 
 use tokens::{Reject, Verifier};
 use uuid::Uuid;
@@ -10,21 +10,21 @@ use crate::domain::event::EndReason;
 use crate::domain::refresh_token::TokenKind;
 use crate::store::{self};
 
-/// Why a token is not taken back.
+/// Why a token is not revoked.
 #[derive(Debug, thiserror::Error)]
 pub enum RevokeError {
-    /// It is another app's (RFC 7009 §2.1).
+    /// The token was issued to another client (RFC 7009 §2.1).
     #[error("the token was issued to another client")]
     AnotherClient,
-    /// The database did not answer.
+    /// The database cannot answer.
     #[error(transparent)]
     Store(#[from] store::Error),
 }
 
-/// Ends the family of a delegation, refresh or application token of this app.
+/// Ends the family of a delegation, refresh or application token of this client.
 ///
-/// What is no token, or of a family that is gone, is no error (RFC 7009 §2.2). A token is genuine whatever its
-/// age: giving back an old one ends the family too.
+/// An invalid token, or one of a family that is gone, is not an error (RFC 7009 §2.2). An old token of a family is as
+/// good as its newest one: revoking it ends the family too.
 ///
 /// # Errors
 /// [`RevokeError`].
@@ -51,7 +51,7 @@ pub async fn revoke(
     Ok(())
 }
 
-/// The family of any genuine token.
+/// The family of a genuine token of any kind.
 async fn family_of(
     authority: &Authority,
     text: &str,
@@ -69,7 +69,7 @@ async fn family_of(
     }
 }
 
-/// The claims of an application token that was signed here with a published key, for whatever audience.
+/// The claims of an application token that was signed with a published key of this issuer, for any audience.
 ///
 /// # Errors
 /// [`Reject`].
@@ -88,10 +88,10 @@ pub(super) fn own_access_token(
         .verify(text, &authority.keyring.public_keys(), authority.now().secs())
 }
 
-/// Ends a family by its id, for an operator. Whether it was live until now.
+/// Ends a family by its id, for an operator: `true` if it was live, `None` if there is none with this id.
 ///
 /// # Errors
-/// What the database says.
+/// When the database cannot answer.
 pub async fn revoke_by_operator(
     authority: &Authority,
     family: Uuid,

@@ -1,4 +1,4 @@
-//! Claims about the person an application token speaks for (OpenID Connect Core §5.3).
+//! UserInfo: claims about the user of an application token (OpenID Connect Core §5.3).
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ use crate::ops::tokens::issue::user_claims;
 use crate::ops::tokens::revoke::own_access_token;
 use crate::store;
 
-/// Why nothing is told.
+/// Why a request for claims is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum UserinfoError {
     /// The token is not accepted, or its session has ended.
@@ -18,12 +18,12 @@ pub enum UserinfoError {
     /// The token has no scope `openid`.
     #[error("this needs the scope `openid`")]
     InsufficientScope,
-    /// The database did not answer.
+    /// The database cannot answer.
     #[error(transparent)]
     Store(#[from] store::Error),
 }
 
-/// What the token's scope tells of its person. Asked here, a session that has ended is known at once.
+/// The claims that the token's scope grants. The family is looked up, so an ended session is refused at once.
 ///
 /// # Errors
 /// [`UserinfoError`].
