@@ -1,52 +1,59 @@
-//! An extractor for actix-web: put a [`Guard`] into the app's data and take an [`AccessToken`].
+//! Extractors for actix-web: put a [`Guard`] into the app's data and take an [`AccessToken`].
 
 use std::future::Future;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use actix_web::dev::Payload;
+use actix_web::http::header::HeaderMap;
 use actix_web::http::{StatusCode, header};
 use actix_web::{FromRequest, HttpRequest, HttpResponse, ResponseError};
 use serde_json::json;
 
-use crate::{Claims, Denied, Guard};
+use crate::{AccessToken, Denied, Guard, Headers, RequestParts};
 
-/// The checked token of a request; a request without a good one never reaches the handler.
-#[derive(Debug, Clone)]
-pub struct AccessToken(Arc<Claims>);
-
-impl AccessToken {
-    /// Asks for a scope.
-    ///
-    /// # Errors
-    /// [`Denied::InsufficientScope`]: 403 with the scope named.
-    pub fn require(&self, scope: &'static str) -> Result<(), Denied> {
-        if self.scope.contains(scope) { Ok(()) } else { Err(Denied::InsufficientScope(scope)) }
-    }
-
-    /// The claims themselves.
-    pub fn into_claims(self) -> Claims {
-        Arc::unwrap_or_clone(self.0)
+impl Headers for HeaderMap {
+    fn value(&self, name: &str, index: usize) -> Option<&[u8]> {
+        self.get_all(name).nth(index).map(header::HeaderValue::as_bytes)
     }
 }
 
-impl Deref for AccessToken {
-    type Target = Claims;
-
-    fn deref(&self) -> &Claims {
-        &self.0
+/// Scheme and authority are taken from the request line if it has them, else from the connection and the
+/// `Host` header; headers set by proxies are not read.
+impl<'r> From<&'r HttpRequest> for RequestParts<'r> {
+    fn from(request: &'r HttpRequest) -> Self {
+        let uri = request.uri();
+        let connection = if request.app_config().secure() { "https" } else { "http" };
+        let scheme = uri.scheme_str().unwrap_or(connection);
+        let authority = uri.authority().map(actix_web::http::uri::Authority::as_str);
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        let origin = (Some(scheme), authority);
+        Self::from_uri(request.method().as_str(), origin, path, request.headers())
     }
 }
 
 /// A scope as a type, for [`Scoped`].
+///
+/// ```
+/// use tokens::{RequiredScope, Scoped};
+///
+/// struct NotesRead;
+///
+/// impl RequiredScope for NotesRead {
+///     const SCOPE: &'static str = "notes:read";
+/// }
+///
+/// async fn list(token: Scoped<NotesRead>) -> String {
+///     format!("the notes of {}", token.sub)
+/// }
+/// ```
 pub trait RequiredScope: 'static {
-    /// Its name.
+    /// The name of the scope (RFC 6749 §3.3).
     const SCOPE: &'static str;
 }
 
-/// An [`AccessToken`] that has the scope `S`: the handler's signature says what it needs.
+/// An [`AccessToken`] with the scope `S`; a request without it is answered 403 before the handler runs.
 #[derive(Debug, Clone)]
 pub struct Scoped<S>(AccessToken, PhantomData<S>);
 
@@ -66,13 +73,13 @@ impl FromRequest for AccessToken {
         let request = request.clone();
         Box::pin(async move {
             let Some(guard) = request.app_data::<Guard>() else {
-                // A forgotten guard must close the door, not open it.
+                // Without a guard in the app's data no request may pass.
                 return Err(Problem { denied: Denied::NotReady, realm: String::new() }.into());
             };
-            let headers = request.headers().get_all(header::AUTHORIZATION);
-            let checked = guard.authenticate(headers.map(header::HeaderValue::as_bytes)).await;
-            let realm = guard.realm().to_owned();
-            checked.map(Self).map_err(|denied| Problem { denied, realm }.into())
+            guard.authenticate(&RequestParts::from(&request)).await.map_err(|denied| {
+                let realm = guard.realm().to_owned();
+                Problem { denied, realm }.into()
+            })
         })
     }
 }
@@ -94,7 +101,7 @@ impl<S: RequiredScope> FromRequest for Scoped<S> {
     }
 }
 
-/// A [`Denied`] with the realm to name.
+/// A [`Denied`] with the realm for its challenge.
 #[derive(Debug, thiserror::Error)]
 #[error("{denied}")]
 struct Problem {
@@ -126,7 +133,7 @@ fn status(denied: &Denied) -> StatusCode {
     StatusCode::from_u16(denied.status()).unwrap_or(StatusCode::UNAUTHORIZED)
 }
 
-/// Problem details (RFC 9457) with the challenge of RFC 6750.
+/// The answer: problem details (RFC 9457), with the challenge of RFC 6750 §3 or `Retry-After`.
 fn respond(denied: &Denied, realm: &str) -> HttpResponse {
     let status = status(denied);
     let mut response = HttpResponse::build(status);

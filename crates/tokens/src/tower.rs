@@ -1,16 +1,73 @@
-//! A layer for tower: requests with a good token pass, their `Arc<`[`Claims`](crate::Claims)`>` in the extensions.
+//! A layer for tower: requests with an accepted token pass, with the [`AccessToken`] in their extensions.
+//!
+//! With axum, a handler takes it as `Extension<tokens::AccessToken>`. Here with tower's traits alone:
+//!
+//! ```no_run
+//! use std::convert::Infallible;
+//! use std::future::{Ready, ready};
+//! use std::task::{Context, Poll};
+//!
+//! use http::{Request, Response};
+//! use tokens::{AccessToken, AccessTokenLayer, Guard};
+//! use tower_layer::Layer;
+//! use tower_service::Service;
+//!
+//! #[derive(Clone)]
+//! struct Hello;
+//!
+//! impl Service<Request<String>> for Hello {
+//!     type Response = Response<String>;
+//!     type Error = Infallible;
+//!     type Future = Ready<Result<Self::Response, Infallible>>;
+//!
+//!     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+//!         Poll::Ready(Ok(()))
+//!     }
+//!
+//!     fn call(&mut self, request: Request<String>) -> Self::Future {
+//!         let token = request.extensions().get::<AccessToken>().expect("the layer sets it");
+//!         ready(Ok(Response::new(format!("Hello, {}!", token.sub))))
+//!     }
+//! }
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let guard = Guard::connect("https://aa.example", "hello")?;
+//! let mut service = AccessTokenLayer::new(guard).require("hello:read").layer(Hello);
+//! let response = service.call(Request::new(String::new())).await?;
+//! assert_eq!(response.status(), 401); // the request has no token
+//! # Ok(())
+//! # }
+//! ```
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header, uri};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::{Denied, Guard};
+use crate::{AccessToken, Denied, Guard, Headers, RequestParts};
 
-/// Checks every request with a [`Guard`], and one scope if it is asked to.
+impl Headers for HeaderMap {
+    fn value(&self, name: &str, index: usize) -> Option<&[u8]> {
+        self.get_all(name).iter().nth(index).map(HeaderValue::as_bytes)
+    }
+}
+
+/// Scheme and authority are taken from the request's URI if it has them; else the scheme is not known, and
+/// the authority is the `Host` header's.
+impl<'r, B> From<&'r Request<B>> for RequestParts<'r> {
+    fn from(request: &'r Request<B>) -> Self {
+        let uri = request.uri();
+        let origin = (uri.scheme_str(), uri.authority().map(uri::Authority::as_str));
+        let path = uri.path_and_query().map_or("/", uri::PathAndQuery::as_str);
+        Self::from_uri(request.method().as_str(), origin, path, request.headers())
+    }
+}
+
+/// A layer that authenticates every request with a [`Guard`] and optionally requires a scope.
 #[derive(Clone)]
 pub struct AccessTokenLayer {
     guard: Guard,
@@ -18,12 +75,12 @@ pub struct AccessTokenLayer {
 }
 
 impl AccessTokenLayer {
-    /// A layer that lets requests with a good token pass.
+    /// A layer that lets requests with an accepted token pass.
     pub fn new(guard: Guard) -> Self {
         Self { guard, scope: None }
     }
 
-    /// Asks for a scope too.
+    /// Requires a scope too: 403 without it.
     #[must_use]
     pub fn require(mut self, scope: &'static str) -> Self {
         self.scope = Some(scope);
@@ -39,7 +96,7 @@ impl<S> Layer<S> for AccessTokenLayer {
     }
 }
 
-/// What [`AccessTokenLayer`] makes.
+/// The service that [`AccessTokenLayer`] wraps around another.
 #[derive(Clone)]
 pub struct AccessTokenService<S> {
     layer: AccessTokenLayer,
@@ -62,32 +119,28 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        // The clone that was polled ready is the one to be called (tower's own advice).
+        // The clone that was polled ready is the one to be called (see `tower::Service`).
         let ready = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, ready);
         let AccessTokenLayer { guard, scope } = self.layer.clone();
         Box::pin(async move {
-            let headers: Vec<Vec<u8>> = request
-                .headers()
-                .get_all(header::AUTHORIZATION)
-                .iter()
-                .map(|value| value.as_bytes().to_vec())
-                .collect();
-            let claims = match guard.authenticate(headers.iter().map(Vec::as_slice)).await {
-                Ok(claims) => claims,
-                Err(denied) => return Ok(refusal(&denied, guard.realm())),
-            };
-            if let Some(scope) = scope
-                && !claims.scope.contains(scope)
-            {
-                return Ok(refusal(&Denied::InsufficientScope(scope), guard.realm()));
+            let parts = RequestParts::from(&request);
+            let checked = guard.authenticate(&parts).await.and_then(|token| match scope {
+                Some(scope) => token.require(scope).map(|()| token),
+                None => Ok(token),
+            });
+            match checked {
+                Ok(token) => {
+                    request.extensions_mut().insert::<AccessToken>(token);
+                    inner.call(request).await
+                }
+                Err(denied) => Ok(refusal(&denied, guard.realm())),
             }
-            request.extensions_mut().insert(claims);
-            inner.call(request).await
         })
     }
 }
 
+/// An empty answer with the status and the challenge of RFC 6750 §3, or `Retry-After`.
 fn refusal<R: Default>(denied: &Denied, realm: &str) -> Response<R> {
     let mut response = Response::new(R::default());
     *response.status_mut() =

@@ -1,16 +1,16 @@
-//! The guard, the extractor and the layer, against an authority that comes, goes and rotates its keys.
+//! The guard, the extractor and the layer, with an authority that starts late, rotates its keys and goes away.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::{App, test, web};
 use http::{Request, Response};
 use serde_json::{Value, json};
-use tokens::actix::{AccessToken, RequiredScope, Scoped};
-use tokens::tower::AccessTokenLayer;
-use tokens::{Algorithm, Claims, Denied, Guard, KeySet, Reject, SigningKey, Verifier};
+use tokens::{
+    AccessToken, AccessTokenLayer, Algorithm, Denied, Guard, KeySet, Reject, RequestParts,
+    RequiredScope, Scoped, SigningKey, Verifier,
+};
 use tower_layer::Layer as _;
 use tower_service::Service as _;
 use wiremock::matchers::{method, path};
@@ -29,7 +29,7 @@ fn token(key: &SigningKey, issuer: &str, scope: &str) -> String {
     key.sign("at+jwt", &claims).unwrap()
 }
 
-async fn publish(server: &MockServer, keys: &[&SigningKey]) {
+async fn publish_keys(server: &MockServer, keys: &[&SigningKey]) {
     server.reset().await;
     let keys: Vec<Value> = keys.iter().filter_map(|key| key.public_jwk()).collect();
     let answer = ResponseTemplate::new(200).set_body_json(json!({ "keys": keys }));
@@ -40,65 +40,68 @@ async fn publish(server: &MockServer, keys: &[&SigningKey]) {
         .await;
 }
 
-async fn fetches(server: &MockServer) -> usize {
+async fn jwks_fetches(server: &MockServer) -> usize {
     server.received_requests().await.unwrap().len()
 }
 
 fn guard(server: &MockServer) -> Guard {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     Guard::connect(&server.uri(), "notes").unwrap().with_clock(|| NOW)
 }
 
-async fn ready(guard: &Guard) {
+async fn wait_until_ready(guard: &Guard) {
     for _ in 0..400 {
         if guard.is_ready() {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("no keys came");
+    panic!("no keys were fetched");
 }
 
-async fn check(guard: &Guard, token: &str) -> Result<Arc<Claims>, Denied> {
-    guard.authenticate(std::iter::once(format!("Bearer {token}").as_bytes())).await
+async fn authenticate(guard: &Guard, token: &str) -> Result<AccessToken, Denied> {
+    let bearer = format!("Bearer {token}");
+    let request = Request::builder().uri("/notes").header("authorization", bearer).body(());
+    guard.authenticate(&RequestParts::from(&request.unwrap())).await
 }
 
 #[actix_web::test]
-async fn keys_are_fetched_followed_and_kept() {
+async fn keys_are_fetched_rotated_and_kept_while_the_authority_is_away() {
     let server = MockServer::start().await;
     let (old, new) = (key(), key());
     let guard = guard(&server);
     assert_eq!(
-        check(&guard, "x.y.z").await,
+        authenticate(&guard, "x.y.z").await,
         Err(Denied::NotReady),
-        "without keys nothing is decided"
+        "without keys no token can be checked"
     );
-    publish(&server, &[&old]).await;
-    ready(&guard).await;
-    check(&guard, &token(&old, &server.uri(), "")).await.unwrap();
-    let before = fetches(&server).await;
-    // A new key is known at its first use, by one fetch, whoever asks at the same time.
-    publish(&server, &[&old, &new]).await;
+    publish_keys(&server, &[&old]).await;
+    wait_until_ready(&guard).await;
+    authenticate(&guard, &token(&old, &server.uri(), "")).await.unwrap();
+    // A new key is fetched at its first use, once for all concurrent requests.
+    publish_keys(&server, &[&old, &new]).await;
     let rotated = token(&new, &server.uri(), "");
-    let asked = futures_join(&guard, &rotated).await;
-    assert!(asked.iter().all(Result::is_ok));
-    assert_eq!(fetches(&server).await, 1, "of {before} before");
-    // Nonsense keys cause no more of them for half a minute.
-    let stranger = token(&key(), &server.uri(), "");
+    let answers = authenticate_concurrently(&guard, &rotated).await;
+    assert!(answers.iter().all(Result::is_ok));
+    assert_eq!(jwks_fetches(&server).await, 1);
+    // Further unknown keys cause no fetch for 30 seconds.
+    let unknown = token(&key(), &server.uri(), "");
     for _ in 0..20 {
-        assert_eq!(check(&guard, &stranger).await, Err(Denied::InvalidToken(Reject::UnknownKey)));
+        assert_eq!(
+            authenticate(&guard, &unknown).await,
+            Err(Denied::InvalidToken(Reject::UnknownKey))
+        );
     }
-    assert_eq!(fetches(&server).await, 1);
-    // When the authority is away, or talks nonsense, the last good keys go on.
+    assert_eq!(jwks_fetches(&server).await, 1);
+    // While the authority answers 404, the last keys stay in use.
     server.reset().await;
-    check(&guard, &token(&old, &server.uri(), "")).await.unwrap();
+    authenticate(&guard, &token(&old, &server.uri(), "")).await.unwrap();
 }
 
-async fn futures_join(guard: &Guard, token: &str) -> Vec<Result<Arc<Claims>, Denied>> {
+async fn authenticate_concurrently(guard: &Guard, token: &str) -> Vec<Result<AccessToken, Denied>> {
     let tasks: Vec<_> = (0..10)
         .map(|_| {
             let (guard, token) = (guard.clone(), token.to_owned());
-            tokio::spawn(async move { check(&guard, &token).await })
+            tokio::spawn(async move { authenticate(&guard, &token).await })
         })
         .collect();
     let mut answers = Vec::new();
@@ -108,9 +111,9 @@ async fn futures_join(guard: &Guard, token: &str) -> Vec<Result<Arc<Claims>, Den
     answers
 }
 
-struct Read;
+struct NotesRead;
 
-impl RequiredScope for Read {
+impl RequiredScope for NotesRead {
     const SCOPE: &'static str = "notes:read";
 }
 
@@ -118,30 +121,35 @@ async fn any(token: AccessToken) -> String {
     token.client_id.clone()
 }
 
-async fn scoped(token: Scoped<Read>) -> String {
+async fn scoped(token: Scoped<NotesRead>) -> String {
     token.client_id.clone()
 }
 
 #[actix_web::test]
-async fn the_extractor_answers_as_rfc_6750_says() {
+async fn the_extractor_answers_as_rfc_6750_requires() {
     let server = MockServer::start().await;
     let key = key();
-    publish(&server, &[&key]).await;
+    publish_keys(&server, &[&key]).await;
     let guard = guard(&server);
-    ready(&guard).await;
+    wait_until_ready(&guard).await;
     let app = App::new()
         .app_data(guard)
         .route("/any", web::get().to(any))
         .route("/scoped", web::get().to(scoped));
     let app = test::init_service(app).await;
-    let good = format!("Bearer {}", token(&key, &server.uri(), "openid"));
-    let better = format!("bearer {}", token(&key, &server.uri(), "notes:read"));
+    let without_scope = format!("Bearer {}", token(&key, &server.uri(), "openid"));
+    let with_scope = format!("bearer {}", token(&key, &server.uri(), "notes:read"));
     let foreign = format!("Bearer {}", token(&key, "https://evil.example", ""));
     for (path, headers, status, challenge) in [
         ("/any", vec![], 401, "Bearer realm=\"notes\""),
         ("/any", vec!["Basic eDp5"], 401, "Bearer realm=\"notes\""),
         ("/any", vec!["Bearer"], 401, "Bearer realm=\"notes\""),
-        ("/any", vec![good.as_str(), good.as_str()], 400, "error=\"invalid_request\""),
+        (
+            "/any",
+            vec![without_scope.as_str(), without_scope.as_str()],
+            400,
+            "error=\"invalid_request\"",
+        ),
         (
             "/any",
             vec!["Bearer x"],
@@ -154,9 +162,14 @@ async fn the_extractor_answers_as_rfc_6750_says() {
             401,
             "error_description=\"the token is from another issuer\"",
         ),
-        ("/any", vec![good.as_str()], 200, ""),
-        ("/scoped", vec![good.as_str()], 403, "error=\"insufficient_scope\", scope=\"notes:read\""),
-        ("/scoped", vec![better.as_str()], 200, ""),
+        ("/any", vec![without_scope.as_str()], 200, ""),
+        (
+            "/scoped",
+            vec![without_scope.as_str()],
+            403,
+            "error=\"insufficient_scope\", scope=\"notes:read\"",
+        ),
+        ("/scoped", vec![with_scope.as_str()], 200, ""),
     ] {
         let mut request = test::TestRequest::get().uri(path);
         for header in &headers {
@@ -175,16 +188,16 @@ async fn the_extractor_answers_as_rfc_6750_says() {
 }
 
 #[actix_web::test]
-async fn a_forgotten_guard_closes_the_door() {
+async fn without_a_guard_in_the_app_data_requests_are_denied() {
     let app = test::init_service(App::new().route("/any", web::get().to(any))).await;
     let request = test::TestRequest::get().uri("/any").to_request();
     assert_eq!(test::call_service(&app, request).await.status(), StatusCode::SERVICE_UNAVAILABLE);
 }
 
 #[derive(Clone)]
-struct Echo;
+struct ClientIdService;
 
-impl tower_service::Service<Request<()>> for Echo {
+impl tower_service::Service<Request<()>> for ClientIdService {
     type Response = Response<String>;
     type Error = Infallible;
     type Future = std::future::Ready<Result<Response<String>, Infallible>>;
@@ -197,19 +210,19 @@ impl tower_service::Service<Request<()>> for Echo {
     }
 
     fn call(&mut self, request: Request<()>) -> Self::Future {
-        let claims = request.extensions().get::<Arc<Claims>>().unwrap();
-        std::future::ready(Ok(Response::new(claims.client_id.clone())))
+        let token = request.extensions().get::<AccessToken>().unwrap();
+        std::future::ready(Ok(Response::new(token.client_id.clone())))
     }
 }
 
 #[tokio::test]
-async fn the_layer_does_the_same() {
+async fn the_layer_answers_as_rfc_6750_requires() {
     let server = MockServer::start().await;
     let key = key();
-    publish(&server, &[&key]).await;
+    publish_keys(&server, &[&key]).await;
     let guard = guard(&server);
-    ready(&guard).await;
-    let mut service = AccessTokenLayer::new(guard).require("notes:read").layer(Echo);
+    wait_until_ready(&guard).await;
+    let mut service = AccessTokenLayer::new(guard).require("notes:read").layer(ClientIdService);
     let mut call = async |header: Option<String>| {
         let mut request = Request::builder().uri("/");
         if let Some(header) = header {
@@ -218,23 +231,22 @@ async fn the_layer_does_the_same() {
         service.call(request.body(()).unwrap()).await.unwrap()
     };
     assert_eq!(call(None).await.status(), 401);
-    let good = format!("Bearer {}", token(&key, &server.uri(), "openid"));
-    let refused = call(Some(good)).await;
+    let without_scope = format!("Bearer {}", token(&key, &server.uri(), "openid"));
+    let refused = call(Some(without_scope)).await;
     assert_eq!(refused.status(), 403);
     assert!(refused.headers()["www-authenticate"].to_str().unwrap().contains("notes:read"));
-    let better = format!("Bearer {}", token(&key, &server.uri(), "notes:read"));
-    assert_eq!(call(Some(better)).await.body(), "worker");
+    let with_scope = format!("Bearer {}", token(&key, &server.uri(), "notes:read"));
+    assert_eq!(call(Some(with_scope)).await.body(), "worker");
 }
 
 #[tokio::test]
-async fn an_hs256_secret_needs_no_key_set() {
+async fn an_hs256_secret_needs_no_published_keys() {
     let server = MockServer::start().await;
     let private = SigningKey::generate(Algorithm::HS256).unwrap();
     let key = SigningKey::from_private(Algorithm::HS256, &private).unwrap();
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let keys = KeySet::default().with_secret(key.id(), &private).unwrap();
     let verifier = Verifier::new(server.uri(), "notes").algorithms(&[Algorithm::HS256]);
     let guard = Guard::new(verifier, &server.uri(), keys).unwrap().with_clock(|| NOW);
     assert!(guard.is_ready());
-    check(&guard, &token(&key, &server.uri(), "")).await.unwrap();
+    authenticate(&guard, &token(&key, &server.uri(), "")).await.unwrap();
 }
