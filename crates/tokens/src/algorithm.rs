@@ -3,18 +3,18 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// The signature algorithms that an application token may use (RFC 7518 §3.1, RFC 8037 §3.1).
+/// A signature algorithm that an application token may use (RFC 7518 §3.1, RFC 8037 §3.1).
 ///
-/// `none` and everything else do not exist here, so they cannot be accepted.
+/// `none` and all other algorithms have no variant, so they cannot be accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Algorithm {
-    /// Ed25519. The default: the fastest to sign, and small.
+    /// Ed25519: the authority's default, the fastest to sign, with short signatures.
     EdDSA,
     /// ECDSA with P-256 and SHA-256.
     ES256,
     /// RSA PKCS#1 v1.5 with SHA-256.
     RS256,
-    /// HMAC with SHA-256 and a secret per audience, for closed set-ups. Never in a JWKS.
+    /// HMAC with SHA-256 and a secret per audience, for closed deployments. Never in a JWKS.
     HS256,
 }
 
@@ -22,7 +22,7 @@ impl Algorithm {
     /// Every algorithm.
     pub const ALL: [Self; 4] = [Self::EdDSA, Self::ES256, Self::RS256, Self::HS256];
 
-    /// The name as it stands in a JOSE header.
+    /// The name in a JOSE header (`alg`).
     pub const fn name(self) -> &'static str {
         match self {
             Self::EdDSA => "EdDSA",

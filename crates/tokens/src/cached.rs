@@ -9,85 +9,88 @@ use quick_cache::{OptionsBuilder, Weighter};
 use crate::keys::KeySetId;
 use crate::{Claims, KeySet, Reject, Verifier, jws};
 
-/// A [`Verifier`] that remembers which tokens it has accepted, so that the signature of one that comes again is not
-/// checked again. It decides exactly as the verifier does.
+/// A [`Verifier`] with a cache of accepted tokens: the signature of a cached token is not checked again. Its
+/// decisions are exactly those of the verifier.
 ///
-/// What it remembers is found by the whole token, compared byte by byte; issuer, audience, `exp` and `nbf` are
-/// looked at every time. It counts under the very [`KeySet`] it was checked with alone: when keys change, everything
-/// is checked again. Only accepted tokens are remembered, so whoever sends rubbish pushes nothing out.
+/// The cache's key is the whole token, compared byte by byte. Issuer, audience, `exp` and `nbf` are checked at every
+/// use. An entry is valid only for the [`KeySet`] that the token was checked with: when the keys change, every token
+/// is checked again. Rejected tokens are not cached, so sending many of them evicts nothing.
 ///
-/// Clones share the memory.
+/// Clones share the cache.
 #[derive(Clone)]
 pub struct CachedVerifier {
     verifier: Verifier,
-    memory: Arc<Memory>,
+    cache: Arc<TokenCache>,
 }
 
-struct Memory {
-    tokens: Cache<Box<str>, Accepted, Bytes, BuildHasherDefault<OfSignature>>,
-    /// The set of keys that was last asked with.
+struct TokenCache {
+    tokens: Cache<Box<str>, CachedToken, MemoryWeighter, BuildHasherDefault<SignatureHasher>>,
+    /// The id of the key set used by the last insertion.
     keys: AtomicU64,
     inserted: AtomicU64,
 }
 
 #[derive(Clone)]
-struct Accepted {
+struct CachedToken {
     keys: KeySetId,
     claims: Arc<Claims>,
 }
 
-/// After so many insertions, what has expired is removed.
+/// The number of insertions after which expired tokens are removed.
 const SWEEP_EVERY: u64 = 4096;
 
 impl CachedVerifier {
-    /// How much is remembered if nothing else is said: some 20,000 tokens.
+    /// The default size of the cache in bytes: enough for some 20,000 tokens.
     pub const DEFAULT_BYTES: u64 = 32 << 20;
 
-    /// A verifier that remembers tokens, with their claims, in about `bytes` of memory (0: none at all).
+    /// A verifier with a cache of tokens and their claims of about `bytes` in all; 0 disables the cache.
     pub fn new(verifier: Verifier, bytes: u64) -> Self {
         let options = OptionsBuilder::new()
-            .estimated_items_capacity(usize::try_from(bytes / TYPICAL_BYTES).unwrap_or(usize::MAX))
+            .estimated_items_capacity(
+                usize::try_from(bytes / TYPICAL_TOKEN_BYTES).unwrap_or(usize::MAX),
+            )
             .weight_capacity(bytes)
             .build()
             .expect("both capacities are given");
         let lifecycle = DefaultLifecycle::default();
-        let tokens = Cache::with_options(options, Bytes, BuildHasherDefault::default(), lifecycle);
+        let tokens =
+            Cache::with_options(options, MemoryWeighter, BuildHasherDefault::default(), lifecycle);
         let (keys, inserted) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { verifier, memory: Arc::new(Memory { tokens, keys, inserted }) }
+        Self { verifier, cache: Arc::new(TokenCache { tokens, keys, inserted }) }
     }
 
-    /// The verifier that decides.
+    /// The verifier without the cache.
     pub fn verifier(&self) -> &Verifier {
         &self.verifier
     }
 
-    /// How many tokens are remembered.
+    /// The number of cached tokens.
     pub fn len(&self) -> usize {
-        self.memory.tokens.len()
+        self.cache.tokens.len()
     }
 
-    /// Whether no token is remembered.
+    /// True if no token is cached.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// How much they take, in bytes.
+    /// The estimated size of the cached tokens, in bytes.
     pub fn bytes(&self) -> u64 {
-        self.memory.tokens.weight()
+        self.cache.tokens.weight()
     }
 
-    /// Decides whether `token` is good at `now` (Unix seconds), as [`Verifier::verify`] does.
+    /// Verifies `token` at `now` (Unix seconds), as [`Verifier::verify`] does.
     ///
     /// # Errors
-    /// The [`Reject`] that the verifier answers with.
+    /// The [`Reject`] that [`Verifier::verify`] would return.
     pub fn verify(&self, token: &str, keys: &KeySet, now: i64) -> Result<Arc<Claims>, Reject> {
-        let Memory { tokens, .. } = &*self.memory;
+        let TokenCache { tokens, .. } = &*self.cache;
         if token.len() <= jws::MAX_TOKEN_BYTES
-            && let Some(known) = tokens.get(token)
-            && known.keys == keys.id()
+            && let Some(cached) = tokens.get(token)
+            && cached.keys == keys.id()
         {
-            return match self.verifier.judge(&known.claims, now) {
-                Ok(()) => Ok(known.claims),
+            return match self.verifier.check_claims(&cached.claims, now) {
+                Ok(()) => Ok(cached.claims),
                 Err(reject) => {
                     tokens.remove(token);
                     Err(reject)
@@ -95,17 +98,17 @@ impl CachedVerifier {
             };
         }
         let claims = Arc::new(self.verifier.verify(token, keys, now)?);
-        self.remember(token, Accepted { keys: keys.id(), claims: Arc::clone(&claims) }, now);
+        self.insert(token, CachedToken { keys: keys.id(), claims: Arc::clone(&claims) }, now);
         Ok(claims)
     }
 
-    fn remember(&self, token: &str, accepted: Accepted, now: i64) {
-        let Memory { tokens, keys, inserted } = &*self.memory;
+    fn insert(&self, token: &str, accepted: CachedToken, now: i64) {
+        let TokenCache { tokens, keys, inserted } = &*self.cache;
         if keys.swap(accepted.keys.0, Ordering::Relaxed) != accepted.keys.0 {
             tokens.clear();
         }
         if inserted.fetch_add(1, Ordering::Relaxed) % SWEEP_EVERY == SWEEP_EVERY - 1 {
-            tokens.retain(|_, known| !self.verifier.has_expired(&known.claims, now));
+            tokens.retain(|_, cached| !self.verifier.has_expired(&cached.claims, now));
         }
         tokens.insert(token.into(), accepted);
     }
@@ -117,30 +120,32 @@ impl fmt::Debug for CachedVerifier {
     }
 }
 
-/// What a token of usual size takes, with its claims.
-const TYPICAL_BYTES: u64 = 1600;
+/// The size of a cached token of typical length with its claims.
+const TYPICAL_TOKEN_BYTES: u64 = 1600;
 
-/// Weighs what is remembered by the memory it takes.
+/// Weighs a cached token by the bytes of memory it takes.
 #[derive(Clone)]
-struct Bytes;
+struct MemoryWeighter;
 
-impl Weighter<Box<str>, Accepted> for Bytes {
-    fn weight(&self, token: &Box<str>, _: &Accepted) -> u64 {
-        // Claims are what the token encodes, taken apart: their texts are shorter than its, and each has a head of its
-        // own. The cache's places for both come to some hundred bytes.
-        const HEADS: usize = 24 * 8;
-        (2 * token.len() + size_of::<Claims>() + size_of::<Accepted>() + HEADS + 100) as u64
+impl Weighter<Box<str>, CachedToken> for MemoryWeighter {
+    fn weight(&self, token: &Box<str>, _: &CachedToken) -> u64 {
+        // The strings of the claims are together shorter than the token; each allocation has some overhead of its
+        // own, and so has the cache's entry.
+        const ALLOCATIONS: usize = 24 * 8;
+        const ENTRY: usize = 100;
+        let fixed = size_of::<Claims>() + size_of::<CachedToken>() + ALLOCATIONS + ENTRY;
+        (2 * token.len() + fixed) as u64
     }
 }
 
-/// Finds a token by a part of its signature, which no two good tokens share. Somebody may send tokens that only look
-/// alike: they are not remembered, so nothing becomes slower by them.
+/// Hashes a token by 16 characters of its signature, which differ between accepted tokens. Forged tokens made to
+/// collide are not cached, so they slow nothing down.
 #[derive(Default)]
-struct OfSignature(u64);
+struct SignatureHasher(u64);
 
-impl Hasher for OfSignature {
+impl Hasher for SignatureHasher {
     fn write(&mut self, bytes: &[u8]) {
-        // The last characters hold few random bits (the high end of Ed25519's second number).
+        // The last characters are not used: they encode the high bytes of Ed25519's S, which vary less.
         let part = bytes.len().checked_sub(40).and_then(|start| bytes.get(start..start + 16));
         let (one, other) = part.unwrap_or(&[0; 16]).split_at(8);
         let word = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap_or_default());
@@ -152,7 +157,7 @@ impl Hasher for OfSignature {
     }
 
     fn write_u8(&mut self, _: u8) {
-        // The end mark of a text.
+        // The terminator that `str` adds to its hash.
     }
 
     fn finish(&self) -> u64 {

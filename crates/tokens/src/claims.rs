@@ -10,60 +10,60 @@ use crate::{Reject, strict_json};
 /// The claims of an application token (RFC 9068 §2.2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Claims {
-    /// The authority that issued it.
+    /// The issuer: the authority.
     pub iss: String,
-    /// Who it speaks for.
+    /// The subject: a user, or the client itself.
     pub sub: Subject,
-    /// Whom it is for. The authority writes one; a reader accepts several.
+    /// The audience. The authority writes one; several are accepted.
     #[serde(serialize_with = "one_or_many")]
     pub aud: Vec<String>,
-    /// The app it was issued to.
+    /// The client that the token was issued to.
     pub client_id: String,
-    /// When it was issued, in Unix seconds.
+    /// Time of issue, in Unix seconds.
     pub iat: i64,
-    /// When it stops being valid, in Unix seconds.
+    /// Expiry, in Unix seconds.
     pub exp: i64,
-    /// When it starts being valid, in Unix seconds.
+    /// Start of validity, in Unix seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nbf: Option<i64>,
-    /// Its unique id.
+    /// The unique id of the token.
     pub jti: String,
-    /// The family (session) it was made from; none for a service.
+    /// The family (session) that the token was issued from; none for a service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sid: Option<Uuid>,
-    /// What it allows.
+    /// The granted scopes.
     pub scope: Scope,
-    /// When the person signed in, in Unix seconds; none for a service.
+    /// Time of the user's sign-in, in Unix seconds; none for a service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<i64>,
-    /// How the person signed in (RFC 8176); none for a service.
+    /// Methods used at the sign-in (RFC 8176); none for a service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amr: Option<Vec<String>>,
-    /// Who acts for the subject, after a token exchange (RFC 8693 §4.1).
+    /// The party acting for the subject, after a token exchange (RFC 8693 §4.1).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub act: Option<Actor>,
-    /// The person's roles, for apps that are set to receive them.
+    /// The user's roles, for clients configured to receive them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub roles: Option<Vec<String>>,
-    /// The person's e-mail address, for apps that are set to receive it.
+    /// The user's e-mail address, for clients configured to receive it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
-    /// The person's name, for apps that are set to receive it.
+    /// The user's name, for clients configured to receive it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
 }
 
-/// Who a token speaks for.
+/// The subject of a token (`sub`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Subject {
-    /// A person.
+    /// A user, by id.
     User(Uuid),
-    /// A service, by its `client_id`.
+    /// A service acting for itself: `app:` and its `client_id`.
     App(String),
 }
 
 impl Subject {
-    /// The person, if it is one.
+    /// The id of the user; `None` for a service.
     pub fn user(&self) -> Option<Uuid> {
         match self {
             Self::User(id) => Some(*id),
@@ -99,22 +99,22 @@ impl Serialize for Subject {
     }
 }
 
-/// A list of scope names (RFC 6749 §3.3), in order, each once.
+/// A list of scope names (RFC 6749 §3.3), in the order given, without repetitions.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Scope(String);
 
 impl Scope {
-    /// Whether this scope is among them.
+    /// True if the list has the scope `name`.
     pub fn contains(&self, name: &str) -> bool {
         self.iter().any(|scope| scope == name)
     }
 
-    /// Whether there is none.
+    /// True if the list is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The names.
+    /// The names, in order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.split(' ').filter(|name| !name.is_empty())
     }
@@ -124,12 +124,12 @@ impl Scope {
         &self.0
     }
 
-    /// Whether every one of these is in `other`.
+    /// True if `other` has every scope of this list.
     pub fn is_subset_of(&self, other: &Self) -> bool {
         self.iter().all(|name| other.contains(name))
     }
 
-    /// Those names for which `keep` answers true.
+    /// The names for which `keep` returns true.
     #[must_use]
     pub fn retain(&self, keep: impl Fn(&str) -> bool) -> Self {
         let kept: Vec<&str> = self.iter().filter(|name| keep(name)).collect();
@@ -140,12 +140,15 @@ impl Scope {
 impl FromStr for Scope {
     type Err = ();
 
-    /// Names are separated by single spaces; repeated ones count once. The empty text is the empty list.
+    /// Parses names separated by single spaces, dropping repetitions. The empty text is the empty list.
+    ///
+    /// # Errors
+    /// When a name is empty or has a character that RFC 6749 §3.3 does not allow.
     fn from_str(text: &str) -> Result<Self, ()> {
         let valid = |byte: u8| {
             byte == 0x21 || (0x23..=0x5b).contains(&byte) || (0x5d..=0x7e).contains(&byte)
         };
-        // Each name, and where it begins: whether one is repeated is looked for in what stands before it.
+        // A repetition is looked for in the text before each name; usually there is none, and nothing is allocated.
         let mut start = 0;
         let mut repeated = false;
         for name in text.split(' ').filter(|_| !text.is_empty()) {
@@ -180,15 +183,15 @@ impl Serialize for Scope {
     }
 }
 
-/// Who acts for the subject (RFC 8693 §4.1).
+/// The party acting for the subject (RFC 8693 §4.1).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
-    /// The acting party.
+    /// The subject identifier of the acting party.
     pub sub: String,
     /// The `client_id` of the acting party.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
-    /// Who acted before it.
+    /// The party that acted before it in the chain of delegation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub act: Option<Box<Actor>>,
 }
@@ -200,57 +203,59 @@ fn one_or_many<S: Serializer>(aud: &[String], serializer: S) -> Result<S::Ok, S:
     }
 }
 
-/// Claims as the authority writes them, read without a copy: nothing but what is known, no member twice, no escapes.
-/// Whatever is not so plain is read by [`Claims::read`], which says what is wrong with it.
+/// The claims as the authority writes them, borrowed from the JSON: known members only, none twice, no escapes.
+/// Any other JSON is left to [`Claims::from_object`], which also names the fault.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Plain<'a> {
+struct PlainClaims<'a> {
     iss: &'a str,
     sub: &'a str,
     aud: &'a str,
     client_id: &'a str,
     iat: i64,
     exp: i64,
-    #[serde(default, deserialize_with = "there")]
+    #[serde(default, deserialize_with = "not_null")]
     nbf: Option<i64>,
     jti: &'a str,
-    #[serde(default, deserialize_with = "there")]
+    #[serde(default, deserialize_with = "not_null")]
     sid: Option<&'a str>,
     scope: &'a str,
-    #[serde(default, deserialize_with = "there")]
+    #[serde(default, deserialize_with = "not_null")]
     auth_time: Option<i64>,
-    #[serde(default, deserialize_with = "there")]
+    #[serde(default, deserialize_with = "not_null")]
     amr: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "there")]
+    #[serde(default, deserialize_with = "not_null")]
     roles: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "there")]
+    #[serde(default, deserialize_with = "not_null")]
     email: Option<&'a str>,
-    #[serde(default, deserialize_with = "there")]
+    #[serde(default, deserialize_with = "not_null")]
     name: Option<&'a str>,
 }
 
-/// A value that is not `null`.
-fn there<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+/// Deserializes a member that, if present, must not be `null`.
+fn not_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    value: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(value).map(Some)
 }
 
-impl Plain<'_> {
+impl PlainClaims<'_> {
     fn into_claims(self) -> Option<Claims> {
-        let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let not_empty = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let sub: Subject = self.sub.parse().ok()?;
-        let of_a_person = self.sid.is_some() && self.auth_time.is_some() && self.amr.is_some();
-        if sub.user().is_some() && !of_a_person {
+        let has_sign_in = self.sid.is_some() && self.auth_time.is_some() && self.amr.is_some();
+        if sub.user().is_some() && !has_sign_in {
             return None;
         }
         Some(Claims {
-            iss: filled(self.iss)?,
+            iss: not_empty(self.iss)?,
             sub,
             aud: vec![self.aud.to_owned()],
-            client_id: filled(self.client_id)?,
+            client_id: not_empty(self.client_id)?,
             iat: self.iat,
             exp: self.exp,
             nbf: self.nbf,
-            jti: filled(self.jti)?,
+            jti: not_empty(self.jti)?,
             sid: self.sid.map(Uuid::try_parse).transpose().ok()?,
             scope: self.scope.parse().ok()?,
             auth_time: self.auth_time,
@@ -264,23 +269,23 @@ impl Plain<'_> {
 }
 
 impl Claims {
-    /// Reads claims from JSON without duplicate members.
+    /// Parses claims; JSON with duplicate members is rejected.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, Reject> {
         let text = std::str::from_utf8(json).ok();
-        let plain = text.and_then(|text| serde_json::from_str::<Plain<'_>>(text).ok());
-        match plain.and_then(Plain::into_claims) {
+        let plain = text.and_then(|text| serde_json::from_str::<PlainClaims<'_>>(text).ok());
+        match plain.and_then(PlainClaims::into_claims) {
             Some(claims) => Ok(claims),
-            None => Self::read(&strict_json::parse_object(json)?),
+            None => Self::from_object(&strict_json::parse_object(json)?),
         }
     }
 
-    /// Reads claims by type. What is missing or of the wrong type is refused, never defaulted.
-    fn read(json: &Map<String, Value>) -> Result<Self, Reject> {
-        let claims = Reader(json);
+    /// Converts a JSON object. A required claim that is missing, and any claim of the wrong type, is rejected.
+    fn from_object(json: &Map<String, Value>) -> Result<Self, Reject> {
+        let claims = ClaimsReader(json);
         let sub: Subject = claims.text("sub")?.parse().map_err(|()| Reject::InvalidClaim("sub"))?;
         let sid = claims.optional("sid", |value| Uuid::try_parse(value.as_str()?).ok())?;
         let auth_time = claims.optional("auth_time", Value::as_i64)?;
-        let amr = claims.optional("amr", strings)?;
+        let amr = claims.optional("amr", string_list)?;
         if sub.user().is_some() {
             sid.ok_or(Reject::MissingClaim("sid"))?;
             auth_time.ok_or(Reject::MissingClaim("auth_time"))?;
@@ -300,16 +305,17 @@ impl Claims {
             auth_time,
             amr,
             act: claims.optional("act", |value| Actor::deserialize(value).ok())?,
-            roles: claims.optional("roles", strings)?,
+            roles: claims.optional("roles", string_list)?,
             email: claims.optional("email", |value| Some(value.as_str()?.to_owned()))?,
             name: claims.optional("name", |value| Some(value.as_str()?.to_owned()))?,
         })
     }
 }
 
-struct Reader<'a>(&'a Map<String, Value>);
+/// Reads claims from a JSON object by name and type.
+struct ClaimsReader<'a>(&'a Map<String, Value>);
 
-impl<'a> Reader<'a> {
+impl<'a> ClaimsReader<'a> {
     fn optional<T>(
         &self,
         name: &'static str,
@@ -334,15 +340,15 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn strings(value: &Value) -> Option<Vec<String>> {
+fn string_list(value: &Value) -> Option<Vec<String>> {
     value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
 }
 
-/// One string or an array of strings (RFC 7519 §4.1.3).
+/// Reads `aud`: one string, or an array of at least one (RFC 7519 §4.1.3).
 fn audience(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::String(one) => Some(vec![one.clone()]),
-        many => strings(many).filter(|list| !list.is_empty()),
+        many => string_list(many).filter(|list| !list.is_empty()),
     }
 }
 
@@ -354,11 +360,11 @@ mod tests {
 
     use super::*;
 
-    fn slowly(json: &[u8]) -> Result<Claims, Reject> {
-        Claims::read(&strict_json::parse_object(json)?)
+    fn parse_strictly(json: &[u8]) -> Result<Claims, Reject> {
+        Claims::from_object(&strict_json::parse_object(json)?)
     }
 
-    /// What stands in claims, and what better did not.
+    /// Values that claims have, and values that they must not have.
     fn value() -> impl Strategy<Value = Value> {
         select(vec![
             json!("text"),
@@ -400,11 +406,11 @@ mod tests {
     ];
 
     proptest! {
-        /// Both ways of reading give the same claims, or the same reason.
+        /// The fast path and the strict one give the same claims, or the same reason.
         #[test]
-        fn plain_claims_are_read_alike(
+        fn both_parsers_agree(
             changes in prop::collection::vec((select(NAMES.to_vec()), prop::option::of(value())), 0..4),
-            twice in prop::option::of(select(NAMES.to_vec())),
+            duplicate in prop::option::of(select(NAMES.to_vec())),
             space in select(vec!["", " "]),
         ) {
             let mut claims = json!({
@@ -419,10 +425,10 @@ mod tests {
                 }
             }
             let mut text = claims.to_string();
-            if let Some(name) = twice {
+            if let Some(name) = duplicate {
                 text = text.replacen('{', &format!("{{\"{name}\":{space}1,"), 1);
             }
-            prop_assert_eq!(Claims::parse(text.as_bytes()), slowly(text.as_bytes()), "{}", text);
+            prop_assert_eq!(Claims::parse(text.as_bytes()), parse_strictly(text.as_bytes()), "{}", text);
         }
     }
 }

@@ -7,16 +7,17 @@ use tracing::{debug, info, warn};
 
 use crate::{KeySet, KeySetError};
 
-/// How old keys may grow before the background fetches them again.
-const REFRESH_EVERY: Duration = Duration::from_mins(5);
-/// An unknown key id causes at most one fetch in this time, however many tokens name one.
-const UNKNOWN_KEY_EVERY: Duration = Duration::from_secs(30);
-/// How soon the first fetches are tried again while there are no keys at all.
+/// The interval between fetches in the background.
+const REFRESH_INTERVAL: Duration = Duration::from_mins(5);
+/// The shortest time between two fetches caused by unknown key ids, and the longest between retries.
+const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(30);
+/// The delay that doubles with each failed fetch.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_JWKS_BYTES: usize = 256 * 1024;
 
-/// The authority's keys, fetched in the background. When the authority is away, the last good keys go on.
+/// The authority's keys, fetched in the background every five minutes. While the authority cannot be reached, the
+/// last keys stay in use.
 ///
 /// Clones share one set. The background task ends when the last clone is dropped.
 #[derive(Clone, Debug)]
@@ -28,32 +29,32 @@ struct Shared {
     http: reqwest::Client,
     fixed: KeySet,
     keys: RwLock<Arc<KeySet>>,
-    asked_for_unknown: Mutex<Option<Instant>>,
+    fetched_for_unknown: Mutex<Option<Instant>>,
 }
 
-/// Why keys could not be fetched.
+/// The reason that keys could not be fetched.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// The request failed, or the answer was no success.
+    /// The request failed, or its answer was not a success (2xx).
     #[error("the keys could not be fetched: {0}")]
     Http(#[from] reqwest::Error),
-    /// The answer was no JWKS.
+    /// The answer was not a JWKS.
     #[error("the answer has no usable keys: {0}")]
     Keys(#[from] KeySetError),
-    /// The answer was larger than 256 KiB, or held no key that can check a token.
+    /// The answer was larger than 256 KiB, or had no key that can check a token.
     #[error("the answer has no usable keys")]
     Unusable,
 }
 
 impl RemoteKeys {
-    /// Starts to follow the JWKS at `url`. `fixed` are keys known beforehand (HS256 secrets).
+    /// Starts to fetch the JWKS at `url`, now and at intervals. `fixed` are keys known beforehand (HS256 secrets).
     ///
     /// Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// [`FetchError::Http`] when no HTTP client can be made. A failed first fetch is no error: it is tried
-    /// again, and [`RemoteKeys::is_ready`] tells.
+    /// [`FetchError::Http`] when no HTTP client can be made. A failed first fetch is not an error: it is
+    /// tried again, and [`RemoteKeys::is_ready`] turns true when one succeeds.
     pub fn follow(url: impl Into<String>, fixed: KeySet) -> Result<Self, FetchError> {
         let http = reqwest::Client::builder()
             .timeout(FETCH_TIMEOUT)
@@ -64,31 +65,32 @@ impl RemoteKeys {
             http,
             keys: RwLock::new(Arc::new(fixed.clone())),
             fixed,
-            asked_for_unknown: Mutex::new(None),
+            fetched_for_unknown: Mutex::new(None),
         });
-        tokio::spawn(keep_fresh(Arc::downgrade(&shared)));
+        tokio::spawn(refresh_periodically(Arc::downgrade(&shared)));
         Ok(Self(shared))
     }
 
-    /// The keys at this moment.
+    /// The current keys.
     pub fn current(&self) -> Arc<KeySet> {
         Arc::clone(&self.0.keys.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether there is any key, so that tokens can be checked.
+    /// True once there is a key to check tokens with.
     pub fn is_ready(&self) -> bool {
         !self.current().is_empty()
     }
 
-    /// Called when a token named a key that is not there: fetches once, unless that was done within the last
-    /// 30 seconds, and answers with what there is then.
+    /// Fetches the keys because a token names one that is not known, and returns the keys there are then.
+    ///
+    /// At most one such fetch is made in 30 seconds; callers meanwhile wait for it.
     pub async fn after_unknown_key(&self) -> Arc<KeySet> {
-        // Everyone who asks meanwhile waits here, and then finds the time set.
-        let mut asked = self.0.asked_for_unknown.lock().await;
-        if asked.is_none_or(|at| at.elapsed() >= UNKNOWN_KEY_EVERY) {
-            *asked = Some(now());
+        // Concurrent callers wait for the lock, and then find the time set.
+        let mut fetched_at = self.0.fetched_for_unknown.lock().await;
+        if fetched_at.is_none_or(|at| at.elapsed() >= UNKNOWN_KEY_INTERVAL) {
+            *fetched_at = Some(now());
             if let Err(error) = self.0.fetch().await {
-                warn!(%error, url = self.0.url, "an unknown key was named, and the keys could not be fetched");
+                warn!(%error, url = self.0.url, "a token names an unknown key, and the keys could not be fetched");
             }
         }
         self.current()
@@ -97,7 +99,7 @@ impl RemoteKeys {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "this measures the distance between fetches, not validity"
+    reason = "measures the time between fetches; no token's validity depends on it"
 )]
 fn now() -> Instant {
     Instant::now()
@@ -120,7 +122,7 @@ impl Shared {
         let keys = self.fixed.merged(&fetched);
         debug!(url = self.url, keys = ?keys.key_ids(), "fetched keys");
         let mut current = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        // A set that only looks new would make everything be checked again.
+        // Replacing a set by an equal one would invalidate every cached token.
         if !current.is_same_as(&keys) {
             *current = Arc::new(keys);
         }
@@ -129,21 +131,21 @@ impl Shared {
     }
 }
 
-async fn keep_fresh(shared: std::sync::Weak<Shared>) {
+async fn refresh_periodically(shared: std::sync::Weak<Shared>) {
     let mut retry = FIRST_RETRY;
     loop {
         let Some(shared) = shared.upgrade() else { return };
         let wait = match shared.fetch().await {
             Ok(()) => {
                 if retry > FIRST_RETRY {
-                    info!(url = shared.url, "the authority's keys are here");
+                    info!(url = shared.url, "the keys were fetched again after failures");
                 }
                 retry = FIRST_RETRY;
-                REFRESH_EVERY
+                REFRESH_INTERVAL
             }
             Err(error) => {
                 warn!(%error, url = shared.url, "the keys could not be fetched; trying again");
-                retry = (retry * 2).min(UNKNOWN_KEY_EVERY);
+                retry = (retry * 2).min(UNKNOWN_KEY_INTERVAL);
                 retry
             }
         };

@@ -1,6 +1,6 @@
-//! A compact JWS (RFC 7515 §7.1), taken apart strictly and checked against a [`KeySet`](crate::KeySet).
+//! Strict parsing of compact JWS (RFC 7515 §7.1), to be checked with a [`KeySet`](crate::KeySet).
 //!
-//! This is what application tokens and ID tokens have in common. What the claims mean is the caller's.
+//! Application tokens and ID tokens have this in common. The claims are left to the caller.
 
 use std::borrow::Cow;
 
@@ -10,26 +10,26 @@ use serde_json::{Map, Value, json};
 
 use crate::{Algorithm, Reject, strict_json};
 
-/// The largest token that is looked at, in bytes.
+/// The longest token that is parsed, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// The bytes of the signatures that are looked at here: Ed25519's and P-256's.
+/// The length of an Ed25519 or P-256 signature, in bytes.
 const SHORT_SIGNATURE: usize = 64;
-/// That many in base64url.
+/// The length of such a signature in base64url.
 const SHORT_SIGNATURE_CHARS: usize = 86;
 
-/// A token taken apart. **Nothing in it is to be believed** before [`KeySet::check`](crate::KeySet::check) has answered.
+/// A parsed token. **Its content is not authenticated** until [`KeySet::check`](crate::KeySet::check) has succeeded.
 #[derive(Debug)]
 pub struct Compact<'a> {
     header: Cow<'a, Header>,
     pub(crate) signing_input: &'a str,
     pub(crate) signature: &'a str,
-    /// The signature's bytes, if they are 64.
+    /// The decoded signature, if it is 64 bytes long.
     pub(crate) short_signature: Option<[u8; SHORT_SIGNATURE]>,
     payload: &'a str,
 }
 
-/// What counts of a header.
+/// The members of a JOSE header that are used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) algorithm: Algorithm,
@@ -38,13 +38,13 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// As it is written here, in base64url.
+    /// Encodes a header in base64url, as the authority writes it.
     pub(crate) fn encode(media_type: &str, algorithm: Algorithm, key_id: &str) -> String {
         let header = json!({ "typ": media_type, "alg": algorithm.name(), "kid": key_id });
         URL_SAFE_NO_PAD.encode(header.to_string())
     }
 
-    fn read(encoded: &str) -> Result<Self, Reject> {
+    fn decode(encoded: &str) -> Result<Self, Reject> {
         let header = strict_json::parse_object(&decode(encoded)?)?;
         if header.contains_key("crit") {
             return Err(Reject::Critical);
@@ -62,21 +62,21 @@ impl Header {
 }
 
 impl<'a> Compact<'a> {
-    /// Takes a token apart.
+    /// Parses a token.
     ///
     /// *Checks* size, three non-empty parts, strict base64url without padding, a header that is one JSON
     /// object without duplicate members, the types of `alg`, `kid` and `typ`, the absence of `crit`.
-    /// *Ignores* `jku`, `x5u`, `x5c`, `jwk`: a token does not bring its own key.
+    /// *Ignores* `jku`, `x5u`, `x5c`, `jwk`: a token cannot supply its own key.
     /// *Does not check* the signature or any claim.
     ///
     /// # Errors
-    /// A [`Reject`] that names the first thing wrong.
+    /// The [`Reject`] for the first fault found.
     pub fn parse(token: &'a str) -> Result<Self, Reject> {
-        Self::parse_knowing(token, |_| None)
+        Self::parse_with_known_headers(token, |_| None)
     }
 
-    /// As [`Compact::parse`], but does not read a header that `known` has read before: one with the same text.
-    pub(crate) fn parse_knowing(
+    /// Parses a token as [`Compact::parse`] does, but takes the header from `known` if that has the same encoded text.
+    pub(crate) fn parse_with_known_headers(
         token: &'a str,
         known: impl Fn(&str) -> Option<&'a Header>,
     ) -> Result<Self, Reject> {
@@ -99,7 +99,7 @@ impl<'a> Compact<'a> {
         };
         let header = match known(header) {
             Some(header) => Cow::Borrowed(header),
-            None => Cow::Owned(Header::read(header)?),
+            None => Cow::Owned(Header::decode(header)?),
         };
         Ok(Self { header, signing_input, signature, short_signature, payload })
     }
@@ -122,12 +122,12 @@ impl<'a> Compact<'a> {
     /// The claims, as JSON without duplicate members.
     ///
     /// # Errors
-    /// [`Reject::Malformed`] or [`Reject::DuplicateMember`].
+    /// [`Reject::Malformed`] when they are not a JSON object, [`Reject::DuplicateMember`].
     pub fn claims(&self) -> Result<Map<String, Value>, Reject> {
         Ok(strict_json::parse_object(&self.payload()?)?)
     }
 
-    /// The bytes of the claims.
+    /// The decoded payload.
     pub(crate) fn payload(&self) -> Result<Vec<u8>, Reject> {
         decode(self.payload)
     }

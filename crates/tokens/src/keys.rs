@@ -12,14 +12,14 @@ use zeroize::Zeroizing;
 use crate::jws::{Compact, Header};
 use crate::{Algorithm, Reject};
 
-/// The keys that tokens may be signed with: each has an id and **one** algorithm.
+/// A set of keys to check tokens with; each has an id and exactly **one** algorithm.
 #[derive(Clone, Default)]
 pub struct KeySet {
     keys: BTreeMap<String, Key>,
     id: KeySetId,
 }
 
-/// Tells sets of keys apart without looking into them: a set and its clones have the same.
+/// The identity of a key set: shared by its clones, different for any other set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KeySetId(pub(crate) u64);
 
@@ -32,44 +32,44 @@ impl Default for KeySetId {
 
 #[derive(Clone)]
 struct Key {
-    prepared: Prepared,
-    /// What it was made from: equal keys are equal here.
+    material: KeyMaterial,
+    /// The members or the secret that the key was made from, to compare keys.
     #[cfg_attr(
         not(feature = "fetch"),
         expect(dead_code, reason = "only fetched sets are compared")
     )]
     source: Zeroizing<String>,
-    /// The header of the application tokens that are signed with it, as the authority writes it.
-    usual: (String, Header),
+    /// The header of application tokens signed with this key, as the authority encodes it, and decoded.
+    expected_header: (String, Header),
 }
 
-/// A key, parsed once.
+/// A parsed key.
 #[derive(Clone)]
-enum Prepared {
+enum KeyMaterial {
     Ed25519(VerifyingKey),
     Other(Algorithm, DecodingKey),
 }
 
-/// Why a JWKS could not be read.
+/// The reason that a key set could not be built.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeySetError {
-    /// Not a JSON object with an array `keys` of objects.
+    /// The JWKS is not a JSON object with an array `keys` of objects, or a secret is too short.
     #[error("not a JSON Web Key Set")]
     Malformed,
-    /// Two keys have the same `kid`, so a token would not name one of them.
+    /// Two keys have the same id.
     #[error("two keys have the id `{0}`")]
     DuplicateKeyId(String),
 }
 
 impl KeySet {
-    /// Reads a JSON Web Key Set (RFC 7517 §5).
+    /// Parses a JSON Web Key Set (RFC 7517 §5).
     ///
-    /// Keys that cannot check a token are left out, as the RFC asks: other types and curves, RSA below
-    /// 2,048 bits, keys for encryption, keys without `kid`, and symmetric keys, which never belong there.
+    /// Keys that cannot check a token are ignored, as the RFC asks: other types and curves, RSA below
+    /// 2,048 bits, keys for encryption, keys without `kid`, and symmetric keys, which must not be published.
     ///
     /// # Errors
-    /// [`KeySetError`]; an empty set is no error.
+    /// [`KeySetError`]; a set without usable keys is not an error.
     pub fn from_jwks(json: &[u8]) -> Result<Self, KeySetError> {
         let document: Value = serde_json::from_slice(json).map_err(|_| KeySetError::Malformed)?;
         let entries =
@@ -86,16 +86,16 @@ impl KeySet {
         Ok(Self { keys, id: KeySetId::default() })
     }
 
-    /// Adds an HS256 secret under its key id, for closed set-ups (at least 32 bytes, RFC 7518 §3.2).
+    /// Adds an HS256 secret of at least 32 bytes (RFC 7518 §3.2), for closed deployments.
     ///
     /// # Errors
-    /// [`KeySetError::Malformed`] for a shorter secret, [`KeySetError::DuplicateKeyId`] for a taken id.
+    /// [`KeySetError::Malformed`] for a shorter secret, [`KeySetError::DuplicateKeyId`] for an id already in the set.
     pub fn with_secret(mut self, key_id: &str, secret: &[u8]) -> Result<Self, KeySetError> {
         if secret.len() < 32 {
             return Err(KeySetError::Malformed);
         }
-        let prepared = Prepared::Other(Algorithm::HS256, DecodingKey::from_secret(secret));
-        let key = Key::new(key_id, prepared, URL_SAFE_NO_PAD.encode(secret));
+        let material = KeyMaterial::Other(Algorithm::HS256, DecodingKey::from_secret(secret));
+        let key = Key::new(key_id, material, URL_SAFE_NO_PAD.encode(secret));
         self.id = KeySetId::default();
         if self.keys.insert(key_id.to_owned(), key).is_some() {
             return Err(KeySetError::DuplicateKeyId(key_id.to_owned()));
@@ -103,7 +103,7 @@ impl KeySet {
         Ok(self)
     }
 
-    /// All keys of both; this set's win where both have an id.
+    /// The keys of both sets; where both have an id, the key of `self`.
     #[must_use]
     pub fn merged(&self, other: &Self) -> Self {
         let mut keys = other.keys.clone();
@@ -115,27 +115,27 @@ impl KeySet {
         self.id
     }
 
-    /// Whether the other has the same keys under the same ids.
+    /// True if `other` has the same keys under the same ids.
     #[cfg(feature = "fetch")]
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         let same = |(id, key): (&String, &Key)| {
-            other.keys.get(id).is_some_and(|known| known.source == key.source)
+            other.keys.get(id).is_some_and(|found| found.source == key.source)
         };
         self.keys.len() == other.keys.len() && self.keys.iter().all(same)
     }
 
-    /// The header that this text is, if it is the usual one of a key.
-    pub(crate) fn usual_header(&self, encoded: &str) -> Option<&Header> {
-        let usual = |key: &Key| key.usual.0 == encoded;
-        self.keys.values().find(|key| usual(key)).map(|key| &key.usual.1)
+    /// The decoded header for this encoded text, if it is the expected header of one of the keys.
+    pub(crate) fn expected_header(&self, encoded: &str) -> Option<&Header> {
+        let mut expected = self.keys.values().map(|key| &key.expected_header);
+        expected.find(|(text, _)| text == encoded).map(|(_, header)| header)
     }
 
-    /// Whether there is no key at all.
+    /// True if the set has no keys.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// Whether there is a key of this id.
+    /// True if the set has a key with this id.
     pub fn contains(&self, key_id: &str) -> bool {
         self.keys.contains_key(key_id)
     }
@@ -145,7 +145,7 @@ impl KeySet {
         self.keys.keys().map(String::as_str).collect()
     }
 
-    /// Decides whether the signature of a token holds.
+    /// Checks the signature of a token.
     ///
     /// *Checks* that `alg` is allowed, that `kid` names a key here, that this key's one algorithm is `alg`,
     /// and the signature. *Does not check* any claim.
@@ -158,14 +158,14 @@ impl KeySet {
             return Err(Reject::AlgorithmNotAllowed);
         }
         let key = token.key_id().and_then(|id| self.keys.get(id)).ok_or(Reject::UnknownKey)?;
-        if key.prepared.algorithm() != algorithm {
+        if key.material.algorithm() != algorithm {
             return Err(Reject::AlgorithmMismatch);
         }
-        if key.prepared.verifies(token) { Ok(()) } else { Err(Reject::BadSignature) }
+        if key.material.verifies(token) { Ok(()) } else { Err(Reject::BadSignature) }
     }
 }
 
-impl Prepared {
+impl KeyMaterial {
     fn algorithm(&self) -> Algorithm {
         match self {
             Self::Ed25519(_) => Algorithm::EdDSA,
@@ -176,35 +176,35 @@ impl Prepared {
     fn verifies(&self, token: &Compact<'_>) -> bool {
         let message = token.signing_input.as_bytes();
         match self {
-            // Weak keys were left out, so this is as strict as `verify_strict` for what the key's owner signs.
+            // Weak keys are not admitted, so for signatures by the key's owner this is as strict as `verify_strict`.
             Self::Ed25519(key) => token
                 .short_signature
                 .is_some_and(|bytes| key.verify(message, &Signature::from_bytes(&bytes)).is_ok()),
             Self::Other(algorithm, key) => {
                 let algorithm = algorithm.jsonwebtoken();
-                let holds = jsonwebtoken::crypto::verify(token.signature, message, key, algorithm);
-                matches!(holds, Ok(true))
+                let valid = jsonwebtoken::crypto::verify(token.signature, message, key, algorithm);
+                matches!(valid, Ok(true))
             }
         }
     }
 }
 
 impl Key {
-    /// `None` for a key that cannot check a token.
+    /// Parses a JWK (RFC 7517 §4); `None` for a key that cannot check a token.
     fn from_jwk(jwk: &Map<String, Value>) -> Option<(String, Self)> {
         let member = |name: &str| jwk.get(name).and_then(Value::as_str);
         if jwk.contains_key("use") && member("use") != Some("sig") {
             return None;
         }
-        let prepared = match (member("kty")?, member("crv")) {
+        let material = match (member("kty")?, member("crv")) {
             ("OKP", Some("Ed25519")) => {
                 let point: [u8; 32] = URL_SAFE_NO_PAD.decode(member("x")?).ok()?.try_into().ok()?;
                 let key = VerifyingKey::from_bytes(&point).ok().filter(|key| !key.is_weak())?;
-                Prepared::Ed25519(key)
+                KeyMaterial::Ed25519(key)
             }
             ("EC", Some("P-256")) => {
                 let key = DecodingKey::from_ec_components(member("x")?, member("y")?).ok()?;
-                Prepared::Other(Algorithm::ES256, key)
+                KeyMaterial::Other(Algorithm::ES256, key)
             }
             ("RSA", None) => {
                 let modulus = member("n")?;
@@ -212,28 +212,28 @@ impl Key {
                     return None;
                 }
                 let key = DecodingKey::from_rsa_components(modulus, member("e")?).ok()?;
-                Prepared::Other(Algorithm::RS256, key)
+                KeyMaterial::Other(Algorithm::RS256, key)
             }
             _ => return None,
         };
-        if jwk.contains_key("alg") && member("alg") != Some(prepared.algorithm().name()) {
+        if jwk.contains_key("alg") && member("alg") != Some(material.algorithm().name()) {
             return None;
         }
         let id = member("kid")?;
         let source: Vec<&str> =
             ["kty", "x", "y", "n", "e"].into_iter().filter_map(member).collect();
-        Some((id.to_owned(), Self::new(id, prepared, source.join(" "))))
+        Some((id.to_owned(), Self::new(id, material, source.join(" "))))
     }
 
-    fn new(id: &str, prepared: Prepared, source: String) -> Self {
-        let (media_type, algorithm) = ("at+jwt", prepared.algorithm());
+    fn new(id: &str, material: KeyMaterial, source: String) -> Self {
+        let (media_type, algorithm) = ("at+jwt", material.algorithm());
         let header = Header {
             algorithm,
             key_id: Some(id.to_owned()),
             media_type: Some(media_type.to_owned()),
         };
-        let usual = (Header::encode(media_type, algorithm, id), header);
-        Self { prepared, source: source.into(), usual }
+        let expected_header = (Header::encode(media_type, algorithm, id), header);
+        Self { material, source: source.into(), expected_header }
     }
 }
 

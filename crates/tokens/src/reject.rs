@@ -1,25 +1,25 @@
 use crate::strict_json::StrictJsonError;
 
-/// Why a token was not accepted. Its text names the reason and never any part of the token.
+/// The reason that a token was rejected. Its text never contains any part of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Reject {
-    /// Longer than 8 KiB.
+    /// The token is longer than 8 KiB.
     #[error("the token is larger than 8 KiB")]
     TooLarge,
-    /// Not a compact JWS of three strict base64url parts with JSON objects in the first two.
+    /// The token is not a compact JWS: three parts in strict base64url, the first two JSON objects.
     #[error("the token is not a well-formed compact JWS")]
     Malformed,
-    /// An object in it names a member twice.
+    /// A JSON object in the token has two members of one name.
     #[error("the token has a duplicate member")]
     DuplicateMember,
-    /// `typ` is not the expected one.
+    /// `typ` is not the expected media type.
     #[error("the token is of the wrong type")]
     WrongType,
-    /// It has a `crit` header.
+    /// The header has `crit`.
     #[error("the token needs extensions that are not supported")]
     Critical,
-    /// `alg` is not one this app allows.
+    /// `alg` is not allowed by the verifier.
     #[error("the token's algorithm is not allowed")]
     AlgorithmNotAllowed,
     /// `kid` is missing or names no known key.
@@ -28,25 +28,25 @@ pub enum Reject {
     /// The key that `kid` names is for another algorithm.
     #[error("the token's algorithm is not its key's")]
     AlgorithmMismatch,
-    /// The signature does not hold.
+    /// The signature is not valid.
     #[error("the token's signature is wrong")]
     BadSignature,
-    /// A claim that must be there is not.
+    /// A required claim is missing.
     #[error("the claim `{0}` is missing")]
     MissingClaim(&'static str),
     /// A claim has the wrong JSON type or form.
     #[error("the claim `{0}` is of the wrong type")]
     InvalidClaim(&'static str),
-    /// `iss` is another issuer.
+    /// `iss` is not the expected issuer.
     #[error("the token is from another issuer")]
     WrongIssuer,
-    /// `aud` does not contain this app.
+    /// `aud` does not contain the expected audience.
     #[error("the token is for another audience")]
     WrongAudience,
-    /// `exp` is past.
+    /// `exp` has passed.
     #[error("the token has expired")]
     Expired,
-    /// `nbf` is to come.
+    /// `nbf` is in the future.
     #[error("the token is not valid yet")]
     NotYetValid,
 }

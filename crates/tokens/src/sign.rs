@@ -18,12 +18,12 @@ use zeroize::Zeroizing;
 use crate::Algorithm;
 use crate::jws::Header;
 
-/// A key that signs tokens, parsed once and used many times. Its `Debug` shows the id alone.
+/// A parsed private key that signs tokens. Its `Debug` shows only the id.
 pub struct SigningKey {
     id: String,
     pair: Pair,
-    /// The header of application tokens.
-    usual_header: String,
+    /// The encoded header of application tokens.
+    access_token_header: String,
 }
 
 /// The media type of application tokens (RFC 9068 §2.1).
@@ -36,18 +36,18 @@ enum Pair {
     Hs256(Box<hmac::Key>),
 }
 
-/// A key could not be made, read or used.
+/// A failure to make, read or use a signing key.
 #[derive(Debug, thiserror::Error)]
 #[error("the {0} key could not be {1}")]
 pub struct SignError(Algorithm, &'static str);
 
 impl SigningKey {
-    /// Makes the private part of a new key: PKCS#8, or 32 random bytes for HS256.
+    /// Generates a private key: PKCS#8, or 32 random bytes for HS256.
     ///
-    /// RSA (2,048 bits) takes 70 to 400 ms: call it off the async threads.
+    /// RSA (2,048 bits) takes 70 to 400 ms: do not call it on an async thread.
     ///
     /// # Errors
-    /// [`SignError`] when the system has no randomness to give.
+    /// [`SignError`] when the system's random source fails.
     pub fn generate(algorithm: Algorithm) -> Result<Zeroizing<Vec<u8>>, SignError> {
         let random = SystemRandom::new();
         let failed = SignError(algorithm, "made");
@@ -74,11 +74,11 @@ impl SigningKey {
         Ok(Zeroizing::new(private))
     }
 
-    /// Reads what [`SigningKey::generate`] made. The id is the RFC 7638 thumbprint of the public key (for
-    /// HS256, of the secret's hash).
+    /// Parses a private key made by [`SigningKey::generate`]. The key id is the RFC 7638 thumbprint of the
+    /// public key (for HS256, a hash of the secret's hash).
     ///
     /// # Errors
-    /// [`SignError`] when `private` is no such key.
+    /// [`SignError`] when `private` is not such a key.
     pub fn from_private(algorithm: Algorithm, private: &[u8]) -> Result<Self, SignError> {
         let failed = |_| SignError(algorithm, "read");
         let pair = match algorithm {
@@ -100,16 +100,16 @@ impl SigningKey {
             None => digest(&SHA256, digest(&SHA256, private).as_ref()),
         };
         let id = URL_SAFE_NO_PAD.encode(thumbprint);
-        let usual_header = Header::encode(ACCESS_TOKEN, algorithm, &id);
-        Ok(Self { id, pair, usual_header })
+        let access_token_header = Header::encode(ACCESS_TOKEN, algorithm, &id);
+        Ok(Self { id, pair, access_token_header })
     }
 
-    /// The key id, as it stands in `kid`.
+    /// The key id (`kid`).
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// The one algorithm of this key.
+    /// The algorithm of this key.
     pub fn algorithm(&self) -> Algorithm {
         match self.pair {
             Pair::EdDsa(_) => Algorithm::EdDSA,
@@ -131,13 +131,14 @@ impl SigningKey {
     /// Signs `claims` as a compact JWS with `typ`, `alg` and `kid` in its header.
     ///
     /// # Errors
-    /// [`SignError`] when the claims are no JSON or the primitive fails.
+    /// [`SignError`] when the claims cannot be written as JSON, or signing fails.
     pub fn sign(&self, media_type: &str, claims: &impl Serialize) -> Result<String, SignError> {
         let failed = || SignError(self.algorithm(), "used");
         let claims = serde_json::to_vec(claims).map_err(|_| failed())?;
-        let mut token = String::with_capacity(self.usual_header.len() + claims.len() * 4 / 3 + 400);
+        let mut token =
+            String::with_capacity(self.access_token_header.len() + claims.len() * 4 / 3 + 400);
         if media_type == ACCESS_TOKEN {
-            token.push_str(&self.usual_header);
+            token.push_str(&self.access_token_header);
         } else {
             token.push_str(&Header::encode(media_type, self.algorithm(), &self.id));
         }

@@ -1,6 +1,7 @@
-//! JSON in which an object names each member once, at every depth (RFC 8725 §3.10, RFC 7515 §4).
+//! JSON whose objects have no duplicate members at any depth (RFC 7515 §4, RFC 8725 §3.10).
 //!
-//! Two readers of one text must not see two different values; `serde_json` alone keeps the last.
+//! Parsers differ in which duplicate they keep, `serde_json` keeps the last: two of them could read different values
+//! from one token.
 
 use std::fmt;
 
@@ -8,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-/// Why a text is not strict JSON.
+/// The reason that a text is not strict JSON.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum StrictJsonError {
     Malformed,
@@ -17,7 +18,7 @@ pub(crate) enum StrictJsonError {
 
 const DUPLICATE: &str = "duplicate member";
 
-/// Parses one JSON object and nothing after it.
+/// Parses a text that is a single JSON object.
 pub(crate) fn parse_object(text: &[u8]) -> Result<Map<String, Value>, StrictJsonError> {
     match serde_json::from_slice::<Strict>(text) {
         Ok(Strict(Value::Object(map))) => Ok(map),
@@ -98,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn duplicates_are_refused_at_every_depth() {
+    fn duplicate_members_are_rejected_at_every_depth() {
         for text in [r#"{"a":1,"a":1}"#, r#"{"a":{"b":1,"b":2}}"#, r#"{"a":[{"b":1,"\u0062":2}]}"#]
         {
             assert_eq!(parse_object(text.as_bytes()), Err(StrictJsonError::DuplicateMember));
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn only_one_whole_object_is_accepted() {
+    fn only_a_single_object_is_accepted() {
         assert!(parse_object(br#"{"a":{"a":[1,-1,1.5,"x",null,true]}}"#).is_ok());
         for text in ["", "[]", "1", "null", "{} {}", "{\"a\":1,}", "{\"a\":NaN}", "{'a':1}"] {
             assert_eq!(parse_object(text.as_bytes()), Err(StrictJsonError::Malformed), "{text}");

@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::jws::Compact;
 use crate::{Algorithm, Claims, KeySet, Reject};
 
-/// Decides whether an application token is good for one app. Pure: no clock, no network.
+/// Verifies application tokens for one audience, given keys and the time: no clock, no network.
 #[derive(Debug, Clone)]
 pub struct Verifier {
     issuer: String,
@@ -13,9 +13,9 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier for tokens of `issuer` (compared exactly) made for `audience`.
+    /// A verifier for tokens from `issuer` for `audience`, both compared exactly.
     ///
-    /// It allows EdDSA, ES256 and RS256, with a leeway of 30 seconds.
+    /// Allows EdDSA, ES256 and RS256, with a leeway of 30 seconds.
     pub fn new(issuer: impl Into<String>, audience: impl Into<String>) -> Self {
         Self {
             issuer: issuer.into(),
@@ -25,52 +25,53 @@ impl Verifier {
         }
     }
 
-    /// Allows exactly these algorithms. HS256 has to be named here.
+    /// Allows exactly these algorithms. HS256 is allowed only if named here.
     #[must_use]
     pub fn algorithms(mut self, algorithms: &[Algorithm]) -> Self {
         self.algorithms = algorithms.to_vec();
         self
     }
 
-    /// How far clocks may differ, for `exp` and `nbf`. At most five minutes count.
+    /// Sets the tolerated clock difference for `exp` and `nbf`: whole seconds, at most five minutes.
     #[must_use]
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway_secs = i64::try_from(leeway.as_secs()).unwrap_or(i64::MAX).min(300);
         self
     }
 
-    /// The issuer whose tokens are accepted.
+    /// The accepted issuer.
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// The audience that a token must name.
+    /// The accepted audience.
     pub fn audience(&self) -> &str {
         &self.audience
     }
 
-    /// Decides whether `token` is good at `now` (Unix seconds).
+    /// Verifies `token` at `now` (Unix seconds) (contract §3, `docs/contract.md#3-the-application-token`).
     ///
     /// *Checks*, in this order: size; compact form without duplicate members; no `crit`; `typ` is `at+jwt`;
     /// `alg` is allowed; `kid` names a key whose one algorithm is `alg`; the signature; every required claim
     /// with its JSON type; `iss`; `aud`; `exp`; `nbf` (RFC 9068 §4, RFC 8725 §3).
-    /// *Does not check* scopes ([`crate::Scope::contains`]) or whether the session ended since.
+    /// *Does not check* scopes ([`crate::Scope::contains`]) or whether its session has ended since.
     ///
     /// # Errors
     /// The first [`Reject`] in that order.
     pub fn verify(&self, token: &str, keys: &KeySet, now: i64) -> Result<Claims, Reject> {
-        let token = Compact::parse_knowing(token, |header| keys.usual_header(header))?;
+        let token =
+            Compact::parse_with_known_headers(token, |header| keys.expected_header(header))?;
         if !token.media_type().is_some_and(is_access_token_type) {
             return Err(Reject::WrongType);
         }
         keys.check(&token, &self.algorithms)?;
         let claims = Claims::parse(&token.payload()?)?;
-        self.judge(&claims, now)?;
+        self.check_claims(&claims, now)?;
         Ok(claims)
     }
 
-    /// What is decided at every use of a token, however often its signature was checked before.
-    pub(crate) fn judge(&self, claims: &Claims, now: i64) -> Result<(), Reject> {
+    /// Checks the claims that must be checked at every use of a token, even if its signature has been checked.
+    pub(crate) fn check_claims(&self, claims: &Claims, now: i64) -> Result<(), Reject> {
         if claims.iss != self.issuer {
             return Err(Reject::WrongIssuer);
         }
@@ -91,7 +92,7 @@ impl Verifier {
     }
 }
 
-/// Media types compare without case, with or without the `application/` prefix (RFC 7515 §4.1.9).
+/// True for `at+jwt` in any case, with or without the prefix `application/` (RFC 7515 §4.1.9, RFC 9068 §2.1).
 fn is_access_token_type(media_type: &str) -> bool {
     media_type.eq_ignore_ascii_case("at+jwt")
         || media_type.eq_ignore_ascii_case("application/at+jwt")
