@@ -1,4 +1,4 @@
-//! The routes. A token is checked before a handler runs; its scope stands in the handler's signature.
+//! The routes of the API. A handler's signature names the scope it requires; the token is checked before it runs.
 
 use std::time::Duration;
 
@@ -12,29 +12,33 @@ use serde::Deserialize;
 use serde_json::json;
 use service::http::problem;
 use service::run;
-use tokens::actix::{RequiredScope, Scoped};
-use tokens::{Denied, Guard, Reject};
+use tokens::{Denied, Guard, Reject, RequiredScope, Scoped};
 use tokio::sync::broadcast::error::RecvError;
 use tracing::error;
 use uuid::Uuid;
 
 use crate::Api;
-use crate::store::{Change, Changed, Note};
+use crate::store::{Change, Note, WriteOutcome};
 
 /// The longest note, in characters.
-const MAX_TEXT: usize = 10_000;
-const MAX_BODY: usize = 64 * 1024;
-const PAGE: u16 = 100;
+const MAX_TEXT_CHARS: usize = 10_000;
+/// The largest request body, in bytes.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+/// The largest page of notes, and the default.
+const MAX_PAGE: u16 = 100;
+/// The interval of comments on an idle event stream, which keep proxies from closing it.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-pub(crate) struct Read;
-pub(crate) struct Write;
+/// The scope `notes:read`.
+pub(crate) struct NotesRead;
+/// The scope `notes:write`.
+pub(crate) struct NotesWrite;
 
-impl RequiredScope for Read {
+impl RequiredScope for NotesRead {
     const SCOPE: &'static str = "notes:read";
 }
 
-impl RequiredScope for Write {
+impl RequiredScope for NotesWrite {
     const SCOPE: &'static str = "notes:write";
 }
 
@@ -44,7 +48,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
             web::resource("/notes")
                 .route(web::get().to(list))
                 .route(web::post().to(add))
-                .default_service(web::to(wrong_method)),
+                .default_service(web::to(method_not_allowed)),
         )
         .route("/notes/stream", web::get().to(changes))
         .service(
@@ -52,22 +56,22 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
                 .route(web::get().to(read))
                 .route(web::put().to(replace))
                 .route(web::delete().to(remove))
-                .default_service(web::to(wrong_method)),
+                .default_service(web::to(method_not_allowed)),
         )
         .route("/readyz", web::get().to(readyz))
-        .default_service(web::to(nothing_here));
+        .default_service(web::to(not_found));
 }
 
-/// Which other origins' scripts may call: an exact list, and credentials for it alone.
+/// Cross-origin requests with credentials, allowed for exactly the listed origins.
 pub(crate) fn cors(origins: &[PublicUrl]) -> Cors {
     let headers = [header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH];
     let exposed = [header::ETAG, header::LOCATION, header::WWW_AUTHENTICATE];
     service::http::cors(origins, &headers, &exposed)
 }
 
-/// JSON bodies: `application/json` alone (415), at most 64 KiB (413), well-formed and without surprises (400).
+/// JSON bodies: `application/json` only (else 415), at most 64 KiB (413), well-formed and as declared (400).
 pub(crate) fn json_config() -> web::JsonConfig {
-    web::JsonConfig::default().limit(MAX_BODY).error_handler(|error, _| {
+    web::JsonConfig::default().limit(MAX_BODY_BYTES).error_handler(|error, _| {
         use actix_web::error::JsonPayloadError as Json;
         let (status, detail) = match &error {
             Json::ContentType => {
@@ -82,13 +86,13 @@ pub(crate) fn json_config() -> web::JsonConfig {
     })
 }
 
-/// Why a request is not answered as it hoped.
+/// The reason that a request fails.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
     #[error("there is no such note")]
-    Missing,
+    NotFound,
     #[error("the note was changed meanwhile: read it again")]
-    Stale,
+    VersionMismatch,
     #[error("{0}")]
     Invalid(&'static str),
     #[error(transparent)]
@@ -100,12 +104,12 @@ pub(crate) enum Error {
 impl ResponseError for Error {
     fn error_response(&self) -> HttpResponse {
         match self {
-            Self::Missing => problem(StatusCode::NOT_FOUND, &self.to_string()),
-            Self::Stale => problem(StatusCode::PRECONDITION_FAILED, &self.to_string()),
+            Self::NotFound => problem(StatusCode::NOT_FOUND, &self.to_string()),
+            Self::VersionMismatch => problem(StatusCode::PRECONDITION_FAILED, &self.to_string()),
             Self::Invalid(why) => problem(StatusCode::BAD_REQUEST, why),
             Self::Denied(denied) => denied.error_response(),
             Self::Store(cause) => {
-                error!(%cause, "the database did not do what it was asked for");
+                error!(%cause, "a database statement failed");
                 if !cause.is_unavailable() {
                     return problem(StatusCode::INTERNAL_SERVER_ERROR, "something is wrong here");
                 }
@@ -120,7 +124,7 @@ impl ResponseError for Error {
     }
 }
 
-type Answer = Result<HttpResponse, Error>;
+type Response = Result<HttpResponse, Error>;
 
 async fn readyz(api: web::Data<Api>, request: HttpRequest) -> HttpResponse {
     let mut missing = Vec::new();
@@ -136,20 +140,21 @@ async fn readyz(api: web::Data<Api>, request: HttpRequest) -> HttpResponse {
     run::readyz(&missing)
 }
 
-async fn nothing_here() -> HttpResponse {
+async fn not_found() -> HttpResponse {
     problem(StatusCode::NOT_FOUND, "there is nothing here")
 }
 
-async fn wrong_method() -> HttpResponse {
+async fn method_not_allowed() -> HttpResponse {
     problem(StatusCode::METHOD_NOT_ALLOWED, "this address does not answer that method")
 }
 
-/// Whose notes: a person's. A service has none.
+/// The owner of the notes: the token's user. A service has no notes.
 fn owner<S>(token: &Scoped<S>) -> Result<Uuid, Error> {
     let user = token.sub.user();
     user.ok_or(Error::Denied(Denied::InvalidToken(Reject::InvalidClaim("sub"))))
 }
 
+/// The body of a request that writes a note. Its name is part of the error text for a body that is not an object.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Text {
@@ -157,11 +162,12 @@ struct Text {
 }
 
 impl Text {
-    fn check(&self) -> Result<&str, Error> {
+    /// The text, if it is not blank, within the limit and without NUL, which PostgreSQL cannot store.
+    fn checked_text(&self) -> Result<&str, Error> {
         if self.text.trim().is_empty() {
             return Err(Error::Invalid("a note needs some text"));
         }
-        if self.text.chars().count() > MAX_TEXT {
+        if self.text.chars().count() > MAX_TEXT_CHARS {
             return Err(Error::Invalid("a note has at most 10,000 characters"));
         }
         if self.text.contains('\0') {
@@ -171,73 +177,77 @@ impl Text {
     }
 }
 
+/// The query of a request for a page of notes.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Page {
+struct PageQuery {
+    /// The id of the note that the page continues after: `next` of the page before it.
     before: Option<Uuid>,
+    /// From 1 to [`MAX_PAGE`]; other numbers are taken as the nearest of these.
     limit: Option<u16>,
 }
 
-async fn list(api: web::Data<Api>, token: Scoped<Read>, request: HttpRequest) -> Answer {
-    let page = web::Query::<Page>::from_query(request.query_string())
+/// A page of the user's notes, newest first. `next`, if not null, is the value of `before` for the next page.
+async fn list(api: web::Data<Api>, token: Scoped<NotesRead>, request: HttpRequest) -> Response {
+    let page = web::Query::<PageQuery>::from_query(request.query_string())
         .map_err(|_| Error::Invalid("only `before` (a note's id) and `limit` are understood"))?;
-    let limit = page.limit.unwrap_or(PAGE).clamp(1, PAGE);
+    let limit = page.limit.unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
     let notes = api.notes.list(owner(&token)?, page.before, i64::from(limit)).await?;
     let next =
         if notes.len() == usize::from(limit) { notes.last().map(|note| note.id) } else { None };
     Ok(HttpResponse::Ok().json(json!({ "notes": notes, "next": next })))
 }
 
-async fn add(api: web::Data<Api>, token: Scoped<Write>, body: web::Json<Text>) -> Answer {
+async fn add(api: web::Data<Api>, token: Scoped<NotesWrite>, body: web::Json<Text>) -> Response {
     let now = api.clock.now();
     let id = api.random.uuid_at(now);
-    let note = api.notes.add(owner(&token)?, id, body.check()?, now).await?;
+    let note = api.notes.add(owner(&token)?, id, body.checked_text()?, now).await?;
     Ok(with_etag(
         HttpResponse::Created().insert_header((header::LOCATION, format!("/notes/{id}"))),
         &note,
     ))
 }
 
-async fn read(api: web::Data<Api>, token: Scoped<Read>, id: web::Path<String>) -> Answer {
-    let note = api.notes.read(owner(&token)?, parse_id(&id)?).await?.ok_or(Error::Missing)?;
+async fn read(api: web::Data<Api>, token: Scoped<NotesRead>, id: web::Path<String>) -> Response {
+    let note = api.notes.read(owner(&token)?, parse_id(&id)?).await?.ok_or(Error::NotFound)?;
     Ok(with_etag(&mut HttpResponse::Ok(), &note))
 }
 
 async fn replace(
     api: web::Data<Api>,
-    token: Scoped<Write>,
+    token: Scoped<NotesWrite>,
     request: HttpRequest,
     id: web::Path<String>,
     body: web::Json<Text>,
-) -> Answer {
+) -> Response {
     let expected = if_match(&request)?;
     let (user, id, now) = (owner(&token)?, parse_id(&id)?, api.clock.now());
-    match api.notes.replace(user, id, body.check()?, expected, now).await? {
-        Changed::Done(note) => Ok(with_etag(&mut HttpResponse::Ok(), &note)),
-        Changed::Missing => Err(Error::Missing),
-        Changed::Stale => Err(Error::Stale),
+    match api.notes.replace(user, id, body.checked_text()?, expected, now).await? {
+        WriteOutcome::Done(note) => Ok(with_etag(&mut HttpResponse::Ok(), &note)),
+        WriteOutcome::NotFound => Err(Error::NotFound),
+        WriteOutcome::VersionMismatch => Err(Error::VersionMismatch),
     }
 }
 
 async fn remove(
     api: web::Data<Api>,
-    token: Scoped<Write>,
+    token: Scoped<NotesWrite>,
     request: HttpRequest,
     id: web::Path<String>,
-) -> Answer {
+) -> Response {
     let expected = if_match(&request)?;
     match api.notes.remove(owner(&token)?, parse_id(&id)?, expected).await? {
-        Changed::Done(()) => Ok(HttpResponse::NoContent().finish()),
-        Changed::Missing => Err(Error::Missing),
-        Changed::Stale => Err(Error::Stale),
+        WriteOutcome::Done(()) => Ok(HttpResponse::NoContent().finish()),
+        WriteOutcome::NotFound => Err(Error::NotFound),
+        WriteOutcome::VersionMismatch => Err(Error::VersionMismatch),
     }
 }
 
 fn parse_id(text: &str) -> Result<Uuid, Error> {
-    Uuid::try_parse(text).map_err(|_| Error::Missing)
+    Uuid::try_parse(text).map_err(|_| Error::NotFound)
 }
 
-/// The version that `If-Match` expects (RFC 9110 §13.1.1).
+/// The version that `If-Match` requires (RFC 9110 §13.1.1); `None` without the header or for `*`.
 fn if_match(request: &HttpRequest) -> Result<Option<i64>, Error> {
     let Some(value) = request.headers().get(header::IF_MATCH) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
@@ -247,16 +257,16 @@ fn if_match(request: &HttpRequest) -> Result<Option<i64>, Error> {
     let version = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
     let version =
         version.and_then(|version| version.parse::<i64>().ok()).filter(|found| *found > 0);
-    version.map(Some).ok_or(Error::Stale)
+    version.map(Some).ok_or(Error::VersionMismatch)
 }
 
 fn with_etag(response: &mut actix_web::HttpResponseBuilder, note: &Note) -> HttpResponse {
     response.insert_header((header::ETAG, format!("\"{}\"", note.version))).json(note)
 }
 
-/// Server-sent events: one for each change of the user's own notes. It ends with the token, so that a client
-/// comes back with a fresh one.
-async fn changes(api: web::Data<Api>, token: Scoped<Read>) -> Answer {
+/// Server-sent events, one for each change of the user's notes. The stream ends when the token expires, so that the
+/// client reconnects with a new one.
+async fn changes(api: web::Data<Api>, token: Scoped<NotesRead>) -> Response {
     let user = owner(&token)?;
     let remaining = u64::try_from(token.exp - api.clock.now().secs()).unwrap_or(0).max(1);
     let end = Box::pin(tokio::time::sleep(Duration::from_secs(remaining)));
@@ -266,7 +276,7 @@ async fn changes(api: web::Data<Api>, token: Scoped<Read>) -> Answer {
         let stop = stop.clone();
         async move {
             if first {
-                // So that the client knows that from here on it misses nothing.
+                // Tells the client that it is subscribed: it gets every change from now on.
                 return Some((
                     Ok(Bytes::from_static(b"event: ready\ndata: {}\n\n")),
                     (receiver, end, false),
@@ -278,7 +288,7 @@ async fn changes(api: web::Data<Api>, token: Scoped<Read>) -> Answer {
                     () = stop.wait() => return None,
                     () = tokio::time::sleep(HEARTBEAT) => Some(": still here\n\n".to_owned()),
                     change = receiver.recv() => match change {
-                        Ok(change) => told(&change, user),
+                        Ok(change) => event_for(&change, user),
                         Err(RecvError::Lagged(_)) => Some("event: reset\ndata: {}\n\n".to_owned()),
                         Err(RecvError::Closed) => return None,
                     },
@@ -298,7 +308,8 @@ async fn changes(api: web::Data<Api>, token: Scoped<Read>) -> Answer {
         .streaming(Box::pin(events)))
 }
 
-fn told(change: &Change, user: Uuid) -> Option<String> {
+/// The event for a change; `None` if the note belongs to another user.
+fn event_for(change: &Change, user: Uuid) -> Option<String> {
     let data = json!({ "id": change.note });
     (change.user == user).then(|| format!("event: {}\ndata: {data}\n\n", change.kind))
 }

@@ -1,5 +1,5 @@
-//! A resource API: notes. Each user sees their own. Application tokens are checked offline with [`tokens`]; the
-//! authority is never asked about a request.
+//! A sample API: notes, each visible only to the user who wrote it. Application tokens are checked offline with
+//! [`tokens`]; the authority is not called when a request arrives.
 
 mod http;
 mod store;
@@ -22,7 +22,7 @@ use crate::store::Notes;
 
 /// The prefix of every environment variable.
 pub const PREFIX: &str = "NOTES_";
-/// Every setting there is.
+/// All settings.
 pub const SETTINGS: &[Setting] = &[
     Setting::new("listen", "127.0.0.1:8081", "Address and port to listen on"),
     Setting::new("public_url", "http://localhost:8081", "URL that clients use"),
@@ -39,31 +39,31 @@ pub const SETTINGS: &[Setting] = &[
 /// The API's settings.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where to listen.
+    /// The address and port to listen on.
     pub listen: SocketAddr,
-    /// What clients use.
+    /// The URL that clients use.
     pub public_url: PublicUrl,
-    /// The authority, as tokens name it.
+    /// The issuer of accepted tokens: the authority's URL.
     pub issuer: String,
-    /// Where this process reaches the authority, if elsewhere.
+    /// The base URL at which this process reaches the authority, if not the issuer's.
     pub backchannel_url: Option<String>,
-    /// What tokens must be for.
+    /// The audience of accepted tokens.
     pub audience: String,
-    /// SQLite or PostgreSQL.
+    /// The database: `sqlite://…` or `postgres://…`.
     pub database_url: String,
-    /// Origins whose scripts may call; exactly these.
+    /// The origins whose scripts may call the API.
     pub cors_origins: Vec<PublicUrl>,
-    /// Log filter.
+    /// The log filter, as `tracing_subscriber::EnvFilter` reads it.
     pub log: String,
-    /// Log format.
+    /// The log format.
     pub log_format: LogFormat,
 }
 
 impl Config {
-    /// Types what was given.
+    /// Parses the settings.
     ///
     /// # Errors
-    /// [`SettingsError`].
+    /// [`SettingsError`] for the first setting that is missing or not valid.
     pub fn read(settings: &Settings) -> Result<Self, SettingsError> {
         if settings.get::<String>("revocation")? != "ignore" {
             return Err(SettingsError::new("NOTES_REVOCATION: this version can only `ignore`"));
@@ -84,13 +84,13 @@ impl Config {
     }
 }
 
-/// Why the API could not start.
+/// The reason that the API cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] database::Error),
-    /// No HTTP client can be made.
+    /// The HTTP client for the authority's keys cannot be made.
     #[error(transparent)]
     Keys(#[from] tokens::FetchError),
     /// The address cannot be listened on.
@@ -100,7 +100,7 @@ pub enum StartError {
     Listen(SocketAddr, std::io::Error),
 }
 
-/// What handlers share.
+/// The state shared by all handlers.
 struct Api {
     notes: Notes,
     clock: Arc<dyn Clock>,
@@ -108,7 +108,7 @@ struct Api {
     stop: Stop,
 }
 
-/// The API, listening.
+/// An instance of the API, bound to its port.
 pub struct Application {
     server: Server,
     port: u16,
@@ -119,15 +119,15 @@ impl Application {
     /// Opens the database and starts to listen.
     ///
     /// # Errors
-    /// [`StartError`].
+    /// [`StartError`] when the database cannot be used or the address cannot be bound.
     pub async fn build(config: &Config, stop: Stop) -> Result<Self, StartError> {
         let notes = Notes::open(Db::connect(&config.database_url).await?).await?;
         let authority = config.backchannel_url.as_ref().unwrap_or(&config.issuer);
         let verifier = tokens::Verifier::new(&config.issuer, &config.audience);
         let guard = Guard::new(verifier, authority, tokens::KeySet::default())?;
-        let cannot = |error| StartError::Listen(config.listen, error);
-        let listener = run::listen(config.listen).map_err(cannot)?;
-        let port = listener.local_addr().map_err(cannot)?.port();
+        let listen_error = |error| StartError::Listen(config.listen, error);
+        let listener = run::listen(config.listen).map_err(listen_error)?;
+        let port = listener.local_addr().map_err(listen_error)?.port();
         let api = web::Data::new(Api {
             notes,
             clock: Arc::new(SystemClock),
@@ -147,28 +147,28 @@ impl Application {
                 .configure(run::machine_routes("microapp-notes", env!("CARGO_PKG_VERSION")))
                 .service(web::scope("").wrap(http::cors(&origins)).configure(http::routes));
         })
-        .map_err(cannot)?;
+        .map_err(listen_error)?;
         Ok(Self { server, port, stop })
     }
 
-    /// The port it listens on.
+    /// The port that it listens on; useful when the configured one is 0.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Serves until it is told to stop.
+    /// Serves requests until `stop` is signalled.
     ///
     /// # Errors
-    /// What the server ends with.
+    /// When the server fails.
     pub async fn run_until_stopped(self) -> std::io::Result<()> {
         run::serve(self.server, self.stop).await
     }
 }
 
-/// The program: settings from arguments and environment, then serve.
+/// Runs the program: reads the settings, then serves until a signal stops it.
 ///
 /// # Errors
-/// What stopped it, in words.
+/// When a setting is not valid, the API cannot start, or the server fails.
 pub async fn main() -> Result<(), run::Failure> {
     let program = Program {
         name: "microapp-notes",

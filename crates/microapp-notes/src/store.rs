@@ -1,4 +1,4 @@
-//! Notes in a database, and the news of their changes.
+//! The notes in the database, and notifications of their changes within this process.
 
 use database::{Db, Result, all, execute, optional};
 use foundation::time::Timestamp;
@@ -8,10 +8,10 @@ use tokio::sync::broadcast;
 use uuid::Uuid;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
-/// How many changes a slow reader may be behind before it is told to read everything again.
-const BACKLOG: usize = 256;
+/// The number of changes that a slow subscriber may be behind before it is told to read all notes again.
+const CHANGES_CAPACITY: usize = 256;
 
-/// A note, as the API shows it.
+/// A note in the form the API returns; times are in RFC 3339.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Note {
     pub(crate) id: Uuid,
@@ -42,7 +42,7 @@ impl From<NoteRow> for Note {
     }
 }
 
-/// What happened to a note of a user.
+/// A change of a user's note. `kind` is `added`, `changed` or `removed`.
 #[derive(Debug, Clone)]
 pub(crate) struct Change {
     pub(crate) user: Uuid,
@@ -50,16 +50,16 @@ pub(crate) struct Change {
     pub(crate) note: Uuid,
 }
 
-/// What came of a change.
-pub(crate) enum Changed<T> {
+/// The outcome of a write to an existing note.
+pub(crate) enum WriteOutcome<T> {
     Done(T),
-    /// There is no such note of this user's.
-    Missing,
-    /// It is of another version than the one expected.
-    Stale,
+    /// The user has no such note.
+    NotFound,
+    /// The note's version is not the expected one.
+    VersionMismatch,
 }
 
-/// The notes of everyone.
+/// The notes of all users.
 #[derive(Debug)]
 pub(crate) struct Notes {
     db: Db,
@@ -69,7 +69,7 @@ pub(crate) struct Notes {
 impl Notes {
     pub(crate) async fn open(db: Db) -> Result<Self> {
         db.migrate(&MIGRATIONS).await?;
-        Ok(Self { db, changes: broadcast::channel(BACKLOG).0 })
+        Ok(Self { db, changes: broadcast::channel(CHANGES_CAPACITY).0 })
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {
@@ -80,12 +80,12 @@ impl Notes {
         self.changes.subscribe()
     }
 
-    fn tell(&self, user: Uuid, kind: &'static str, note: Uuid) {
-        // Nobody listening is no error.
+    fn notify(&self, user: Uuid, kind: &'static str, note: Uuid) {
+        // Sending fails when there are no subscribers.
         let _ = self.changes.send(Change { user, kind, note });
     }
 
-    /// A page of a user's notes, the newest first: those before `before`.
+    /// At most `limit` of a user's notes, newest first: all, or those older than `before`.
     pub(crate) async fn list(
         &self,
         user: Uuid,
@@ -132,13 +132,13 @@ impl Notes {
             text,
             now.millis()
         )?;
-        self.tell(user, "added", id);
+        self.notify(user, "added", id);
         let at = now.to_string();
         let text = text.to_owned();
         Ok(Note { id, text, version: 1, created_at: at.clone(), updated_at: at })
     }
 
-    /// Replaces a note's text; if a version is expected, only that one.
+    /// Replaces a note's text; with `expected`, only if that is its version.
     pub(crate) async fn replace(
         &self,
         user: Uuid,
@@ -146,7 +146,7 @@ impl Notes {
         text: &str,
         expected: Option<i64>,
         now: Timestamp,
-    ) -> Result<Changed<Note>> {
+    ) -> Result<WriteOutcome<Note>> {
         let row = optional!(
             self.db.write(),
             NoteRow,
@@ -161,19 +161,20 @@ impl Notes {
         )?;
         match row {
             Some(row) => {
-                self.tell(user, "changed", id);
-                Ok(Changed::Done(row.into()))
+                self.notify(user, "changed", id);
+                Ok(WriteOutcome::Done(row.into()))
             }
-            None => self.why_not(user, id).await,
+            None => self.unmatched(user, id).await,
         }
     }
 
+    /// Removes a note; with `expected`, only if that is its version.
     pub(crate) async fn remove(
         &self,
         user: Uuid,
         id: Uuid,
         expected: Option<i64>,
-    ) -> Result<Changed<()>> {
+    ) -> Result<WriteOutcome<()>> {
         let removed = execute!(
             self.db.write(),
             "DELETE FROM notes WHERE user_id = $1 AND id = $2 AND ($3 = 0 OR version = $3)",
@@ -182,14 +183,15 @@ impl Notes {
             expected.unwrap_or(0)
         )?;
         if removed > 0 {
-            self.tell(user, "removed", id);
-            return Ok(Changed::Done(()));
+            self.notify(user, "removed", id);
+            return Ok(WriteOutcome::Done(()));
         }
-        self.why_not(user, id).await
+        self.unmatched(user, id).await
     }
 
-    async fn why_not<T>(&self, user: Uuid, id: Uuid) -> Result<Changed<T>> {
-        let there = self.read(user, id).await?.is_some();
-        Ok(if there { Changed::Stale } else { Changed::Missing })
+    /// Finds out why a write matched no row.
+    async fn unmatched<T>(&self, user: Uuid, id: Uuid) -> Result<WriteOutcome<T>> {
+        let exists = self.read(user, id).await?.is_some();
+        Ok(if exists { WriteOutcome::VersionMismatch } else { WriteOutcome::NotFound })
     }
 }

@@ -1,4 +1,4 @@
-//! The API by itself, with an authority that is only a key set.
+//! The API alone, with an authority that only publishes keys.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use tokens::{Algorithm, SigningKey};
 use wiremock::matchers::path;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-struct World {
+struct TestApi {
     authority: MockServer,
     key: SigningKey,
     url: String,
@@ -20,10 +20,10 @@ struct World {
     _folder: tempfile::TempDir,
 }
 
-const FRONT: &str = "https://front.example";
+const ALLOWED_ORIGIN: &str = "https://front.example";
 
-/// The API, before its authority publishes any key.
-async fn world(database_url: Option<String>) -> World {
+/// Starts the API; its authority publishes no keys yet.
+async fn start(database_url: Option<String>) -> TestApi {
     install_crypto();
     let private = SigningKey::generate(Algorithm::EdDSA).unwrap();
     let key = SigningKey::from_private(Algorithm::EdDSA, &private).unwrap();
@@ -32,7 +32,7 @@ async fn world(database_url: Option<String>) -> World {
     let mut settings = Settings::empty(PREFIX, SETTINGS);
     settings.set("listen", "127.0.0.1:0");
     settings.set("issuer", authority.uri());
-    settings.set("cors_origins", format!("https://other.example, {FRONT}"));
+    settings.set("cors_origins", format!("https://other.example, {ALLOWED_ORIGIN}"));
     settings.set(
         "database_url",
         database_url.unwrap_or_else(|| format!("sqlite://{}/notes.db", folder.path().display())),
@@ -41,11 +41,11 @@ async fn world(database_url: Option<String>) -> World {
     let application = Application::build(&Config::read(&settings).unwrap(), stop).await.unwrap();
     let url = format!("http://127.0.0.1:{}", application.port());
     tokio::spawn(application.run_until_stopped());
-    World { authority, key, url, http: reqwest::Client::new(), _stop: handle, _folder: folder }
+    TestApi { authority, key, url, http: reqwest::Client::new(), _stop: handle, _folder: folder }
 }
 
-impl World {
-    async fn publish(&self) {
+impl TestApi {
+    async fn publish_keys(&self) {
         let jwks = json!({ "keys": [self.key.public_jwk().unwrap()] });
         let answer = ResponseTemplate::new(200).set_body_json(jwks);
         Mock::given(path("/.well-known/jwks.json"))
@@ -78,46 +78,46 @@ impl World {
     }
 }
 
-async fn keeps_everybodys_notes_apart(database_url: Option<String>) {
-    let world = world(database_url).await;
+async fn users_cannot_reach_notes_of_others(database_url: Option<String>) {
+    let api = start(database_url).await;
     assert_eq!(
-        (world.status("/livez").await, world.status("/readyz").await),
+        (api.status("/livez").await, api.status("/readyz").await),
         (200, 503),
         "no keys yet"
     );
     let (ann, ben) =
-        (world.token(1, "notes:read notes:write"), world.token(2, "notes:read notes:write"));
-    assert_eq!(world.call("GET", "/notes", &ann).send().await.unwrap().status(), 503);
-    world.publish().await;
+        (api.token(1, "notes:read notes:write"), api.token(2, "notes:read notes:write"));
+    assert_eq!(api.call("GET", "/notes", &ann).send().await.unwrap().status(), 503);
+    api.publish_keys().await;
     let added =
-        world.call("POST", "/notes", &ann).json(&json!({ "text": "Ann's" })).send().await.unwrap();
+        api.call("POST", "/notes", &ann).json(&json!({ "text": "Ann's" })).send().await.unwrap();
     assert_eq!(added.status(), 201);
     let id = added.json::<Value>().await.unwrap()["id"].as_str().unwrap().to_owned();
     let path = format!("/notes/{id}");
     for (method, body) in
         [("GET", None), ("PUT", Some(json!({ "text": "Ben's" }))), ("DELETE", None)]
     {
-        let mut request = world.call(method, &path, &ben);
+        let mut request = api.call(method, &path, &ben);
         if let Some(body) = body {
             request = request.json(&body);
         }
         assert_eq!(request.send().await.unwrap().status(), 404, "{method}");
     }
-    let put = world
+    let put = api
         .call("PUT", &path, &ann)
         .header("if-match", "\"1\"")
         .json(&json!({ "text": "Ann's own" }));
     assert_eq!(put.send().await.unwrap().json::<Value>().await.unwrap()["version"], 2);
-    let stale = world.call("DELETE", &path, &ann).header("if-match", "\"1\"");
+    let stale = api.call("DELETE", &path, &ann).header("if-match", "\"1\"");
     assert_eq!(stale.send().await.unwrap().status(), 412);
-    let list: Value = world.call("GET", "/notes", &ann).send().await.unwrap().json().await.unwrap();
+    let list: Value = api.call("GET", "/notes", &ann).send().await.unwrap().json().await.unwrap();
     assert_eq!(list["notes"][0]["text"], "Ann's own");
-    // Each scope opens its own doors.
+    // A scope allows only its own methods.
     for (method, scope, needed) in
         [("GET", "notes:write", "notes:read"), ("POST", "notes:read", "notes:write")]
     {
         let request =
-            world.call(method, "/notes", &world.token(1, scope)).json(&json!({ "text": "x" }));
+            api.call(method, "/notes", &api.token(1, scope)).json(&json!({ "text": "x" }));
         let refused = request.send().await.unwrap();
         assert_eq!(refused.status(), 403);
         assert!(refused.headers()["www-authenticate"].to_str().unwrap().contains(needed));
@@ -125,30 +125,58 @@ async fn keeps_everybodys_notes_apart(database_url: Option<String>) {
 }
 
 #[tokio::test]
-async fn everybodys_notes_are_their_own_on_sqlite() {
-    keeps_everybodys_notes_apart(None).await;
+async fn users_cannot_reach_notes_of_others_on_sqlite() {
+    users_cannot_reach_notes_of_others(None).await;
 }
 
 #[tokio::test]
-async fn everybodys_notes_are_their_own_on_postgresql() {
+async fn users_cannot_reach_notes_of_others_on_postgresql() {
     let Some(url) = tokio::task::spawn_blocking(testing::postgres).await.unwrap() else { return };
-    keeps_everybodys_notes_apart(Some(url)).await;
+    users_cannot_reach_notes_of_others(Some(url)).await;
+}
+
+async fn page(api: &TestApi, token: &str, query: &str) -> (Vec<String>, Value) {
+    let answer = api.call("GET", &format!("/notes{query}"), token).send().await.unwrap();
+    let page: Value = answer.json().await.unwrap();
+    let notes = page["notes"].as_array().unwrap().iter();
+    (notes.map(|note| note["text"].as_str().unwrap().to_owned()).collect(), page["next"].clone())
 }
 
 #[tokio::test]
-async fn only_listed_origins_may_call() {
-    let world = world(None).await;
-    world.publish().await;
+async fn notes_are_listed_in_pages_of_at_most_100() {
+    let api = start(None).await;
+    api.publish_keys().await;
+    let (ann, ben) = (api.token(1, "notes:read notes:write"), api.token(2, "notes:read"));
+    for number in 0..102 {
+        let body = json!({ "text": number.to_string() });
+        let added = api.call("POST", "/notes", &ann).json(&body).send().await.unwrap();
+        assert_eq!(added.status(), 201);
+    }
+    let newest_first: Vec<String> = (0..102).rev().map(|number: u8| number.to_string()).collect();
+    for query in ["", "?limit=100", "?limit=65535"] {
+        let (first, next) = page(&api, &ann, query).await;
+        assert_eq!(first, newest_first[..100], "{query}");
+        let next = next.as_str().unwrap();
+        let (second, end) = page(&api, &ann, &format!("?before={next}")).await;
+        assert_eq!((&second[..], end), (&newest_first[100..], Value::Null), "{query}");
+        assert_eq!(page(&api, &ben, &format!("?before={next}")).await, (vec![], Value::Null));
+    }
+    assert_eq!(page(&api, &ann, "?limit=0").await.0, newest_first[..1]);
+}
+
+#[tokio::test]
+async fn cors_allows_only_the_listed_origins() {
+    let api = start(None).await;
+    api.publish_keys().await;
     let preflight = |origin: &'static str| {
-        let request =
-            world.http.request("OPTIONS".parse().unwrap(), format!("{}/notes", world.url));
+        let request = api.http.request("OPTIONS".parse().unwrap(), format!("{}/notes", api.url));
         let request =
             request.header("origin", origin).header("access-control-request-method", "PUT");
         request.header("access-control-request-headers", "authorization,if-match").send()
     };
-    let allowed = preflight(FRONT).await.unwrap();
+    let allowed = preflight(ALLOWED_ORIGIN).await.unwrap();
     assert_eq!(allowed.status(), 200);
-    assert_eq!(allowed.headers()["access-control-allow-origin"], FRONT);
+    assert_eq!(allowed.headers()["access-control-allow-origin"], ALLOWED_ORIGIN);
     assert_eq!(allowed.headers()["access-control-allow-credentials"], "true");
     for origin in
         ["https://evil.example", "null", "https://front.example.evil", "http://front.example"]
@@ -156,8 +184,9 @@ async fn only_listed_origins_may_call() {
         let refused = preflight(origin).await.unwrap();
         assert!(refused.headers().get("access-control-allow-origin").is_none(), "{origin}");
     }
-    let token = world.token(1, "notes:read");
-    let read = world.call("GET", "/notes", &token).header("origin", FRONT).send().await.unwrap();
-    assert_eq!(read.headers()["access-control-allow-origin"], FRONT);
+    let token = api.token(1, "notes:read");
+    let read =
+        api.call("GET", "/notes", &token).header("origin", ALLOWED_ORIGIN).send().await.unwrap();
+    assert_eq!(read.headers()["access-control-allow-origin"], ALLOWED_ORIGIN);
     assert!(read.headers()["vary"].to_str().unwrap().to_lowercase().contains("origin"));
 }
