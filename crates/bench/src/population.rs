@@ -198,7 +198,7 @@ const INDEXES: [(&str, &str); 4] = [
 
 const WARM: &str =
     "SELECT pg_prewarm(name) FROM UNNEST(ARRAY['families', 'families_pkey', 'users', 'users_pkey',
-                 'browser_sessions', 'identities_pkey']) AS name";
+                 'browser_sessions', 'browser_sessions_pkey']) AS name";
 
 const DAY: i64 = 24 * 3600 * 1000;
 
