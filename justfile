@@ -50,9 +50,9 @@ mutants *args:
 fuzz target seconds="60":
     cargo +nightly fuzz run {{target}} -- -max_total_time={{seconds}}
 
-# The next migration
-new-migration name:
-    touch migrations/$(printf '%04d' $(( $(ls migrations | wc -l) + 1 )))_{{name}}.sql
+# The next migration. `folder` is migrations/postgres for one that SQLite does not need
+new-migration name folder="migrations":
+    touch {{folder}}/$(printf '%04d' $(( $(find migrations -name '*.sql' -printf '%f\n' | sort | tail -n 1 | cut -c 1-4 | sed 's/^0*//') + 1 )))_{{name}}.sql
 
 # Everything as CI does it
 ci:

@@ -18,7 +18,7 @@ use crate::services::keyring::Keyring;
 use crate::services::outbox::{Consumer, Outbox};
 use crate::services::password_hasher::PasswordHasher;
 use crate::services::throttle::Throttle;
-use crate::store::{Event, MIGRATIONS, Store};
+use crate::store::{self, Event, Store};
 
 /// The shared state: one value, reached by every request, command and job.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Authority {
         stop: Stop,
     ) -> Result<Self, StartError> {
         let db = Db::connect(&config.database_url).await?;
-        db.migrate(&MIGRATIONS).await?;
+        db.migrate(&store::migrations(&db)).await?;
         let store = Store::new(db);
         let now = clock.now();
         let fingerprints: Vec<Vec<u8>> =

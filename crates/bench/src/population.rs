@@ -113,8 +113,8 @@ impl Population {
         number / others * self.step() + 1 + number % others
     }
 
-    /// What the store is asked for when the newest token of a family is presented.
-    pub fn wanted(&self, index: u32, now: Timestamp) -> Rotation {
+    /// The rotation of a family by its newest token.
+    pub fn rotation(&self, index: u32, now: Timestamp) -> Rotation {
         Rotation {
             family: self.family(index),
             generation: self.generations[index as usize].load(Ordering::Relaxed),
@@ -128,8 +128,8 @@ impl Population {
         }
     }
 
-    /// A family has moved.
-    pub fn moved(&self, index: u32) {
+    /// Notes that a family was rotated.
+    pub fn rotated(&self, index: u32) {
         self.generations[index as usize].fetch_add(1, Ordering::Relaxed);
     }
 
@@ -198,7 +198,7 @@ const INDEXES: [(&str, &str); 4] = [
 
 const WARM: &str =
     "SELECT pg_prewarm(name) FROM UNNEST(ARRAY['families', 'families_pkey', 'users', 'users_pkey',
-                 'browser_sessions', 'identities_pkey']) AS name";
+                 'browser_sessions', 'browser_sessions_pkey']) AS name";
 
 const DAY: i64 = 24 * 3600 * 1000;
 

@@ -11,7 +11,6 @@ use aa_server::Authority;
 use aa_server::store::{ROTATE, Rotation};
 use database::Either;
 use database::rusqlite::Connection;
-use database::sqlx;
 use foundation::time::{Clock as _, SystemClock};
 use futures_util::future::join_all;
 use service::run::Failure;
@@ -161,7 +160,7 @@ fn grow(report: &mut Report, what: &str, sizes: &[u32], rates: &Rates) {
     }
 }
 
-/// A family that this client may move: another one every time, anywhere in the table.
+/// A family that this client may rotate: another one every time, anywhere in the table.
 struct Picker {
     state: u64,
     clients: u32,
@@ -187,7 +186,7 @@ impl Picker {
 
 const WARM: Duration = Duration::from_millis(500);
 
-/// So many clients, each of which asks again as soon as it is answered. `ask` says whether the family moved.
+/// So many clients, each of which asks again as soon as it is answered. `ask` says whether the family was rotated.
 async fn drive<F>(
     stage: &Stage,
     clients: u32,
@@ -206,9 +205,9 @@ where
             while began.elapsed() < WARM + each {
                 let family = picker.next(&population);
                 let sent = Instant::now();
-                let moved = ask(Arc::clone(&app), population.wanted(family, app.now())).await;
-                assert!(moved, "the family moves");
-                population.moved(family);
+                let rotated = ask(Arc::clone(&app), population.rotation(family, app.now())).await;
+                assert!(rotated, "the family is rotated");
+                population.rotated(family);
                 if sent > began + WARM {
                     micros.push(sent.elapsed().as_micros() as u32);
                 }
@@ -222,8 +221,8 @@ where
 }
 
 async fn refreshes(stage: &Stage, clients: u32, each: Duration) -> Outcome {
-    let ask = |app: Arc<Authority>, wanted| async move {
-        app.store.rotate(wanted).await.expect("the database answers").is_some()
+    let ask = |app: Arc<Authority>, rotation| async move {
+        app.store.rotate(rotation).await.expect("the database answers").is_some()
     };
     drive(stage, clients, each, ask).await
 }
@@ -317,25 +316,16 @@ fn pgbench(cluster: &Cluster, database: &[String], args: &[&str]) -> Result<Stri
 
 /// The same statement, by whoever asks, in a transaction each.
 async fn one_transaction_each(stage: &Stage, clients: u32, each: Duration) -> Outcome {
-    let ask = |app: Arc<Authority>, wanted: Rotation| async move {
+    let ask = |app: Arc<Authority>, rotation: Rotation| async move {
         let mut tx = app.store.db().begin().await.expect("a transaction");
-        let moved = database::on!(tx.on(), c => {
-            sqlx::query(ROTATE)
-                .bind(wanted.now.millis())
-                .bind(&wanted.ip)
-                .bind(&wanted.user_agent)
-                .bind(wanted.idle_expires_at.millis())
-                .bind(wanted.family)
-                .bind(i64::from(wanted.generation))
-                .bind(wanted.secret_hash.as_bytes())
-                .bind(&wanted.client_id)
-                .bind(wanted.client_version)
+        let rotated = database::on!(tx.on(), c => {
+            rotation.query()
                 .fetch_optional(c)
                 .await
                 .map(|row| row.is_some())
         });
         tx.commit().await.expect("it commits");
-        moved.expect("the database answers")
+        rotated.expect("the database answers")
     };
     drive(stage, clients, each, ask).await
 }
@@ -358,35 +348,24 @@ fn one_writer(
     let mut statement = connection.prepare(ROTATE)?;
     while began.elapsed() < WARM + each {
         let sent = Instant::now();
-        let mut moved = Vec::new();
+        let mut rotated = Vec::new();
         connection.execute_batch("BEGIN IMMEDIATE")?;
         for _ in 0..batch {
             let family = picker.next(population);
-            if moved.contains(&family) {
+            if rotated.contains(&family) {
                 continue;
             }
-            let wanted = population.wanted(family, now);
-            let row = statement.query_row(
-                database::rusqlite::params![
-                    wanted.now.millis(),
-                    wanted.ip,
-                    wanted.user_agent,
-                    wanted.idle_expires_at.millis(),
-                    &wanted.family.as_bytes()[..],
-                    wanted.generation,
-                    wanted.secret_hash.as_bytes(),
-                    wanted.client_id,
-                    wanted.client_version
-                ],
-                |row| row.get::<_, String>(2),
-            )?;
+            population.rotation(family, now).bind(&mut statement)?;
+            let mut rows = statement.raw_query();
+            let row = rows.next()?.ok_or("the family is not rotated")?.get::<_, String>(2)?;
+            while rows.next()?.is_some() {}
             std::hint::black_box(row);
-            moved.push(family);
+            rotated.push(family);
         }
         connection.execute_batch("COMMIT")?;
         let took = sent.elapsed().as_micros() as u32;
-        for family in moved {
-            population.moved(family);
+        for family in rotated {
+            population.rotated(family);
             if sent > began + WARM {
                 micros.push(took);
             }

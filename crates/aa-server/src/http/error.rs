@@ -169,7 +169,7 @@ impl From<GrantError> for Error {
     fn from(refused: GrantError) -> Self {
         match refused {
             // Which of the two it was is for the operator and the person, not for whoever holds the token.
-            GrantError::Invalid | GrantError::Reused | GrantError::ClientChanged => {
+            GrantError::Invalid | GrantError::Reused => {
                 Self::oauth("invalid_grant", "the token is not valid")
             }
             GrantError::ScopeTooWide => {
@@ -178,6 +178,11 @@ impl From<GrantError> for Error {
             GrantError::UnknownResource => {
                 Self::oauth("invalid_target", "the resource is not one of this app's audiences")
             }
+            GrantError::UnauthorizedClient => {
+                Self::oauth("unauthorized_client", "a service uses client_credentials")
+            }
+            GrantError::ClientChanged => Self::unavailable().for_programs(),
+            GrantError::Client(failed) => Self::from(failed),
             GrantError::Keys(cause) => Self::from(cause).for_programs(),
             GrantError::Store(cause) => {
                 error!(%cause, "the database did not do what it was asked for");

@@ -1,4 +1,4 @@
-//! Clients as they were last read from the database, so that a refresh need not read them again.
+//! The cache of clients, which saves a refresh from reading them from the database.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,28 +6,29 @@ use std::sync::Arc;
 use foundation::time::Timestamp;
 use quick_cache::sync::Cache;
 
-use crate::domain::client::{ClientMetadata, ClientType};
+use crate::domain::client::ClientMetadata;
 use crate::domain::refresh_token::SecretHash;
 use crate::store::{Client, ClientSecretHash, Store};
 
-/// A client that has authenticated itself, as the database knew it at one version.
+/// A registered client and its secrets, as the database had them at one version.
 #[derive(Debug)]
 pub struct AuthenticatedClient {
     /// The metadata it is registered with.
     pub metadata: ClientMetadata,
     /// Increases with every change of the client or of its secrets.
     pub version: i64,
-    enabled: bool,
+    /// Disabled clients cannot authenticate.
+    pub enabled: bool,
     secrets: Vec<ClientSecretHash>,
 }
 
 /// The most recently used clients.
 ///
-/// An entry can be stale. Whoever changes something on its word makes the change conditional on the same version in
-/// the database, as the rotation of a refresh token does in its one statement.
+/// An entry can be stale. A change that relies on one must be conditional on the same version in the database, as the
+/// statement that rotates a family is.
 pub struct ClientCache(Cache<String, Arc<AuthenticatedClient>>);
 
-/// Clients that the cache holds at most.
+/// Clients in the cache, at most.
 const CAPACITY: usize = 1000;
 
 impl Default for ClientCache {
@@ -48,7 +49,7 @@ impl ClientCache {
         self.0.get(client_id)
     }
 
-    /// Reads a client from the database and keeps it. `None` if there is none with this id.
+    /// Reads a client from the database into the cache. `None` if there is none with this id.
     ///
     /// # Errors
     /// When the database cannot answer.
@@ -70,17 +71,9 @@ impl ClientCache {
 }
 
 impl AuthenticatedClient {
-    /// Decides whether a secret, or the absence of one, authenticates the client: it must be enabled, and a
-    /// confidential client or service must show one of its current secrets, a public client none.
-    pub fn accepts(&self, secret: Option<&SecretHash>, now: Timestamp) -> bool {
-        let current = |known: &ClientSecretHash| known.expires_at.is_none_or(|at| at > now);
-        self.enabled
-            && match (self.metadata.kind, secret) {
-                (ClientType::Public, None) => true,
-                (ClientType::Confidential | ClientType::Service, Some(shown)) => {
-                    self.secrets.iter().any(|known| current(known) && known.hash == *shown)
-                }
-                _ => false,
-            }
+    /// Looks for a secret among the client's current ones, in constant time for each of them.
+    pub fn has_secret(&self, secret: &SecretHash, now: Timestamp) -> bool {
+        let current = |known: &&ClientSecretHash| known.expires_at.is_none_or(|at| at > now);
+        self.secrets.iter().filter(current).any(|known| known.hash == *secret)
     }
 }

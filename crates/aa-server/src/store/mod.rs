@@ -10,12 +10,12 @@ mod families;
 mod invitations;
 mod keys;
 mod maintenance;
+mod migrations;
 mod outbox;
 mod rotation;
 mod users;
 
 use database::Db;
-use sqlx::migrate::Migrator;
 
 pub use browser_sessions::{BrowserSession, NewBrowserSession};
 pub use clients::{Client, ClientSecretHash};
@@ -24,12 +24,10 @@ pub use events::{Event, EventFilter, EventRow};
 pub use families::{Family, Grant, NewFamily, Redeemed, SessionRow};
 pub use invitations::Invitation;
 pub use keys::{KeyRow, NewKey};
+pub use migrations::migrations;
 pub use outbox::{DeliveryRow, LeasedDelivery, NewDelivery};
 pub use rotation::{MAX_WAITING, ROTATE, Rotation};
 pub use users::{NewUser, User};
-
-/// Every migration, in order.
-pub static MIGRATIONS: Migrator = sqlx::migrate!("../../migrations");
 
 /// The authority's database.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! Races, with real parallelism: fifty at once, on both databases.
 
 use aa_server::domain::caller::Caller;
-use aa_server::ops::authentication::client::{Credentials, authenticate_client};
+use aa_server::ops::authentication::client::{ClientSecret, Credentials, authenticate_client};
 use aa_server::ops::grants::authorization_code::{Redeem, redeem};
 use aa_server::ops::users;
 use futures_util::future::join_all;
@@ -69,16 +69,16 @@ async fn redemptions_at_once_leave_one_family_in_a_browser(#[case] engine: Engin
             codes.push(browser.open(&app).await);
         }
         // Straight to the op, so that nothing before it sets them in a row.
-        let credentials = Credentials::Secret {
+        let credentials = Credentials::ClientSecretBasic(ClientSecret {
             client_id: app.id.clone(),
             secret: app.secret.clone().unwrap().into(),
-        };
-        let known = authenticate_client(&t.authority, &credentials).await.unwrap();
+        });
+        let client = authenticate_client(&t.authority, &credentials).await.unwrap();
         let redemptions = codes.into_iter().map(|code| {
-            let (shared, known) = (t.authority.clone(), known.clone());
+            let (shared, client) = (t.authority.clone(), client.clone());
             tokio::spawn(async move {
                 let command = Redeem {
-                    client: known,
+                    client,
                     code,
                     redirect_uri: CALLBACK.to_owned(),
                     code_verifier: Some(VERIFIER.to_owned()),

@@ -20,7 +20,9 @@ use super::error::Error;
 use super::request::body_params;
 use crate::authority::Authority;
 use crate::http::request::params::{BadParams, Params};
-use crate::ops::authentication::client::{AuthenticateError, Credentials, authenticate_client};
+use crate::ops::authentication::client::{
+    AuthenticateError, ClientSecret, Credentials, Unauthenticated, authenticate_client,
+};
 use crate::services::client_cache::AuthenticatedClient;
 
 /// A form-encoded body of an app, whose errors are JSON.
@@ -47,11 +49,16 @@ fn credentials(request: &HttpRequest, params: &Params) -> Result<Credentials, Er
         (Some((client_id, _)), Some(other), None) if client_id != other => {
             Err(Error::oauth("invalid_request", "there are two different client_ids"))
         }
-        (Some((client_id, secret)), _, None) => Ok(Credentials::Secret { client_id, secret }),
-        (None, Some(client_id), Some(secret)) => {
-            Ok(Credentials::Secret { client_id: client_id.to_owned(), secret: secret.into() })
+        (Some((client_id, secret)), _, None) => {
+            Ok(Credentials::ClientSecretBasic(ClientSecret { client_id, secret }))
         }
-        (None, Some(client_id), None) => Ok(Credentials::None { client_id: client_id.to_owned() }),
+        (None, Some(client_id), Some(secret)) => {
+            let (client_id, secret) = (client_id.to_owned(), secret.into());
+            Ok(Credentials::ClientSecretPost(ClientSecret { client_id, secret }))
+        }
+        (None, Some(client_id), None) => {
+            Ok(Credentials::None(Unauthenticated { client_id: client_id.to_owned() }))
+        }
         (None, None, _) => Err(Error::InvalidClient { by_header: false }),
     }
 }

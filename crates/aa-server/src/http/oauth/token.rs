@@ -9,13 +9,13 @@ use super::{
     Error, bad, calling_client, credentials, json_text as answer, not_authenticated, oauth_params,
 };
 use crate::authority::Authority;
-use crate::domain::client::{ClientMetadata, ClientType};
+use crate::domain::client::ClientType;
 use crate::http::request::params::Params;
 use crate::http::request::{caller, detached};
-use crate::ops::authentication::client::{authenticate_cached_client, authenticate_client};
+use crate::ops::authentication::client::authenticate_cached_client;
 use crate::ops::grants::authorization_code::{Redeem, redeem};
 use crate::ops::grants::client_credentials::client_credentials;
-use crate::ops::grants::refresh_token::{GrantError, Refresh, refresh};
+use crate::ops::grants::refresh_token::{GrantError, Refresh, refresh, require_user_client};
 use crate::ops::tokens::issue::TokenResponse;
 
 /// Redeems, refreshes, or makes the token of a service.
@@ -96,24 +96,20 @@ async fn by_refresh_token(
     params: &Params,
 ) -> Result<TokenResponse, Error> {
     let credentials = credentials(request, params)?;
-    let mut known = authenticate_cached_client(authority, &credentials).await;
+    let client = authenticate_cached_client(authority, &credentials).await;
     let caller = caller(authority, request).map_err(Error::for_programs)?;
-    loop {
-        let known_app = known.map_err(|failed| not_authenticated(request, failed))?;
-        require_user_client(&known_app.metadata)?;
-        let command = Refresh {
-            client: known_app,
-            refresh_token: params.need("refresh_token").map_err(bad)?.to_owned(),
-            scope: scope(params)?,
-            resource: params.get("resource").map_err(bad)?.map(str::to_owned),
-        };
-        match refresh(authority, command, caller.clone()).await {
-            // What was remembered of the app is old.
-            Err(GrantError::ClientChanged) => {
-                known = Box::pin(authenticate_client(authority, &credentials)).await;
-            }
-            done => return Ok(done?),
-        }
+    let client = client.map_err(|failed| not_authenticated(request, failed))?;
+    require_user_client(&client.metadata)?;
+    let command = Refresh {
+        client,
+        credentials,
+        refresh_token: params.need("refresh_token").map_err(bad)?.to_owned(),
+        scope: scope(params)?,
+        resource: params.get("resource").map_err(bad)?.map(str::to_owned),
+    };
+    match refresh(authority, command, caller).await {
+        Err(GrantError::Client(failed)) => Err(not_authenticated(request, failed)),
+        done => Ok(done?),
     }
 }
 
@@ -130,13 +126,6 @@ async fn by_client_credentials(
     let issued: Result<TokenResponse, GrantError> =
         client_credentials(authority, metadata, scope(params)?, resource);
     Ok(issued?)
-}
-
-fn require_user_client(metadata: &ClientMetadata) -> Result<(), Error> {
-    if metadata.kind == ClientType::Service {
-        return Err(Error::oauth("unauthorized_client", "a service uses client_credentials"));
-    }
-    Ok(())
 }
 
 fn scope(params: &Params) -> Result<Option<Scope>, Error> {

@@ -1,4 +1,4 @@
-//! Redeems a delegation token (SPEC §2 rules 2, 7 and 8).
+//! The `authorization_code` grant: a delegation token is redeemed (RFC 6749 §4.1.3; SPEC §2 rules 2, 7 and 8).
 
 use std::sync::Arc;
 
@@ -16,29 +16,29 @@ use crate::ops::tokens::issue::{self, Issue, TokenResponse};
 use crate::services::client_cache::AuthenticatedClient;
 use crate::store::{Family, Grant, Redeemed};
 
-/// An app presents a delegation token.
+/// A request to redeem a delegation token.
 #[derive(Debug)]
 pub struct Redeem {
-    /// The app, authenticated.
+    /// The authenticated client.
     pub client: Arc<AuthenticatedClient>,
-    /// The token.
+    /// The delegation token.
     pub code: String,
-    /// Where it was sent.
+    /// The redirect URI that the token was sent to.
     pub redirect_uri: String,
     /// The PKCE verifier (RFC 7636 §4.5).
     pub code_verifier: Option<String>,
-    /// For which of the app's audiences (RFC 8707).
+    /// One of the client's audiences (RFC 8707).
     pub resource: Option<String>,
 }
 
-/// Redeems it: the family rotation from 0 to 1, and the answer carries its first refresh token.
+/// Redeems a delegation token: its family goes from generation 0 to 1, and the answer carries the first refresh token.
 ///
-/// *Checks*, before anything is changed: the token is genuine; it was made for this app; the redirect URI is
-/// the same; the PKCE verifier fits (or there is none, for a direct delegation). Then the family decides. A
-/// second presentation that passes all of these ends the family.
+/// *Checks*, before anything is changed: the token is genuine and was made for this client, the redirect URI is the
+/// same, and the PKCE verifier matches the challenge (a direct delegation has neither). Then the family decides. A second
+/// presentation that passes these checks ends the family.
 ///
 /// # Errors
-/// [`GrantError`]; unless it says reuse, the family is as it was.
+/// [`GrantError`]. The family is unchanged, unless it is [`GrantError::Reused`].
 pub async fn redeem(
     authority: &Authority,
     command: Redeem,
@@ -98,7 +98,7 @@ pub async fn redeem(
     )?)
 }
 
-/// Somebody redeemed it between the look and the move, or it ended: the family says which.
+/// Finds out why a redemption changed nothing after the family had been read: another one came first, or it has ended.
 async fn lost_race(
     authority: &Authority,
     family: &Family,
@@ -111,8 +111,8 @@ async fn lost_race(
     }
 }
 
-/// RFC 7636 §4.6, S256 only. Without a challenge a verifier must not be there either: who sends one believes in
-/// a protection that this token does not have (RFC 9700 §4.8.2).
+/// Verifies the PKCE verifier (RFC 7636 §4.6, S256 only). Without a challenge, a verifier is rejected: the client that
+/// sends it relies on a protection that this token does not have (RFC 9700 §4.8.2).
 fn verifier_fits(challenge: Option<&str>, verifier: Option<&str>) -> bool {
     match (challenge, verifier) {
         (None, None) => true,
@@ -124,7 +124,7 @@ fn verifier_fits(challenge: Option<&str>, verifier: Option<&str>) -> bool {
     }
 }
 
-/// 43 to 128 unreserved characters (RFC 7636 §4.1).
+/// Checks the form of a verifier: 43 to 128 unreserved characters (RFC 7636 §4.1).
 fn is_verifier(text: &str) -> bool {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     (43..=128).contains(&text.len()) && text.bytes().all(unreserved)

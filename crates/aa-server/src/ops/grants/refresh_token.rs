@@ -1,4 +1,4 @@
-//! Refreshes: the newest refresh token rotation its family on by one (SPEC §2 rules 3 to 5, 7, 9 and 10).
+//! The `refresh_token` grant (RFC 6749 §6; SPEC §2 rules 3 to 5, 7, 9 and 10).
 
 use std::sync::Arc;
 
@@ -10,95 +10,156 @@ use tracing::warn;
 
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
-use crate::domain::client::ClientMetadata;
+use crate::domain::client::{ClientMetadata, ClientType};
 use crate::domain::event::EndReason;
 use crate::domain::family::{Decision, Rejection};
 use crate::domain::refresh_token::{RefreshToken, TokenKind};
+use crate::ops::authentication::client::{AuthenticateError, Credentials, authenticate_client};
 use crate::ops::tokens::issue::{self, Issue, TokenResponse};
 use crate::services::client_cache::AuthenticatedClient;
 use crate::services::keyring::KeyError;
 use crate::store::{self, Family, Grant, Rotation};
 
-/// An app presents a refresh token.
+/// Times, at most, that a request authenticates its client anew because the cached one was stale.
+const MAX_REAUTHENTICATIONS: u32 = 3;
+
+/// A refresh request.
 #[derive(Debug)]
 pub struct Refresh {
-    /// The app, authenticated.
+    /// The authenticated client. It may come from the cache.
     pub client: Arc<AuthenticatedClient>,
-    /// The token.
+    /// The client's credentials, with which it is authenticated anew if `client` is stale.
+    pub credentials: Credentials,
+    /// The refresh token.
     pub refresh_token: String,
     /// A narrower scope for this application token (RFC 6749 §6).
     pub scope: Option<Scope>,
-    /// For which of the app's audiences (RFC 8707).
+    /// One of the client's audiences (RFC 8707).
     pub resource: Option<String>,
 }
 
-/// Why an app gets no tokens for what it presents.
+/// Why a grant gives no tokens.
 #[derive(Debug, thiserror::Error)]
 pub enum GrantError {
-    /// It does not count: forged, altered, another app's, expired, ended. The family is as it was.
+    /// The token is forged, altered, expired, another client's, or of a family that has ended. The family is unchanged.
     #[error("the token is not valid")]
     Invalid,
-    /// It was used before, and the family has ended for that.
+    /// The token was used before. Its family has ended.
     #[error("the token was used before")]
     Reused,
-    /// A scope the family was not given.
+    /// The scope is more than the family was granted, or than the client may have.
     #[error("the scope is more than was granted")]
     ScopeTooWide,
-    /// An audience the app has not.
+    /// The resource is not one of the client's audiences.
     #[error("the resource is not one of this app's")]
     UnknownResource,
-    /// The app was changed since it was last looked at. Nothing has been decided: authenticate it anew.
+    /// The client is a service, which has no users.
+    #[error("the client may not use this grant")]
+    UnauthorizedClient,
+    /// The client was changed at every attempt. The family is unchanged, and the same request can be repeated.
     #[error("the app was changed meanwhile")]
     ClientChanged,
+    /// The client was changed and is no longer authenticated by its credentials. The family is unchanged.
+    #[error(transparent)]
+    Client(#[from] AuthenticateError),
     /// Nothing could be signed.
     #[error(transparent)]
     Keys(#[from] KeyError),
-    /// The database did not answer: a fault, not a refusal.
+    /// The database cannot answer. The token may be valid.
     #[error(transparent)]
     Store(#[from] store::Error),
 }
 
-/// Refreshes. One guarded statement decides; only when it changes nothing, the family is read to say why.
+/// Checks that a client may act for users.
 ///
 /// # Errors
-/// [`GrantError`]; unless it says reuse, the family is as it was.
+/// [`GrantError::UnauthorizedClient`] for a service.
+pub fn require_user_client(metadata: &ClientMetadata) -> Result<(), GrantError> {
+    match metadata.kind {
+        ClientType::Service => Err(GrantError::UnauthorizedClient),
+        ClientType::Confidential | ClientType::Public => Ok(()),
+    }
+}
+
+/// Rotates a family by its newest refresh token, and issues the tokens of the new generation.
+///
+/// One guarded statement decides. Only when it changes nothing is the family read, to find out why.
+///
+/// # Errors
+/// [`GrantError`]. The family is unchanged, unless it is [`GrantError::Reused`].
 pub async fn refresh(
     authority: &Arc<Authority>,
     command: Refresh,
     caller: Caller,
 ) -> Result<TokenResponse, GrantError> {
-    let metadata = &command.client.metadata;
     let token = authority
         .refresh_tokens
         .decode(TokenKind::Refresh, &command.refresh_token)
         .ok_or(GrantError::Invalid)?;
-    // What the request itself gets wrong must not cost the token: it is looked at before the family rotation.
+    // Checked first, so that a mistake in the request does not use the token up.
     if command.scope.is_some() || command.resource.is_some() {
         Box::pin(check_request(authority, &command, &token)).await?;
     }
+    let rotation = rotation(authority, &command, &token, &caller);
+    if let Some(grant) = authority.store.rotate(rotation).await? {
+        return issue(authority, &command, &token, &grant).await;
+    }
+    // Detached because it may end the family, which must be completed when the client disconnects. Boxed because few
+    // refreshes need it, and a future is as large as the largest one it may wait for.
+    let shared = Arc::clone(authority);
+    let answered = Box::pin(async move { refresh_again(&shared, command, &token, &caller).await });
+    Box::pin(detached(&authority.runtime, answered)).await
+}
+
+fn rotation(
+    authority: &Authority,
+    command: &Refresh,
+    token: &RefreshToken,
+    caller: &Caller,
+) -> Rotation {
+    let AuthenticatedClient { metadata, version, .. } = &*command.client;
     let now = authority.now();
-    let wanted = Rotation {
+    Rotation {
         family: token.family,
         generation: token.generation,
         secret_hash: token.secret.hash(),
         client_id: metadata.client_id.clone(),
-        client_version: command.client.version,
+        client_version: *version,
         idle_expires_at: now + authority.config.ttls.family_idle(metadata),
         ip: caller.ip.clone(),
         user_agent: caller.user_agent.clone(),
         now,
-    };
-    if let Some(grant) = authority.store.rotate(wanted).await? {
-        return issue(authority, &command, &token, &grant).await;
     }
-    // This may end the family, which must not stop halfway when the client hangs up.
-    let shared = Arc::clone(authority);
-    // Boxed, as all that only few refreshes need: a future is rotated about, and takes the room of whatever it may wait for.
-    let answered = Box::pin(async move {
-        let grant = answer_again(&shared, &command, &token, &caller).await?;
-        issue(&shared, &command, &token, &grant).await
-    });
-    Box::pin(detached(&authority.runtime, answered)).await
+}
+
+/// Answers a refresh that has rotated nothing: with a stale client it is tried again, else the family decides.
+async fn refresh_again(
+    authority: &Authority,
+    mut command: Refresh,
+    token: &RefreshToken,
+    caller: &Caller,
+) -> Result<TokenResponse, GrantError> {
+    let mut reauthentications = 0;
+    while is_stale(authority, &command.client).await? {
+        if reauthentications == MAX_REAUTHENTICATIONS {
+            return Err(GrantError::ClientChanged);
+        }
+        reauthentications += 1;
+        command.client = authenticate_client(authority, &command.credentials).await?;
+        require_user_client(&command.client.metadata)?;
+        check_request(authority, &command, token).await?;
+        let rotation = rotation(authority, &command, token, caller);
+        if let Some(grant) = authority.store.rotate(rotation).await? {
+            return issue(authority, &command, token, &grant).await;
+        }
+    }
+    let grant = decide(authority, &command.client.metadata, token, caller).await?;
+    issue(authority, &command, token, &grant).await
+}
+
+async fn is_stale(authority: &Authority, client: &AuthenticatedClient) -> store::Result<bool> {
+    let current = authority.store.client_version(&client.metadata.client_id).await?;
+    Ok(current != Some(client.version))
 }
 
 async fn issue(
@@ -129,11 +190,15 @@ async fn issue(
     Ok(issue::for_family(authority, issue)?)
 }
 
+/// Checks the scope and the resource of a request, if it names any.
 async fn check_request(
     authority: &Authority,
     command: &Refresh,
     token: &RefreshToken,
 ) -> Result<(), GrantError> {
+    if command.scope.is_none() && command.resource.is_none() {
+        return Ok(());
+    }
     let metadata = &command.client.metadata;
     let family = genuine_family(authority, token, metadata).await?;
     let granted: Scope = family.scope.parse().unwrap_or_default();
@@ -145,18 +210,16 @@ async fn check_request(
         .map_err(|_| GrantError::UnknownResource)
 }
 
-/// The family did not move. Within grace its predecessor is answered with the same successor, which can be
-/// computed again because nothing about it was stored.
-async fn answer_again(
+/// Decides about a token that is not the newest of its family, or whose family has ended.
+///
+/// Within grace, the immediate predecessor is answered with the same successor: it is computed again, because the
+/// database does not hold it.
+async fn decide(
     authority: &Authority,
-    command: &Refresh,
+    metadata: &ClientMetadata,
     token: &RefreshToken,
     caller: &Caller,
 ) -> Result<Grant, GrantError> {
-    let AuthenticatedClient { metadata, version, .. } = &*command.client;
-    if authority.store.client_version(&metadata.client_id).await? != Some(*version) {
-        return Err(GrantError::ClientChanged);
-    }
     let family = genuine_family(authority, token, metadata).await?;
     let grace = authority.config.ttls.refresh_grace(metadata);
     match family.state.decide_refresh(token.generation, authority.now(), grace) {
@@ -171,12 +234,12 @@ async fn answer_again(
             );
             Err(GrantError::Invalid)
         }
-        // `Rotation` here would mean that the statement and the rules disagree; the token is not used up.
+        // `Rotate` would mean that the statement and the rules disagree. The token is not used up.
         Decision::Rotate | Decision::Reject(_) => Err(GrantError::Invalid),
     }
 }
 
-/// The family of a genuine token that is presented by its own app.
+/// Reads the family of a token, and checks that the token carries its secret and is presented by its client.
 async fn genuine_family(
     authority: &Authority,
     token: &RefreshToken,
@@ -188,7 +251,7 @@ async fn genuine_family(
     if genuine { Ok(family) } else { Err(GrantError::Invalid) }
 }
 
-/// Ends a family because one of its tokens was used twice, and records both places.
+/// Ends a family because one of its tokens was used twice, and records where both uses came from.
 pub(super) async fn end_for_reuse(
     authority: &Authority,
     family: &Family,

@@ -1,15 +1,18 @@
-//! Moving families on: the compare-and-set that decides every race between refreshes, many of them in one commit.
+//! Rotation of refresh tokens: the compare-and-set that decides every race, with many of them in one commit.
 //!
-//! Whoever comes while a commit is under way goes into the next one, so nobody waits for company. What a batch holds
-//! does not matter to its members: each is decided by the same guard as if it came alone (`docs/decisions/0009`).
+//! Requests that arrive during a commit go into the next one, so no request waits for a batch to fill. The rest of a
+//! batch does not matter to its members: the guard decides each of them as if it had come alone
+//! (`docs/decisions/0009`).
 
 mod postgres;
 mod sqlite;
 
 use std::sync::{Arc, OnceLock};
 
+use database::rusqlite::{self, Statement};
 use database::{Db, Either, Error, Result};
 use foundation::time::Timestamp;
+use sqlx::{Database, Encode, Type, query::Query};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
@@ -17,11 +20,13 @@ use uuid::Uuid;
 use super::{Grant, Store};
 use crate::domain::refresh_token::SecretHash;
 
-/// The most that go into one commit.
+/// Rotations in one commit, at most.
 const MAX_BATCH: usize = 256;
-/// The most that wait for an answer. More are told to come back.
+/// Rotations that wait for their result, at most. Further ones fail with [`Error::Unavailable`].
 pub const MAX_WAITING: usize = 4096;
-/// One statement for one move, as either database does it. Its parameters stand in the order of their numbers, as rusqlite counts them.
+/// Rotates one family, on either database. [`Rotation::query`] and [`Rotation::bind`] give its parameters.
+///
+/// Parameters first appear in the order of their numbers, because SQLite numbers them by first appearance.
 pub const ROTATE: &str =
     "UPDATE families SET generation = generation + 1, rotated_at = $1, rotated_ip = $2,
          rotated_user_agent = $3,
@@ -35,34 +40,82 @@ pub const ROTATE: &str =
                      AND (i.ended_at IS NULL OR a.outlives_sign_out))
      RETURNING id, user_id, scope, audience, auth_time, amr, nonce, expires_at, idle_expires_at";
 
-/// The columns of `RETURNING`, in its order.
-type RotatedRow = (Uuid, Uuid, String, String, i64, String, Option<String>, i64, i64);
+/// The columns that a rotation returns, in this order.
+#[derive(Debug, sqlx::FromRow)]
+struct RotatedRow {
+    id: Uuid,
+    user_id: Uuid,
+    scope: String,
+    audience: String,
+    auth_time: i64,
+    amr: String,
+    nonce: Option<String>,
+    expires_at: i64,
+    idle_expires_at: i64,
+}
 
-/// A family is to be rotated on by the newest of its refresh tokens.
+/// A request to rotate a family, made with its newest refresh token.
 #[derive(Debug, Clone)]
 pub struct Rotation {
-    /// The family that the token names.
+    /// The family that the token belongs to.
     pub family: Uuid,
-    /// The generation that the token is of.
+    /// The generation of the token.
     pub generation: u32,
-    /// Of the secret that the token carries.
+    /// The hash of the secret in the token.
     pub secret_hash: SecretHash,
-    /// The app that presents it.
+    /// The client that presents the token.
     pub client_id: String,
-    /// The version of the app's registration that was looked at.
+    /// The version of the client's metadata that the client was authenticated with.
     pub client_version: i64,
-    /// Until when the next move has to come.
+    /// When the family expires unless it is rotated again.
     pub idle_expires_at: Timestamp,
-    /// Where from.
+    /// The address of the caller.
     pub ip: String,
-    /// By what.
+    /// The caller's `User-Agent`.
     pub user_agent: String,
-    /// When.
+    /// The time of the request.
     pub now: Timestamp,
 }
 
 impl Rotation {
-    /// Whether this one cannot succeed where the other, of the same moment or before, did not.
+    /// [`ROTATE`] with this rotation's parameters, for a connection of sqlx.
+    pub fn query<'q, DB>(&'q self) -> Query<'q, DB, DB::Arguments>
+    where
+        DB: Database,
+        i64: Encode<'q, DB> + Type<DB>,
+        Uuid: Encode<'q, DB> + Type<DB>,
+        &'q str: Encode<'q, DB> + Type<DB>,
+        &'q [u8]: Encode<'q, DB> + Type<DB>,
+    {
+        sqlx::query(ROTATE)
+            .bind(self.now.millis())
+            .bind(self.ip.as_str())
+            .bind(self.user_agent.as_str())
+            .bind(self.idle_expires_at.millis())
+            .bind(self.family)
+            .bind(i64::from(self.generation))
+            .bind(self.secret_hash.as_bytes())
+            .bind(self.client_id.as_str())
+            .bind(self.client_version)
+    }
+
+    /// Binds this rotation's parameters to [`ROTATE`], prepared on a connection of rusqlite.
+    ///
+    /// # Errors
+    /// When the statement has other parameters.
+    pub fn bind(&self, statement: &mut Statement<'_>) -> rusqlite::Result<()> {
+        statement.raw_bind_parameter(1, self.now.millis())?;
+        statement.raw_bind_parameter(2, self.ip.as_str())?;
+        statement.raw_bind_parameter(3, self.user_agent.as_str())?;
+        statement.raw_bind_parameter(4, self.idle_expires_at.millis())?;
+        statement.raw_bind_parameter(5, &self.family.as_bytes()[..])?;
+        statement.raw_bind_parameter(6, self.generation)?;
+        statement.raw_bind_parameter(7, self.secret_hash.as_bytes())?;
+        statement.raw_bind_parameter(8, self.client_id.as_str())?;
+        statement.raw_bind_parameter(9, self.client_version)
+    }
+
+    /// Decides whether this rotation must fail because `other`, made no later than this one, has failed.
     fn is_duplicate_of(&self, other: &Self) -> bool {
         self.now >= other.now
             && self.family == other.family
@@ -73,48 +126,40 @@ impl Rotation {
     }
 
     fn grant(&self, row: RotatedRow) -> Grant {
-        let (family, user_id, scope, audience, auth_time, amr, nonce, expires_at, ends_at) = row;
         Grant {
-            family,
+            family: row.id,
             generation: self.generation + 1,
-            user_id,
-            scope,
-            audience,
-            auth_time,
-            amr,
-            nonce,
-            expires_at: Timestamp::from_millis(expires_at),
-            ends_at: Timestamp::from_millis(ends_at),
+            user_id: row.user_id,
+            scope: row.scope,
+            audience: row.audience,
+            auth_time: row.auth_time,
+            amr: row.amr,
+            nonce: row.nonce,
+            expires_at: Timestamp::from_millis(row.expires_at),
+            ends_at: Timestamp::from_millis(row.idle_expires_at),
         }
     }
 }
 
 impl Store {
-    /// Sets up the table of families for rotation, where the schema alone cannot: once for a database.
+    /// Rotates a family: its generation increases by one.
+    ///
+    /// *Checks* that the generation and secret are those of the family's newest refresh token, that the family, its
+    /// user and its browser session are live, and that the client is enabled and has the version it was authenticated
+    /// with. `None` when a check fails; nothing is changed then.
+    ///
+    /// A dropped future leaves no partial change: the rotation is committed or it is not.
     ///
     /// # Errors
-    /// What the database says.
-    pub async fn prepare_for_moves(&self) -> Result<()> {
-        match self.db.write() {
-            Either::Sqlite(_) => Ok(()),
-            Either::Postgres(pool) => Ok(postgres::leave_room(pool).await?),
-        }
-    }
-
-    /// Moves a family on to the next generation, if it stands where the token says and all it hangs on is live, the
-    /// app's registration as it was looked at included. `None` when not; nothing is changed then.
-    ///
-    /// Dropping the future leaves no half-done move: it takes place or does not.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`], also when too many wait: nothing has been changed that a retry would not find.
-    pub async fn rotate(&self, wanted: Rotation) -> Result<Option<Grant>> {
+    /// [`Error::Unavailable`] when the database does not answer, or when [`MAX_WAITING`] rotations wait already. The
+    /// same token can be presented again.
+    pub async fn rotate(&self, rotation: Rotation) -> Result<Option<Grant>> {
         let full = || unavailable("too many refreshes wait");
-        let _place = self.rotations.0.places.try_acquire().map_err(|_| full())?;
+        let _permit = self.rotations.0.permits.try_acquire().map_err(|_| full())?;
         let (answer, answered) = oneshot::channel();
-        let queue = self.rotations.queue_of(wanted.family);
-        queue.try_send(Waiting { wanted, answer }).map_err(|_| full())?;
-        // Committers have patience of their own with the database, and answer in any case.
+        let queue = self.rotations.queue_of(rotation.family);
+        queue.try_send(PendingRotation { rotation, answer }).map_err(|_| full())?;
+        // No timeout here: committers limit how long a statement may take, and always respond.
         answered.await.unwrap_or_else(|_| Err(unavailable("the refresh was given up")))
     }
 }
@@ -123,28 +168,33 @@ fn unavailable(why: &str) -> Error {
     Error::Unavailable(why.into())
 }
 
-/// Somebody who waits for a move.
-struct Waiting {
-    wanted: Rotation,
+/// A rotation in the queue, and the channel for its result.
+struct PendingRotation {
+    rotation: Rotation,
     answer: oneshot::Sender<Result<Option<Grant>>>,
 }
 
-impl Waiting {
+impl PendingRotation {
     fn respond(self, rotated: Result<Option<Grant>>) {
-        // Nobody may be there any more: the client hung up.
+        // Sending fails when the client has disconnected, which changes nothing.
         let _ = self.answer.send(rotated);
     }
-}
 
-/// Tells everybody that there was a fault, and the operator which.
-fn respond_all(batch: impl ExactSizeIterator<Item = Waiting>, fault: &Error) {
-    tracing::warn!(%fault, refreshes = batch.len(), "refreshes could not be committed");
-    for waiting in batch {
-        waiting.respond(Err(unavailable(&fault.to_string())));
+    /// Decides whether the request was dropped. Its family need not be rotated then.
+    fn is_abandoned(&self) -> bool {
+        self.answer.is_closed()
     }
 }
 
-/// The way to the committers, which start when there is something to commit and end with the last clone.
+/// Logs a fault once and responds to every rotation of the batch with it.
+fn respond_all(batch: impl ExactSizeIterator<Item = PendingRotation>, fault: &Error) {
+    tracing::warn!(%fault, refreshes = batch.len(), "refreshes could not be committed");
+    for pending in batch {
+        pending.respond(Err(unavailable(&fault.to_string())));
+    }
+}
+
+/// The queues of the committers. These start with the first rotation and end when the last clone is dropped.
 #[derive(Debug, Clone)]
 pub(super) struct RotationQueue(Arc<Queues>);
 
@@ -152,27 +202,30 @@ pub(super) struct RotationQueue(Arc<Queues>);
 struct Queues {
     db: Db,
     runtime: Handle,
-    places: Semaphore,
-    queues: OnceLock<Vec<mpsc::Sender<Waiting>>>,
+    permits: Semaphore,
+    queues: OnceLock<Vec<mpsc::Sender<PendingRotation>>>,
 }
 
 impl RotationQueue {
-    /// Must be called within the runtime that the committers shall run in.
+    /// Queues for this database. Committers will run in the current runtime.
+    ///
+    /// # Panics
+    /// Outside a runtime.
     pub(super) fn new(db: &Db) -> Self {
         let runtime = Handle::current();
-        let places = Semaphore::new(MAX_WAITING);
-        Self(Arc::new(Queues { db: db.clone(), runtime, places, queues: OnceLock::new() }))
+        let permits = Semaphore::new(MAX_WAITING);
+        Self(Arc::new(Queues { db: db.clone(), runtime, permits, queues: OnceLock::new() }))
     }
 
-    /// A family is always committed by the same committer, so that no two wait for each other's rows.
-    fn queue_of(&self, family: Uuid) -> &mpsc::Sender<Waiting> {
+    /// The queue of a family. It is always the same one, so that two committers never wait for each other's rows.
+    fn queue_of(&self, family: Uuid) -> &mpsc::Sender<PendingRotation> {
         let queues = self.0.queues.get_or_init(|| self.0.start());
         &queues[usize::from(family.as_bytes()[15]) % queues.len()]
     }
 }
 
 impl Queues {
-    fn start(&self) -> Vec<mpsc::Sender<Waiting>> {
+    fn start(&self) -> Vec<mpsc::Sender<PendingRotation>> {
         let committers = match self.db.write() {
             Either::Sqlite(_) => 1,
             Either::Postgres(_) => postgres::COMMITTERS,

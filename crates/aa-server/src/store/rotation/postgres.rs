@@ -1,34 +1,37 @@
-//! PostgreSQL: two committers, families dealt to them by id, each with a connection of its own. All who wait for one
-//! of them go into one statement.
+//! PostgreSQL: two committers, each with its own connection. A family's id decides which of them rotates it. Rotations
+//! that wait for the same committer go into one statement.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::Duration;
 
 use database::Error;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool};
+use sqlx::query::QueryAs;
+use sqlx::{ConnectOptions as _, Connection as _, FromRow as _, Postgres};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{MAX_BATCH, ROTATE, RotatedRow, Rotation, Waiting, respond_all};
+use super::{MAX_BATCH, PendingRotation, RotatedRow, Rotation, respond_all};
 
-/// How many commit at once. More are slower: they share one log, and each of their batches is smaller.
+/// Committers per process. More are slower: they share one write-ahead log, and each of their batches is smaller.
 pub(super) const COMMITTERS: usize = 2;
-/// As long as there are no more than so few under way, each goes at once, in a statement of its own: that is faster than
-/// one statement over arrays, but takes more of the processor.
-const FEW: usize = 8;
-/// So it is left after more have come at once, until so many times in a row there were few.
-const CALM: u32 = 32;
-/// A statement that takes longer is given up, and its connection with it: the server ends it after ten seconds.
-const PATIENCE: Duration = Duration::from_secs(12);
-/// How long a batch waits for rows that somebody else holds.
+/// Rotations under way, at most, for each to have a statement of its own. That answers sooner than one statement over
+/// arrays, but takes more CPU time.
+const MAX_SINGLE: usize = 8;
+/// Rounds with at most [`MAX_SINGLE`] rotations that must follow a larger one before single statements are used again.
+const QUIET_ROUNDS: u32 = 32;
+/// How long a batch may take before it fails and its connection is closed. Longer than the `statement_timeout` of ten
+/// seconds, at which the server cancels a statement.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(12);
+/// How long a batch waits for rows that another transaction has locked.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(100);
-/// A connection that was not used for so long is tried before it is trusted.
-const STALE: Duration = Duration::from_secs(1);
+/// Idle time after which a connection is tested before it is used.
+const STALE_AFTER: Duration = Duration::from_secs(1);
 
-/// The guard is that of [`ROTATE`], over arrays.
+/// Rotates many families, at most once each. Its guard is that of [`ROTATE`](super::ROTATE), over arrays.
 const ROTATE_BATCH: &str = "UPDATE families f SET generation = f.generation + 1, rotated_at = w.now, rotated_ip = w.ip,
          rotated_user_agent = w.user_agent, idle_expires_at = LEAST(f.expires_at, w.idle_expires_at)
      FROM UNNEST($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::uuid[], $6::bigint[], $7::bytea[],
@@ -45,94 +48,84 @@ const ROTATE_BATCH: &str = "UPDATE families f SET generation = f.generation + 1,
        AND i.id = f.browser_session_id AND (i.ended_at IS NULL OR a.outlives_sign_out)
      RETURNING f.id, f.user_id, f.scope, f.audience, f.auth_time, f.amr, f.nonce, f.expires_at, f.idle_expires_at";
 
-/// Commits what comes until nobody can ask any more.
-pub(super) async fn commit_forever(pool: PgPool, mut queue: mpsc::Receiver<Waiting>) {
-    let mut line = Line::new(&pool);
-    let mut alone = JoinSet::new();
-    let mut calm = CALM;
-    let mut waiting = Vec::with_capacity(MAX_BATCH);
+/// Commits rotations until the queue is closed.
+pub(super) async fn commit_forever(pool: PgPool, mut queue: mpsc::Receiver<PendingRotation>) {
+    let mut connection = BatchConnection::new(&pool);
+    let mut singles = JoinSet::new();
+    let mut quiet_rounds = QUIET_ROUNDS;
+    let mut pending = Vec::with_capacity(MAX_BATCH);
     loop {
-        if waiting.is_empty() {
-            if queue.recv_many(&mut waiting, MAX_BATCH).await == 0 {
+        if pending.is_empty() {
+            if queue.recv_many(&mut pending, MAX_BATCH).await == 0 {
                 return;
             }
         } else {
-            while waiting.len() < MAX_BATCH
+            while pending.len() < MAX_BATCH
                 && let Ok(next) = queue.try_recv()
             {
-                waiting.push(next);
+                pending.push(next);
             }
         }
-        // Whoever hung up meanwhile loses nothing if the family stays where it is.
-        waiting.retain(|waiting| !waiting.answer.is_closed());
-        while alone.try_join_next().is_some() {}
-        calm = if waiting.len() > FEW { 0 } else { calm.saturating_add(1) };
-        if waiting.len() + alone.len() <= FEW && calm > CALM {
-            for waiting in waiting.drain(..) {
-                alone.spawn(rotate_alone(pool.clone(), waiting));
+        pending.retain(|pending| !pending.is_abandoned());
+        while singles.try_join_next().is_some() {}
+        quiet_rounds = if pending.len() > MAX_SINGLE { 0 } else { quiet_rounds.saturating_add(1) };
+        if pending.len() + singles.len() <= MAX_SINGLE && quiet_rounds > QUIET_ROUNDS {
+            for pending in pending.drain(..) {
+                singles.spawn(rotate_single(pool.clone(), pending));
             }
             continue;
         }
-        waiting = commit(&pool, &mut line, &mut alone, std::mem::take(&mut waiting)).await;
+        pending = commit(&pool, &mut connection, &mut singles, std::mem::take(&mut pending)).await;
     }
 }
 
-/// One statement of its own, which nobody else waits for.
-async fn rotate_alone(pool: PgPool, waiting: Waiting) {
-    let wanted = &waiting.wanted;
-    let rotated = sqlx::query_as::<_, RotatedRow>(ROTATE)
-        .bind(wanted.now.millis())
-        .bind(&wanted.ip)
-        .bind(&wanted.user_agent)
-        .bind(wanted.idle_expires_at.millis())
-        .bind(wanted.family)
-        .bind(i64::from(wanted.generation))
-        .bind(wanted.secret_hash.as_bytes())
-        .bind(&wanted.client_id)
-        .bind(wanted.client_version)
-        .fetch_optional(&pool)
-        .await;
-    let rotated = rotated.map(|row| row.map(|row| wanted.grant(row))).map_err(Error::from);
-    waiting.respond(rotated);
+/// Rotates one family by a statement of its own, which no other rotation waits for.
+async fn rotate_single(pool: PgPool, pending: PendingRotation) {
+    let rotation = &pending.rotation;
+    let query = rotation.query::<Postgres>().try_map(|row| RotatedRow::from_row(&row));
+    let rotated = query.fetch_optional(&pool).await;
+    let rotated = rotated.map(|row| row.map(|row| rotation.grant(row))).map_err(Error::from);
+    pending.respond(rotated);
 }
 
-/// Commits a batch, and gives back who has to wait for the next: a family is rotated once by a statement, so the second
-/// of two tries of one family comes after the first.
+/// Commits a batch, and returns the rotations for the next one: a statement rotates a family at most once, so the second
+/// of two rotations of one family comes after the first.
 async fn commit(
     pool: &PgPool,
-    line: &mut Line,
-    alone: &mut JoinSet<()>,
-    all: Vec<Waiting>,
-) -> Vec<Waiting> {
-    let mut batch: HashMap<Uuid, Waiting> = HashMap::with_capacity(all.len());
+    connection: &mut BatchConnection,
+    singles: &mut JoinSet<()>,
+    all: Vec<PendingRotation>,
+) -> Vec<PendingRotation> {
+    let mut batch: HashMap<Uuid, PendingRotation> = HashMap::with_capacity(all.len());
     let mut later = Vec::new();
-    for waiting in all {
-        match batch.entry(waiting.wanted.family) {
-            std::collections::hash_map::Entry::Vacant(place) => drop(place.insert(waiting)),
-            std::collections::hash_map::Entry::Occupied(_) => later.push(waiting),
+    for pending in all {
+        match batch.entry(pending.rotation.family) {
+            Entry::Vacant(entry) => drop(entry.insert(pending)),
+            Entry::Occupied(_) => later.push(pending),
         }
     }
-    match line.rotate_batch(batch.values().map(|waiting| &waiting.wanted)).await {
+    match connection.rotate_batch(batch.values().map(|pending| &pending.rotation)).await {
         Ok(rows) => {
             for row in rows {
-                let Some(first) = batch.remove(&row.0) else { continue };
-                // Nothing but a newer token can move the family from where it is now.
-                let newest = first.wanted.generation;
-                refuse(&mut later, |other| {
-                    other.family == first.wanted.family && other.generation <= newest
+                let Some(first) = batch.remove(&row.id) else { continue };
+                // The family has a newer token now: rotations by this one or by older ones fail.
+                let rotated = first.rotation.generation;
+                reject(&mut later, |other| {
+                    other.family == first.rotation.family && other.generation <= rotated
                 });
-                let grant = first.wanted.grant(row);
+                let grant = first.rotation.grant(row);
                 first.respond(Ok(Some(grant)));
             }
             for (_, first) in batch {
-                refuse(&mut later, |other| other.is_duplicate_of(&first.wanted));
+                reject(&mut later, |other| other.is_duplicate_of(&first.rotation));
                 first.respond(Ok(None));
             }
         }
-        // Somebody else has one of the rows: each waits on its own, and holds up nobody else.
-        Err(fault) if is_about_locks(&fault) => {
-            for (_, waiting) in batch {
-                alone.spawn(rotate_alone(pool.clone(), waiting));
+        // Another transaction has locked one of the rows: each rotation gets its own statement, so that only those of
+        // the locked families wait.
+        Err(fault) if is_lock_conflict(&fault) => {
+            for (_, pending) in batch {
+                singles.spawn(rotate_single(pool.clone(), pending));
             }
         }
         Err(fault) => respond_all(batch.into_values(), &fault.into()),
@@ -140,45 +133,33 @@ async fn commit(
     later
 }
 
-/// Tells those who cannot move their families any more.
-fn refuse(later: &mut Vec<Waiting>, cannot: impl Fn(&Rotation) -> bool) {
-    later.extract_if(.., |other| cannot(&other.wanted)).for_each(|other| other.respond(Ok(None)));
+/// Responds to the rotations that are certain to fail, and removes them.
+fn reject(later: &mut Vec<PendingRotation>, must_fail: impl Fn(&Rotation) -> bool) {
+    let rejected = later.extract_if(.., |other| must_fail(&other.rotation));
+    rejected.for_each(|other| other.respond(Ok(None)));
 }
 
-/// Leaves room in the pages of the table, so that a move stays in its page and touches no index.
-pub(super) async fn leave_room(pool: &PgPool) -> sqlx::Result<()> {
-    let roomy: bool = sqlx::query_scalar(
-        "SELECT COALESCE(reloptions, '{}') @> '{fillfactor=85}' FROM pg_class WHERE oid = 'families'::regclass",
-    )
-    .fetch_one(pool)
-    .await?;
-    if !roomy {
-        sqlx::query("ALTER TABLE families SET (fillfactor = 85)").execute(pool).await?;
-    }
-    Ok(())
-}
-
-/// Whether somebody else's lock was in the way: SQLSTATE `lock_not_available`, `deadlock_detected`.
-fn is_about_locks(fault: &sqlx::Error) -> bool {
+/// Recognises SQLSTATE `lock_not_available` and `deadlock_detected`.
+fn is_lock_conflict(fault: &sqlx::Error) -> bool {
     fault
         .as_database_error()
         .and_then(sqlx::error::DatabaseError::code)
         .is_some_and(|code| code == "55P03" || code == "40P01")
 }
 
-/// A committer's own connection.
-struct Line {
+/// A committer's own connection, opened when needed, and when it was last used.
+struct BatchConnection {
     options: PgConnectOptions,
     open: Option<(PgConnection, Instant)>,
 }
 
-impl Line {
+impl BatchConnection {
     fn new(pool: &PgPool) -> Self {
         let lock_timeout = format!("{}ms", LOCK_TIMEOUT.as_millis());
         let options = pool.connect_options().as_ref().clone().options([
-            // A row that somebody else holds must not hold up everybody.
+            // One locked row must not delay the whole batch.
             ("lock_timeout", lock_timeout.as_str()),
-            // One plan for ever: every table by its primary key, however old the statistics are.
+            // A fixed plan, with every table by its primary key, however old the statistics are.
             ("plan_cache_mode", "force_generic_plan"),
             ("enable_hashjoin", "off"),
             ("enable_mergejoin", "off"),
@@ -188,19 +169,19 @@ impl Line {
         Self { options, open: None }
     }
 
-    /// The rows of the families that rotated.
+    /// Rotates a batch, and returns the rows of the families that were rotated.
     async fn rotate_batch(
         &mut self,
-        wanted: impl Iterator<Item = &Rotation>,
+        rotations: impl Iterator<Item = &Rotation>,
     ) -> sqlx::Result<Vec<RotatedRow>> {
-        let mut all = Columns::default();
-        wanted.for_each(|wanted| all.push(wanted));
-        let rotated = tokio::time::timeout(PATIENCE, async {
+        let mut columns = Columns::default();
+        rotations.for_each(|rotation| columns.push(rotation));
+        let rotated = tokio::time::timeout(STATEMENT_TIMEOUT, async {
             let connection = self.connection().await?;
-            all.query().fetch_all(connection).await
+            columns.query().fetch_all(connection).await
         });
         let rotated = rotated.await.unwrap_or(Err(sqlx::Error::PoolTimedOut));
-        if rotated.as_ref().is_err_and(|error| !is_about_locks(error)) {
+        if rotated.as_ref().is_err_and(|error| !is_lock_conflict(error)) {
             self.open = None;
         }
         rotated
@@ -208,7 +189,7 @@ impl Line {
 
     async fn connection(&mut self) -> sqlx::Result<&mut PgConnection> {
         if let Some((connection, used_at)) = &mut self.open
-            && used_at.elapsed() > STALE
+            && used_at.elapsed() > STALE_AFTER
             && connection.ping().await.is_err()
         {
             self.open = None;
@@ -229,7 +210,7 @@ fn now() -> Instant {
     Instant::now()
 }
 
-/// The parameters of [`ROTATE_BATCH`].
+/// The parameters of [`ROTATE_BATCH`]: one array for each column.
 #[derive(Default)]
 struct Columns<'a> {
     now: Vec<i64>,
@@ -244,21 +225,19 @@ struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
-    fn push(&mut self, wanted: &'a Rotation) {
-        self.now.push(wanted.now.millis());
-        self.ip.push(&wanted.ip);
-        self.user_agent.push(&wanted.user_agent);
-        self.idle_expires_at.push(wanted.idle_expires_at.millis());
-        self.family.push(wanted.family);
-        self.generation.push(i64::from(wanted.generation));
-        self.secret_hash.push(wanted.secret_hash.as_bytes());
-        self.client_id.push(&wanted.client_id);
-        self.client_version.push(wanted.client_version);
+    fn push(&mut self, rotation: &'a Rotation) {
+        self.now.push(rotation.now.millis());
+        self.ip.push(&rotation.ip);
+        self.user_agent.push(&rotation.user_agent);
+        self.idle_expires_at.push(rotation.idle_expires_at.millis());
+        self.family.push(rotation.family);
+        self.generation.push(i64::from(rotation.generation));
+        self.secret_hash.push(rotation.secret_hash.as_bytes());
+        self.client_id.push(&rotation.client_id);
+        self.client_version.push(rotation.client_version);
     }
 
-    fn query(
-        &'a self,
-    ) -> sqlx::query::QueryAs<'a, sqlx::Postgres, RotatedRow, sqlx::postgres::PgArguments> {
+    fn query(&'a self) -> QueryAs<'a, Postgres, RotatedRow, PgArguments> {
         sqlx::query_as(ROTATE_BATCH)
             .bind(&self.now)
             .bind(&self.ip)

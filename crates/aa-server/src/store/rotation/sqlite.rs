@@ -1,9 +1,10 @@
-//! SQLite: one writer thread. All who wait go into one transaction, and so into one sync of the disk.
+//! SQLite: one writer thread. Rotations that wait go into one transaction, and so into one sync of the disk.
 //!
-//! What is committed stands in the write-ahead log until a checkpoint copies it into the database. That waits for the
-//! disk twice, so a second thread does it meanwhile; what comes into the log while it copies, it copies in another
-//! round. It never catches up by itself, and the log would grow for ever: the last, short round is the writer's,
-//! between two commits. After that the log starts anew.
+//! Committed pages stay in the write-ahead log until a checkpoint copies them into the database file. A checkpoint waits
+//! for the disk twice, so a second thread runs it while the writer goes on, in several rounds: each copies the pages that
+//! were written during the round before. While the writer writes, no round copies everything and the log cannot be
+//! reset. So the writer itself runs a last, short round between two commits; after that, SQLite reuses the log from its
+//! start.
 
 use std::fs::File;
 use std::io;
@@ -12,29 +13,31 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as std_mpsc;
 
-use database::rusqlite::{self, CachedStatement, Connection, Row, config::DbConfig};
+use database::rusqlite::config::DbConfig;
+use database::rusqlite::{self, Connection, Row, Statement};
 use database::{Error, Result};
 use sqlx::SqlitePool;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
-use super::{MAX_BATCH, ROTATE, RotatedRow, Rotation, Waiting, respond_all};
+use super::{MAX_BATCH, PendingRotation, ROTATE, RotatedRow, Rotation, respond_all};
 use crate::store::Grant;
 
-/// After about so many pages in the log a checkpoint begins. (A move changes one.) Pages from all over a large file cost
-/// the less the more of them are written at once, but whatever is in the log delays the first start after a crash.
+/// Pages in the log, about, at which a checkpoint begins. A rotation changes one page. Pages scattered over a large file
+/// are cheaper to write many at a time, but a long log delays the first start after a crash.
 const CHECKPOINT_AFTER: usize = 16_000;
-/// So few pages the writer copies itself.
+/// Pages of a round, at most, for the writer to run the next round itself.
 const LAST_ROUND: i64 = 500;
-/// Rounds after which the writer does it anyway.
+/// Rounds after which the writer runs the last one, however many pages are left.
 const MAX_ROUNDS: usize = 8;
 
-/// Starts the writer. It ends when nobody can ask any more.
-pub(super) fn start(pool: SqlitePool, runtime: Handle, queue: mpsc::Receiver<Waiting>) {
+/// Starts the writer. It ends when the queue is closed.
+pub(super) fn start(pool: SqlitePool, runtime: Handle, queue: mpsc::Receiver<PendingRotation>) {
     std::thread::Builder::new()
         .name("refreshes".to_owned())
         .spawn(move || Writer::new(pool, runtime).commit_forever(queue))
-        .expect("the system gives a thread");
+        .expect("a thread can be started");
 }
 
 struct Writer {
@@ -50,9 +53,9 @@ impl Writer {
         Self { pool, runtime, connection: None, checkpoints }
     }
 
-    fn commit_forever(mut self, mut queue: mpsc::Receiver<Waiting>) {
+    fn commit_forever(mut self, mut queue: mpsc::Receiver<PendingRotation>) {
         let runtime = self.runtime.clone();
-        // Where connections find their way back to the pool.
+        // Connections that are dropped here return to the pool by a task, which needs a runtime.
         let _context = runtime.enter();
         let mut batch = Vec::with_capacity(MAX_BATCH);
         while let Some(first) = queue.blocking_recv() {
@@ -62,16 +65,15 @@ impl Writer {
             {
                 batch.push(next);
             }
-            // Whoever hung up meanwhile loses nothing if the family stays where it is.
-            batch.retain(|waiting| !waiting.answer.is_closed());
-            // Other writers hold the pool's one connection. SQLite keeps them apart from this one, but not in turn:
-            // while one of them writes or waits, it is this one's turn only after theirs.
-            let others_wait = self.pool.num_idle() < self.pool.size() as usize;
-            let _turn = others_wait.then(|| runtime.block_on(self.pool.acquire()));
+            batch.retain(|pending| !pending.is_abandoned());
+            // Other writers share the pool's one connection. SQLite's lock separates them from this thread, but it is
+            // not fair: when one of them writes or waits, this thread queues for the pool too.
+            let in_use = self.pool.num_idle() < self.pool.size() as usize;
+            let _turn = in_use.then(|| runtime.block_on(self.pool.acquire()));
             match self.commit(&batch) {
                 Ok(rotated) => {
-                    for (waiting, rotated) in batch.drain(..).zip(rotated) {
-                        waiting.respond(rotated);
+                    for (pending, rotated) in batch.drain(..).zip(rotated) {
+                        pending.respond(rotated);
                     }
                 }
                 Err(fault) => {
@@ -82,8 +84,11 @@ impl Writer {
         }
     }
 
-    /// All of a batch in one transaction, each with its own answer.
-    fn commit(&mut self, batch: &[Waiting]) -> Result<Vec<Result<Option<Grant>>>> {
+    /// Commits a batch in one transaction, and returns one result for each rotation.
+    ///
+    /// # Errors
+    /// When nothing was committed.
+    fn commit(&mut self, batch: &[PendingRotation]) -> Result<Vec<Result<Option<Grant>>>> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             None => self.connection.insert(connect(&self.pool)?),
@@ -92,11 +97,11 @@ impl Writer {
         connection.prepare_cached("BEGIN IMMEDIATE")?.raw_execute()?;
         let mut statement = connection.prepare_cached(ROTATE)?;
         let mut rotated = Vec::with_capacity(batch.len());
-        for waiting in batch {
-            match rotate_one(&mut statement, &waiting.wanted) {
-                // SQLite has undone everything (a full disk, for instance).
+        for pending in batch {
+            match rotate_one(&mut statement, &pending.rotation) {
+                // SQLite has rolled back the transaction, because the disk is full for example.
                 Err(fault) if connection.is_autocommit() => return Err(fault.into()),
-                one => rotated.push(one.map_err(Error::from)),
+                result => rotated.push(result.map_err(Error::from)),
             }
         }
         drop(statement);
@@ -106,44 +111,35 @@ impl Writer {
 }
 
 fn rotate_one(
-    statement: &mut CachedStatement<'_>,
-    wanted: &Rotation,
+    statement: &mut Statement<'_>,
+    rotation: &Rotation,
 ) -> rusqlite::Result<Option<Grant>> {
-    statement.raw_bind_parameter(1, wanted.now.millis())?;
-    statement.raw_bind_parameter(2, wanted.ip.as_str())?;
-    statement.raw_bind_parameter(3, wanted.user_agent.as_str())?;
-    statement.raw_bind_parameter(4, wanted.idle_expires_at.millis())?;
-    statement.raw_bind_parameter(5, &wanted.family.as_bytes()[..])?;
-    statement.raw_bind_parameter(6, wanted.generation)?;
-    statement.raw_bind_parameter(7, wanted.secret_hash.as_bytes())?;
-    statement.raw_bind_parameter(8, wanted.client_id.as_str())?;
-    statement.raw_bind_parameter(9, wanted.client_version)?;
+    rotation.bind(statement)?;
     let mut rows = statement.raw_query();
     let rotated = rows.next()?.map(read).transpose()?;
-    // To the end: a statement that is not stepped to its end is not done.
+    // A statement takes effect only when it is stepped to its end.
     while rotated.is_some() && rows.next()?.is_some() {}
-    Ok(rotated.map(|row| wanted.grant(row)))
+    Ok(rotated.map(|row| rotation.grant(row)))
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<RotatedRow> {
-    let uuid = |index| row.get(index).map(uuid::Uuid::from_bytes);
-    Ok((
-        uuid(0)?,
-        uuid(1)?,
-        row.get(2)?,
-        row.get(3)?,
-        row.get(4)?,
-        row.get(5)?,
-        row.get(6)?,
-        row.get(7)?,
-        row.get(8)?,
-    ))
+    Ok(RotatedRow {
+        id: row.get(0).map(Uuid::from_bytes)?,
+        user_id: row.get(1).map(Uuid::from_bytes)?,
+        scope: row.get(2)?,
+        audience: row.get(3)?,
+        auth_time: row.get(4)?,
+        amr: row.get(5)?,
+        nonce: row.get(6)?,
+        expires_at: row.get(7)?,
+        idle_expires_at: row.get(8)?,
+    })
 }
 
 fn connect(pool: &SqlitePool) -> Result<Connection> {
     let connection = Connection::open(pool.connect_options().get_filename())?;
-    // As the pool's connections, durable at every commit. The statement above is planned once and for all (without
-    // QPSG it would be at every binding, should anybody ever `ANALYZE`).
+    // Durable at every commit, as the pool's connections are. With QPSG, SQLite keeps the plan of a prepared statement;
+    // without it, it plans anew at every binding once the database has statistics (`ANALYZE`).
     connection.busy_timeout(database::PATIENCE)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.execute_batch(
@@ -153,40 +149,41 @@ fn connect(pool: &SqlitePool) -> Result<Connection> {
     Ok(connection)
 }
 
-/// The second thread, and what the writer has to do about it.
+/// The checkpoint thread, as the writer sees it.
 struct Checkpoints {
+    /// Pages written since the last checkpoint began, at most.
     pages: usize,
     begin: std_mpsc::SyncSender<()>,
-    /// Little is left to copy.
-    ripe: Arc<AtomicBool>,
+    /// The thread has finished its rounds: the last one is the writer's.
+    last_round_due: Arc<AtomicBool>,
 }
 
 impl Checkpoints {
     fn start(pool: SqlitePool) -> Self {
         let (begin, begun) = std_mpsc::sync_channel(1);
-        let ripe = Arc::new(AtomicBool::new(false));
-        let is_ripe = Arc::clone(&ripe);
+        let last_round_due = Arc::new(AtomicBool::new(false));
+        let finished = Arc::clone(&last_round_due);
         std::thread::Builder::new()
             .name("checkpoints".to_owned())
             .spawn(move || {
                 let mut copier = Copier { pool, file: None };
                 while begun.recv().is_ok() {
                     if let Err(fault) = copier.copy() {
-                        tracing::warn!(%fault, "a checkpoint did not succeed; the next one may");
+                        tracing::warn!(%fault, "a checkpoint failed; another one will be tried");
                     }
-                    is_ripe.store(true, Ordering::Release);
+                    finished.store(true, Ordering::Release);
                 }
             })
-            .expect("the system gives a thread");
-        Self { pages: 0, begin, ripe }
+            .expect("a thread can be started");
+        Self { pages: 0, begin, last_round_due }
     }
 
-    /// The writer is between two commits, and about to change so many pages.
+    /// Runs or begins a checkpoint if one is due. Called between two commits; the next one changes up to `pages` pages.
     fn before_commit(&mut self, pages: usize, connection: &Connection) {
         self.pages += pages;
-        if self.ripe.swap(false, Ordering::Acquire) {
+        if self.last_round_due.swap(false, Ordering::Acquire) {
             if let Err(fault) = checkpoint(connection) {
-                tracing::warn!(%fault, "a checkpoint did not succeed; the next one may");
+                tracing::warn!(%fault, "a checkpoint failed; another one will be tried");
             }
             self.pages = 0;
         } else if self.pages >= CHECKPOINT_AFTER && self.begin.try_send(()).is_ok() {
@@ -197,12 +194,13 @@ impl Checkpoints {
 
 struct Copier {
     pool: SqlitePool,
-    /// Never closed: that would take away the locks that SQLite has on the same file (`fcntl(2)`).
+    /// The database file, for its sync. Never closed: closing any descriptor of a file releases the locks that the process
+    /// holds on it, SQLite's included (`fcntl(2)`).
     file: Option<ManuallyDrop<File>>,
 }
 
 impl Copier {
-    /// Copies, in rounds, until little is left.
+    /// Copies pages in rounds, until a round has had at most [`LAST_ROUND`] of them.
     fn copy(&mut self) -> Result<()> {
         let connection = connect(&self.pool)?;
         let mut before = 0;
@@ -217,20 +215,21 @@ impl Copier {
         Ok(())
     }
 
-    /// Waits for the disk. SQLite would do so in the round that leaves nothing, which is the writer's.
+    /// Syncs the database file, so that SQLite has little to sync in the last round, which is the writer's.
     fn sync(&mut self) -> io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            none => {
+            unopened => {
                 let file = File::open(self.pool.connect_options().get_filename())?;
-                none.insert(ManuallyDrop::new(file))
+                unopened.insert(ManuallyDrop::new(file))
             }
         };
         file.sync_data()
     }
 }
 
-/// One round, which nobody waits for: how many pages the log had, and how many of them are copied now.
+/// Runs one round, which blocks neither readers nor writers. Returns the pages in the log, and how many of them are
+/// copied now.
 fn checkpoint(connection: &Connection) -> Result<(i64, i64)> {
     let sql = "PRAGMA wal_checkpoint(PASSIVE)";
     Ok(connection.query_row(sql, [], |row| Ok((row.get(1)?, row.get(2)?)))?)

@@ -1,0 +1,14 @@
+ALTER TABLE clients RENAME CONSTRAINT clients_pkey TO apps_pkey;
+ALTER TABLE client_secrets RENAME CONSTRAINT client_secrets_pkey TO app_secrets_pkey;
+ALTER TABLE client_secrets RENAME CONSTRAINT client_secrets_client_id_fkey TO app_secrets_client_id_fkey;
+ALTER TABLE browsers RENAME CONSTRAINT browsers_pkey TO devices_pkey;
+ALTER TABLE browsers RENAME CONSTRAINT browsers_token_hash_key TO devices_token_hash_key;
+ALTER TABLE user_browsers RENAME CONSTRAINT user_browsers_pkey TO user_devices_pkey;
+ALTER TABLE user_browsers RENAME CONSTRAINT user_browsers_user_id_fkey TO user_devices_user_id_fkey;
+ALTER TABLE user_browsers RENAME CONSTRAINT user_browsers_browser_id_fkey TO user_devices_device_id_fkey;
+ALTER TABLE browser_sessions RENAME CONSTRAINT browser_sessions_pkey TO identities_pkey;
+ALTER TABLE browser_sessions RENAME CONSTRAINT browser_sessions_token_hash_key TO identities_token_hash_key;
+ALTER TABLE browser_sessions RENAME CONSTRAINT browser_sessions_user_id_fkey TO identities_user_id_fkey;
+ALTER TABLE browser_sessions RENAME CONSTRAINT browser_sessions_browser_id_fkey TO identities_device_id_fkey;
+ALTER TABLE families RENAME CONSTRAINT families_browser_id_fkey TO families_device_id_fkey;
+ALTER TABLE families RESET (fillfactor);
