@@ -9,7 +9,7 @@ use relying_party::web::auth::{
     no_token, not_signed_in, parameter, redirect, session_expired, sign_out, store_session,
     unavailable, who,
 };
-use relying_party::{TokenError, Wanted};
+use relying_party::{TokenError, TokenRequest};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use service::http::problem;
@@ -84,11 +84,9 @@ async fn verify(site: web::Data<Site>, bff: web::Data<Bff>, request: HttpRequest
         given.is_some_and(|given| given.ct_eq(secret.expose_secret().as_bytes()).into())
     });
     let shared = site.clone();
-    let token =
-        detached(
-            &site.runtime,
-            async move { shared.party.access_token(&id, &Wanted::default()).await },
-        );
+    let token = detached(&site.runtime, async move {
+        shared.party.access_token(&id, &TokenRequest::default()).await
+    });
     let token = match token.await {
         Ok(token) => Some(token),
         // Who it is stands, although the provider is away.

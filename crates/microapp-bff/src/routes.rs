@@ -4,13 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use actix_web::http::Method;
-use relying_party::Wanted;
+use relying_party::TokenRequest;
 use relying_party::web::settings::base_url;
 use serde::Deserialize;
 use url::Url;
 
 /// How long an upstream may take to begin its answer, if its route does not say.
-const PATIENCE: Duration = Duration::from_secs(30);
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One line of what is proxied where.
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ pub struct Route {
     prefix: String,
     upstream: Url,
     /// The token that goes with it.
-    pub(crate) wanted: Wanted,
+    pub(crate) wanted: TokenRequest,
     methods: Vec<Method>,
     /// How long the upstream may take to begin its answer. The answer itself may take as long as it likes.
     pub(crate) timeout: Duration,
@@ -159,12 +159,12 @@ impl Route {
         Ok(Self {
             prefix,
             upstream: base_url(&form.upstream).map_err(|why| format!("upstream: {why}"))?,
-            wanted: Wanted {
+            wanted: TokenRequest {
                 resource: form.audience,
                 scope: (!form.scopes.is_empty()).then(|| form.scopes.join(" ")),
             },
             methods,
-            timeout: form.timeout.unwrap_or(PATIENCE),
+            timeout: form.timeout.unwrap_or(DEFAULT_TIMEOUT),
         })
     }
 }

@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use relying_party::signin::{AccessToken, SESSION_TTL};
 use relying_party::web::Site;
 use relying_party::web::auth::{Answer, come_back, not_signed_in, token_json, unavailable};
-use relying_party::{FinishError, ProviderError, Wanted, provider::Tokens};
+use relying_party::{FinishError, ProviderError, TokenRequest, provider::Tokens};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use service::http::problem;
@@ -120,7 +120,7 @@ impl From<Forbidden> for HttpResponse {
 }
 
 /// The session of a request that has to come from our own script; `None` if there is no session.
-fn our_own(
+fn require_same_origin(
     site: &Site,
     seals: &Seals,
     request: &HttpRequest,
@@ -140,7 +140,7 @@ async fn refresh(
     seals: web::Data<Seals>,
     request: HttpRequest,
 ) -> HttpResponse {
-    let mut session = match our_own(&site, &seals, &request) {
+    let mut session = match require_same_origin(&site, &seals, &request) {
         Ok(Some(session)) => session,
         Ok(None) => return not_signed_in(),
         Err(forbidden) => return forbidden.into(),
@@ -155,7 +155,7 @@ async fn refresh(
     // Two tabs that ask at the same moment show the same token, and the provider's grace answers both alike.
     let refreshed = detached(&site.runtime, async move {
         let party = &shared.party;
-        party.provider().refresh(&token, &Wanted::default(), party.now()).await
+        party.provider().refresh(&token, &TokenRequest::default(), party.now()).await
     });
     match refreshed.await {
         Ok(tokens) => {
@@ -196,7 +196,7 @@ async fn logout_all(
 }
 
 fn on_to(site: &Site, seals: &Seals, request: &HttpRequest, path: &str) -> HttpResponse {
-    match our_own(site, seals, request) {
+    match require_same_origin(site, seals, request) {
         Ok(_) => HttpResponse::TemporaryRedirect()
             .insert_header((header::LOCATION, path))
             .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -234,7 +234,7 @@ async fn sign_out(
     seals: &Seals,
     request: &HttpRequest,
 ) -> Result<Option<String>, Forbidden> {
-    our_own(site, seals, request)?;
+    require_same_origin(site, seals, request)?;
     let cookie = site.cookies.read(&REFRESH, request);
     let Some(held) = cookie.and_then(|cookie| seals.open_refresh(&cookie)) else {
         warn!("a sign-out came without its refresh token, which cannot be given back");

@@ -6,7 +6,7 @@ use relying_party::web::Site;
 use relying_party::web::auth::{
     no_token, not_signed_in, redirect, sign_out, store_session, token_json, unavailable, who,
 };
-use relying_party::{TokenError, Wanted};
+use relying_party::{TokenError, TokenRequest};
 use serde_json::{Value, json};
 use service::run::detached;
 
@@ -72,9 +72,12 @@ async fn fresh_token(
     let token = detached(&site.runtime, async move {
         match refused {
             Some(refused) => {
-                shared.party.token_after_refusal(&id, &Wanted::default(), &refused.into()).await
+                shared
+                    .party
+                    .token_after_refusal(&id, &TokenRequest::default(), &refused.into())
+                    .await
             }
-            None => shared.party.access_token(&id, &Wanted::default()).await,
+            None => shared.party.access_token(&id, &TokenRequest::default()).await,
         }
     });
     Ok(token_json(&token.await?, site.party.now()))

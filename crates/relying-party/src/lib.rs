@@ -14,6 +14,6 @@ pub mod session;
 pub mod signin;
 pub mod web;
 
-pub use provider::{Provider, ProviderConfig, ProviderError, Wanted};
+pub use provider::{Provider, ProviderConfig, ProviderError, TokenRequest};
 pub use session::{SessionStore, StoreError};
 pub use signin::{FinishError, RelyingParty, TokenError};

@@ -47,7 +47,7 @@ pub struct ProviderConfig {
 
 /// Which access token is wanted, of those that one sign-in can give.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Wanted {
+pub struct TokenRequest {
     /// For which API (RFC 8707); else the provider's choice.
     pub resource: Option<String>,
     /// For what: a part of what was granted (RFC 6749 §6); else all of it.
@@ -59,12 +59,12 @@ pub struct Wanted {
 pub struct Provider {
     config: ProviderConfig,
     http: reqwest::Client,
-    known: RwLock<Option<Arc<Known>>>,
+    known: RwLock<Option<Arc<ProviderMetadata>>>,
     fetching: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct ProviderMetadata {
     metadata: Metadata,
     keys: KeySet,
     at: Timestamp,
@@ -163,9 +163,9 @@ impl Provider {
         &self,
         now: Timestamp,
         max_age: Duration,
-    ) -> Result<Arc<Known>, ProviderError> {
+    ) -> Result<Arc<ProviderMetadata>, ProviderError> {
         let current = || self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let fresh = |known: &Arc<Known>| now.since(known.at) < max_age;
+        let fresh = |known: &Arc<ProviderMetadata>| now.since(known.at) < max_age;
         if let Some(known) = current().filter(fresh) {
             return Ok(known);
         }
@@ -193,7 +193,7 @@ impl Provider {
         }
     }
 
-    async fn fetch(&self, now: Timestamp) -> Result<Known, ProviderError> {
+    async fn fetch(&self, now: Timestamp) -> Result<ProviderMetadata, ProviderError> {
         let issuer = self.config.issuer.trim_end_matches('/');
         let url = self.reachable(&format!("{issuer}/.well-known/openid-configuration"));
         let metadata: Metadata = serde_json::from_slice(&self.get(&url).await?)
@@ -207,7 +207,7 @@ impl Provider {
         let jwks = self.get(&self.reachable(&metadata.jwks_uri)).await?;
         let keys =
             KeySet::from_jwks(&jwks).map_err(|error| ProviderError::Wrong(error.to_string()))?;
-        Ok(Known { metadata, keys, at: now })
+        Ok(ProviderMetadata { metadata, keys, at: now })
     }
 
     /// The URL under which this process reaches what browsers reach under `url`.
@@ -305,7 +305,7 @@ impl Provider {
     pub async fn refresh(
         &self,
         refresh_token: &SecretString,
-        wanted: &Wanted,
+        wanted: &TokenRequest,
         now: Timestamp,
     ) -> Result<Tokens, ProviderError> {
         let token = refresh_token.expose_secret();

@@ -18,8 +18,8 @@ use tracing::warn;
 
 use self::refresh::Waiting;
 use crate::attempt::Attempt;
-use crate::provider::{Provider, ProviderError, Tokens, Wanted};
-use crate::session::{IdHash, SessionStore, StoreError, Stored};
+use crate::provider::{Provider, ProviderError, TokenRequest, Tokens};
+use crate::session::{IdHash, SessionRecord, SessionStore, StoreError};
 
 /// How long a session lasts at most. The provider may end it earlier.
 pub const SESSION_TTL: Duration = Duration::from_hours(90 * 24);
@@ -46,7 +46,7 @@ pub struct RelyingParty {
 
 /// What is kept of a signed-in browser.
 #[derive(Clone, Serialize, Deserialize)]
-struct Kept {
+struct SessionData {
     claims: Map<String, Value>,
     /// Shown to the provider at sign-out.
     id_token: Option<String>,
@@ -59,19 +59,19 @@ struct Kept {
 
 #[derive(Clone, Serialize, Deserialize)]
 struct KeptToken {
-    wanted: Wanted,
+    wanted: TokenRequest,
     access_token: String,
     issued_at: i64,
     expires_at: i64,
 }
 
-impl Kept {
-    fn find(&self, wanted: &Wanted) -> Option<&KeptToken> {
+impl SessionData {
+    fn find(&self, wanted: &TokenRequest) -> Option<&KeptToken> {
         self.tokens.iter().find(|token| token.wanted == *wanted)
     }
 
     /// The newest token, whether it is still good or not.
-    fn newest(&self, wanted: &Wanted) -> Option<AccessToken> {
+    fn newest(&self, wanted: &TokenRequest) -> Option<AccessToken> {
         self.find(wanted).map(KeptToken::as_access_token)
     }
 }
@@ -119,7 +119,7 @@ impl AccessToken {
 
 /// Where to send a browser that wants to sign in, and what it must bring back.
 #[derive(Debug)]
-pub struct Begun {
+pub struct AuthorizationRedirect {
     /// The provider's page.
     pub url: String,
     /// The last part of the cookie's name.
@@ -166,7 +166,7 @@ pub enum FinishError {
 
 /// A sign-in that the provider has confirmed, and nobody has kept yet.
 #[derive(Debug)]
-pub struct Confirmed {
+pub struct VerifiedCallback {
     /// What the provider gave.
     pub tokens: Tokens,
     /// Who it is.
@@ -244,9 +244,9 @@ impl RelyingParty {
         &self,
         return_to: &str,
         prompt: Option<&str>,
-    ) -> Result<Begun, ProviderError> {
+    ) -> Result<AuthorizationRedirect, ProviderError> {
         let attempt = Attempt::new(&*self.random, return_to, self.now());
-        Ok(Begun {
+        Ok(AuthorizationRedirect {
             url: self.provider.authorization_url(&attempt, prompt, self.now()).await?,
             label: Attempt::label(&attempt.state),
             cookie: attempt.seal(&self.attempts),
@@ -257,13 +257,13 @@ impl RelyingParty {
     ///
     /// # Errors
     /// [`FinishError`].
-    pub async fn confirm(&self, callback: &Callback<'_>) -> Result<Confirmed, FinishError> {
+    pub async fn confirm(&self, callback: &Callback<'_>) -> Result<VerifiedCallback, FinishError> {
         let now = self.now();
         let attempt = Attempt::unseal(&self.attempts, callback.cookie, callback.state, now)
             .ok_or(FinishError::NoAttempt)?;
         self.provider.check_iss(callback.iss, now).await?;
         let (tokens, claims) = self.provider.redeem(callback.code, &attempt, now).await?;
-        Ok(Confirmed { tokens, person: Person { claims }, return_to: attempt.return_to })
+        Ok(VerifiedCallback { tokens, person: Person { claims }, return_to: attempt.return_to })
     }
 
     /// Finishes a sign-in: a new session, whatever came before. `old_id` is the browser's session until now.
@@ -275,21 +275,21 @@ impl RelyingParty {
         callback: &Callback<'_>,
         old_id: Option<&str>,
     ) -> Result<Finished, FinishError> {
-        let Confirmed { tokens, person, return_to } = self.confirm(callback).await?;
+        let VerifiedCallback { tokens, person, return_to } = self.confirm(callback).await?;
         let id = self.random.token();
         let hash = IdHash::of(&id);
         let latest = self.now() + SESSION_TTL;
         let expires_at = self.end_of_session(&tokens, tokens.refresh_token.is_some(), latest);
-        let kept = Kept {
+        let kept = SessionData {
             claims: person.claims,
             ends_at: latest.millis(),
-            tokens: vec![self.kept_token(&tokens, &Wanted::default())],
+            tokens: vec![self.kept_token(&tokens, &TokenRequest::default())],
             refresh_token: tokens.refresh_token.map(|token| token.expose_secret().to_owned()),
             id_token: tokens.id_token,
         };
         let sealed = self.close(&hash, &kept);
         self.store
-            .create(&hash, &Stored { version: 1, claimed: false, sealed, expires_at })
+            .create(&hash, &SessionRecord { version: 1, claimed: false, sealed, expires_at })
             .await?;
         if let Some(old) = old_id {
             // Its refresh token is not given back: some providers would end the new one with it.
@@ -300,7 +300,7 @@ impl RelyingParty {
         Ok(Finished { session_id: id.into(), return_to })
     }
 
-    fn kept_token(&self, tokens: &Tokens, wanted: &Wanted) -> KeptToken {
+    fn kept_token(&self, tokens: &Tokens, wanted: &TokenRequest) -> KeptToken {
         let now = self.now();
         KeptToken {
             wanted: wanted.clone(),
@@ -320,18 +320,18 @@ impl RelyingParty {
         end.map_or(latest, |end| (self.now() + end).min(latest))
     }
 
-    fn close(&self, id: &IdHash, kept: &Kept) -> Vec<u8> {
+    fn close(&self, id: &IdHash, kept: &SessionData) -> Vec<u8> {
         let plain = serde_json::to_vec(kept).expect("a session is JSON");
         self.sessions.seal(id.as_bytes(), &plain)
     }
 
-    fn unseal(&self, id: &IdHash, stored: &Stored) -> Option<Kept> {
+    fn unseal(&self, id: &IdHash, stored: &SessionRecord) -> Option<SessionData> {
         let plain = self.sessions.unseal(id.as_bytes(), &stored.sealed).ok()?;
         serde_json::from_slice(&plain).ok()
     }
 
     /// What is kept under an id. What cannot be opened any more (another secret) counts as gone.
-    async fn open(&self, id: &IdHash) -> Result<Option<(Stored, Kept)>, StoreError> {
+    async fn open(&self, id: &IdHash) -> Result<Option<(SessionRecord, SessionData)>, StoreError> {
         let Some(stored) = self.store.read(id, self.now()).await? else { return Ok(None) };
         let kept = self.unseal(id, &stored);
         Ok(kept.map(|kept| (stored, kept)))

@@ -9,7 +9,8 @@ use foundation::seal::MasterSecret;
 use foundation::time::{Clock as _, MovableClock};
 use relying_party::signin::{AccessToken, Callback, Finished};
 use relying_party::{
-    FinishError, Provider, ProviderConfig, ProviderError, RelyingParty, TokenError, Wanted, session,
+    FinishError, Provider, ProviderConfig, ProviderError, RelyingParty, TokenError, TokenRequest,
+    session,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
@@ -193,7 +194,9 @@ fn ask(
     id: &SecretString,
 ) -> tokio::task::JoinHandle<Result<AccessToken, TokenError>> {
     let (party, id) = (Arc::clone(party), id.clone());
-    tokio::spawn(async move { party.access_token(id.expose_secret(), &Wanted::default()).await })
+    tokio::spawn(
+        async move { party.access_token(id.expose_secret(), &TokenRequest::default()).await },
+    )
 }
 
 fn next_tokens(number: u32) -> ResponseTemplate {
@@ -374,7 +377,7 @@ async fn a_refusal_of_a_token_that_is_old_by_now_ends_nothing() {
     world.on_refresh(next_tokens(2)).await;
     let hash = session::IdHash::of(id.expose_secret());
     let claimed = other.store().read(&hash, world.clock.now()).await.unwrap().unwrap();
-    let free = session::Stored { version: claimed.version + 1, claimed: false, ..claimed };
+    let free = session::SessionRecord { version: claimed.version + 1, claimed: false, ..claimed };
     assert!(other.store().update(&hash, &free).await.unwrap());
     assert_eq!(ask(&other, &id).await.unwrap().unwrap().token.expose_secret(), "at-2");
     assert_eq!(late.await.unwrap().unwrap().token.expose_secret(), "at-2");
@@ -399,7 +402,7 @@ async fn each_api_gets_a_token_of_its_own() {
     let world = world().await;
     let id = world.sign_in(|_| ()).await.unwrap().session_id;
     let wanted =
-        Wanted { resource: Some("orders".to_owned()), scope: Some("orders:read".to_owned()) };
+        TokenRequest { resource: Some("orders".to_owned()), scope: Some("orders:read".to_owned()) };
     world.on_refresh(next_tokens(2)).await;
     for _ in 0..2 {
         let token = world.party.access_token(id.expose_secret(), &wanted).await.unwrap();
@@ -449,7 +452,7 @@ async fn a_fault_keeps_the_session_and_a_refusal_ends_it() {
         world.publish(&world.server.uri()).await;
         world.on_refresh(ResponseTemplate::new(status).set_body_json(body)).await;
         world.clock.advance(Duration::from_secs(301));
-        let answer = world.party.access_token(id, &Wanted::default()).await;
+        let answer = world.party.access_token(id, &TokenRequest::default()).await;
         assert!(matches!(answer, Err(TokenError::Unavailable(_))), "{status}: {answer:?}");
         assert!(world.party.person(id).await.unwrap().is_some(), "{status}: still signed in");
     }
@@ -459,12 +462,12 @@ async fn a_fault_keeps_the_session_and_a_refusal_ends_it() {
         .on_refresh(ResponseTemplate::new(400).set_body_json(json!({ "error": "invalid_grant" })))
         .await;
     assert!(matches!(
-        world.party.access_token(id, &Wanted::default()).await,
+        world.party.access_token(id, &TokenRequest::default()).await,
         Err(TokenError::Ended)
     ));
     assert!(world.party.person(id).await.unwrap().is_none());
     assert!(matches!(
-        world.party.access_token(id, &Wanted::default()).await,
+        world.party.access_token(id, &TokenRequest::default()).await,
         Err(TokenError::NoSession)
     ));
 }

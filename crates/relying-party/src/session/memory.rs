@@ -6,29 +6,29 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use foundation::time::Timestamp;
 
-use super::{IdHash, SessionStore, StoreError, Stored};
+use super::{IdHash, SessionRecord, SessionStore, StoreError};
 
 #[derive(Debug, Default)]
-pub(super) struct Memory(Mutex<HashMap<IdHash, Stored>>);
+pub(super) struct Memory(Mutex<HashMap<IdHash, SessionRecord>>);
 
 impl Memory {
-    fn map(&self) -> MutexGuard<'_, HashMap<IdHash, Stored>> {
+    fn map(&self) -> MutexGuard<'_, HashMap<IdHash, SessionRecord>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
 impl SessionStore for Memory {
-    async fn create(&self, id: &IdHash, session: &Stored) -> Result<(), StoreError> {
+    async fn create(&self, id: &IdHash, session: &SessionRecord) -> Result<(), StoreError> {
         self.map().insert(id.clone(), session.clone());
         Ok(())
     }
 
-    async fn read(&self, id: &IdHash, now: Timestamp) -> Result<Option<Stored>, StoreError> {
+    async fn read(&self, id: &IdHash, now: Timestamp) -> Result<Option<SessionRecord>, StoreError> {
         Ok(self.map().get(id).filter(|session| session.expires_at > now).cloned())
     }
 
-    async fn update(&self, id: &IdHash, session: &Stored) -> Result<bool, StoreError> {
+    async fn update(&self, id: &IdHash, session: &SessionRecord) -> Result<bool, StoreError> {
         match self.map().get_mut(id).filter(|known| known.version == session.version - 1) {
             Some(known) => {
                 *known = session.clone();
@@ -38,7 +38,7 @@ impl SessionStore for Memory {
         }
     }
 
-    async fn remove(&self, id: &IdHash) -> Result<Option<Stored>, StoreError> {
+    async fn remove(&self, id: &IdHash) -> Result<Option<SessionRecord>, StoreError> {
         Ok(self.map().remove(id))
     }
 

@@ -31,7 +31,7 @@ impl IdHash {
 
 /// A session as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stored {
+pub struct SessionRecord {
     /// Counts the writes.
     pub version: i64,
     /// Whether somebody is refreshing its tokens. They show that they are alive by writing again and again.
@@ -65,25 +65,25 @@ pub trait SessionStore: std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn create(&self, id: &IdHash, session: &Stored) -> Result<(), StoreError>;
+    async fn create(&self, id: &IdHash, session: &SessionRecord) -> Result<(), StoreError>;
 
     /// The session of this id, if it has not expired.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn read(&self, id: &IdHash, now: Timestamp) -> Result<Option<Stored>, StoreError>;
+    async fn read(&self, id: &IdHash, now: Timestamp) -> Result<Option<SessionRecord>, StoreError>;
 
     /// Replaces what is stored, if that is the version before. Whether it was.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn update(&self, id: &IdHash, session: &Stored) -> Result<bool, StoreError>;
+    async fn update(&self, id: &IdHash, session: &SessionRecord) -> Result<bool, StoreError>;
 
     /// Removes a session, and answers what was removed: of two who remove it, one gets it.
     ///
     /// # Errors
     /// [`StoreError`].
-    async fn remove(&self, id: &IdHash) -> Result<Option<Stored>, StoreError>;
+    async fn remove(&self, id: &IdHash) -> Result<Option<SessionRecord>, StoreError>;
 
     /// Removes expired sessions, in batches. How many went; a store that forgets by itself answers 0.
     ///
@@ -126,8 +126,12 @@ mod tests {
         let now = SystemClock.now();
         let later = now + Duration::from_mins(1);
         let id = IdHash::of("one");
-        let first =
-            Stored { version: 1, claimed: false, sealed: vec![1, 0, 255], expires_at: later };
+        let first = SessionRecord {
+            version: 1,
+            claimed: false,
+            sealed: vec![1, 0, 255],
+            expires_at: later,
+        };
         assert_eq!(store.read(&id, now).await.unwrap(), None);
         store.create(&id, &first).await.unwrap();
         assert_eq!(store.read(&id, now).await.unwrap(), Some(first.clone()));
@@ -135,14 +139,15 @@ mod tests {
         assert_eq!(store.read(&IdHash::of("two"), now).await.unwrap(), None);
 
         let sooner = later + Duration::from_secs(1);
-        let second = Stored { version: 2, claimed: true, sealed: vec![4], expires_at: sooner };
+        let second =
+            SessionRecord { version: 2, claimed: true, sealed: vec![4], expires_at: sooner };
         assert!(store.update(&id, &second).await.unwrap());
         assert!(!store.update(&id, &second).await.unwrap(), "a second writer loses");
         assert_eq!(store.read(&id, now).await.unwrap(), Some(second.clone()));
         assert!(!store.update(&IdHash::of("two"), &second).await.unwrap());
 
         // Of many who write the next version at once, one does; of many who remove it, one gets it.
-        let third = Stored { version: 3, claimed: false, ..second };
+        let third = SessionRecord { version: 3, claimed: false, ..second };
         let writing: Vec<_> = (0..16)
             .map(|_| {
                 let (store, id, third) = (Arc::clone(&store), id.clone(), third.clone());
@@ -166,7 +171,7 @@ mod tests {
         }
         assert_eq!(removed, std::slice::from_ref(&third));
         assert_eq!(store.read(&id, now).await.unwrap(), None);
-        let fourth = Stored { version: 4, ..third };
+        let fourth = SessionRecord { version: 4, ..third };
         assert!(!store.update(&id, &fourth).await.unwrap(), "a write does not bring it back");
         store.ping().await.unwrap();
     }
@@ -176,7 +181,7 @@ mod tests {
         let now = SystemClock.now();
         for number in 0..1_100 {
             let expires_at = if number < 1_050 { now } else { now + Duration::from_mins(1) };
-            let session = Stored { version: 1, claimed: false, sealed: vec![], expires_at };
+            let session = SessionRecord { version: 1, claimed: false, sealed: vec![], expires_at };
             store.create(&IdHash::of(&number.to_string()), &session).await.unwrap();
         }
         assert_eq!(store.remove_expired(now).await.unwrap(), 1_050);
@@ -217,7 +222,7 @@ mod tests {
         let now = SystemClock.now();
         let id = IdHash::of("short");
         let expires_at = now + Duration::from_millis(300);
-        let session = Stored { version: 1, claimed: false, sealed: vec![7], expires_at };
+        let session = SessionRecord { version: 1, claimed: false, sealed: vec![7], expires_at };
         ours.create(&id, &session).await.unwrap();
         assert_eq!(others.read(&id, now).await.unwrap(), None);
         assert!(ours.read(&id, now).await.unwrap().is_some());

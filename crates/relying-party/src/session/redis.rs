@@ -9,10 +9,10 @@ use foundation::time::Timestamp;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Script};
 
-use super::{IdHash, SessionStore, StoreError, Stored};
+use super::{IdHash, SessionRecord, SessionStore, StoreError};
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Replaces a value that begins with the version before. One step: Redis runs nothing else meanwhile.
 static UPDATE: LazyLock<Script> = LazyLock::new(|| {
@@ -38,8 +38,8 @@ impl std::fmt::Debug for Redis {
 impl Redis {
     pub(super) async fn open(url: &str, name: &str) -> Result<Self, StoreError> {
         let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE))
+            .set_connection_timeout(Some(REDIS_TIMEOUT))
+            .set_response_timeout(Some(REDIS_TIMEOUT))
             .set_number_of_retries(2);
         let connection = ConnectionManager::new_with_config(Client::open(url)?, config).await?;
         Ok(Self { connection, prefix: format!("session:{name}:") })
@@ -55,7 +55,7 @@ impl Redis {
 }
 
 /// Version (8 bytes), end (8 bytes), claim (1 byte), and the rest sealed.
-fn to_bytes(session: &Stored) -> Vec<u8> {
+fn to_bytes(session: &SessionRecord) -> Vec<u8> {
     let mut bytes = session.version.to_be_bytes().to_vec();
     bytes.extend(session.expires_at.millis().to_be_bytes());
     bytes.push(u8::from(session.claimed));
@@ -63,11 +63,11 @@ fn to_bytes(session: &Stored) -> Vec<u8> {
     bytes
 }
 
-fn from_bytes(bytes: &[u8]) -> Option<Stored> {
+fn from_bytes(bytes: &[u8]) -> Option<SessionRecord> {
     let (version, rest) = bytes.split_first_chunk()?;
     let (expires_at, rest) = rest.split_first_chunk()?;
     let (claimed, sealed) = rest.split_first()?;
-    Some(Stored {
+    Some(SessionRecord {
         version: i64::from_be_bytes(*version),
         claimed: *claimed != 0,
         sealed: sealed.to_vec(),
@@ -77,13 +77,13 @@ fn from_bytes(bytes: &[u8]) -> Option<Stored> {
 
 #[async_trait]
 impl SessionStore for Redis {
-    async fn create(&self, id: &IdHash, session: &Stored) -> Result<(), StoreError> {
+    async fn create(&self, id: &IdHash, session: &SessionRecord) -> Result<(), StoreError> {
         let mut set = redis::cmd("SET");
         set.arg(self.key(id)).arg(to_bytes(session)).arg("PXAT").arg(session.expires_at.millis());
         Ok(set.exec_async(&mut self.connection.clone()).await?)
     }
 
-    async fn read(&self, id: &IdHash, now: Timestamp) -> Result<Option<Stored>, StoreError> {
+    async fn read(&self, id: &IdHash, now: Timestamp) -> Result<Option<SessionRecord>, StoreError> {
         let mut get = redis::cmd("GET");
         let bytes: Option<Vec<u8>> =
             get.arg(self.key(id)).query_async(&mut self.connection.clone()).await?;
@@ -91,7 +91,7 @@ impl SessionStore for Redis {
         Ok(session.filter(|session| session.expires_at > now))
     }
 
-    async fn update(&self, id: &IdHash, session: &Stored) -> Result<bool, StoreError> {
+    async fn update(&self, id: &IdHash, session: &SessionRecord) -> Result<bool, StoreError> {
         let replaced: i64 = UPDATE
             .key(self.key(id))
             .arg((session.version - 1).to_be_bytes().as_slice())
@@ -102,7 +102,7 @@ impl SessionStore for Redis {
         Ok(replaced == 1)
     }
 
-    async fn remove(&self, id: &IdHash) -> Result<Option<Stored>, StoreError> {
+    async fn remove(&self, id: &IdHash) -> Result<Option<SessionRecord>, StoreError> {
         let mut take = redis::cmd("GETDEL");
         let bytes: Option<Vec<u8>> =
             take.arg(self.key(id)).query_async(&mut self.connection.clone()).await?;

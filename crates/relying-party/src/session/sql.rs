@@ -5,7 +5,7 @@ use database::{Db, execute, optional};
 use foundation::time::Timestamp;
 use sqlx::migrate::Migrator;
 
-use super::{IdHash, SessionStore, StoreError, Stored};
+use super::{IdHash, SessionRecord, SessionStore, StoreError};
 
 /// Every migration of the session store, in order.
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -26,8 +26,8 @@ impl Sql {
     }
 }
 
-fn stored((version, claimed, sealed, expires_at): Row) -> Stored {
-    Stored {
+fn stored((version, claimed, sealed, expires_at): Row) -> SessionRecord {
+    SessionRecord {
         version,
         claimed: claimed != 0,
         sealed,
@@ -37,7 +37,7 @@ fn stored((version, claimed, sealed, expires_at): Row) -> Stored {
 
 #[async_trait]
 impl SessionStore for Sql {
-    async fn create(&self, id: &IdHash, session: &Stored) -> Result<(), StoreError> {
+    async fn create(&self, id: &IdHash, session: &SessionRecord) -> Result<(), StoreError> {
         execute!(
             self.0.write(),
             "INSERT INTO rp_sessions (id_hash, version, claimed, sealed, expires_at)
@@ -51,7 +51,7 @@ impl SessionStore for Sql {
         Ok(())
     }
 
-    async fn read(&self, id: &IdHash, now: Timestamp) -> Result<Option<Stored>, StoreError> {
+    async fn read(&self, id: &IdHash, now: Timestamp) -> Result<Option<SessionRecord>, StoreError> {
         let row = optional!(
             self.0.read(),
             Row,
@@ -63,7 +63,7 @@ impl SessionStore for Sql {
         Ok(row.map(stored))
     }
 
-    async fn update(&self, id: &IdHash, session: &Stored) -> Result<bool, StoreError> {
+    async fn update(&self, id: &IdHash, session: &SessionRecord) -> Result<bool, StoreError> {
         let updated = execute!(
             self.0.write(),
             "UPDATE rp_sessions SET version = $1, claimed = $2, sealed = $3, expires_at = $4
@@ -78,7 +78,7 @@ impl SessionStore for Sql {
         Ok(updated > 0)
     }
 
-    async fn remove(&self, id: &IdHash) -> Result<Option<Stored>, StoreError> {
+    async fn remove(&self, id: &IdHash) -> Result<Option<SessionRecord>, StoreError> {
         let row = optional!(
             self.0.write(),
             Row,

@@ -3,7 +3,7 @@
 //! **One refresh per session**, however many requests, processes and replicas: whoever wants to refresh *claims* the
 //! session first, by a guarded write in the store that all share. A claim does not run out while its holder lives: it
 //! writes again every second. Another one takes over only after it has seen the session unchanged for
-//! [`SILENCE`] by its own watch, so clocks are never compared. Meanwhile a token that is still good is used.
+//! [`LEASE_TIMEOUT`] by its own watch, so clocks are never compared. Meanwhile a token that is still good is used.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
@@ -14,18 +14,18 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::{AccessToken, Kept, RelyingParty, TokenError};
-use crate::provider::{ProviderError, Tokens, Wanted};
-use crate::session::{IdHash, Stored};
+use super::{AccessToken, RelyingParty, SessionData, TokenError};
+use crate::provider::{ProviderError, TokenRequest, Tokens};
+use crate::session::{IdHash, SessionRecord};
 
 /// How far ahead of its end an access token is refreshed; a fifth of its life, if that is shorter.
 const REFRESH_AHEAD: Duration = Duration::from_mins(5);
 /// A token this close to its end might not arrive in time.
 const MARGIN: Duration = Duration::from_secs(1);
 /// How often a holder shows that it is alive.
-const BEAT: Duration = Duration::from_secs(1);
+const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Beats that have to be missed before another one takes a claim over.
-const SILENCE: Duration = Duration::from_secs(5);
+const LEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a provider that was away is left alone by those who need not ask.
 const REST: Duration = Duration::from_secs(2);
 /// How often those who wait look again.
@@ -48,7 +48,7 @@ impl RelyingParty {
     pub async fn access_token(
         &self,
         session_id: &str,
-        wanted: &Wanted,
+        wanted: &TokenRequest,
     ) -> Result<AccessToken, TokenError> {
         let id = IdHash::of(session_id);
         let (stored, kept) = self.open(&id).await?.ok_or(TokenError::NoSession)?;
@@ -66,7 +66,7 @@ impl RelyingParty {
     pub async fn token_after_refusal(
         &self,
         session_id: &str,
-        wanted: &Wanted,
+        wanted: &TokenRequest,
         refused: &SecretString,
     ) -> Result<AccessToken, TokenError> {
         self.refreshed(&IdHash::of(session_id), wanted, Some(refused.expose_secret())).await
@@ -76,9 +76,9 @@ impl RelyingParty {
     /// away, or where there is no refresh token.
     fn at_hand(
         &self,
-        stored: &Stored,
-        kept: &Kept,
-        wanted: &Wanted,
+        stored: &SessionRecord,
+        kept: &SessionData,
+        wanted: &TokenRequest,
         refused: Option<&str>,
     ) -> Option<AccessToken> {
         let token = kept.find(wanted)?;
@@ -111,7 +111,7 @@ impl RelyingParty {
     async fn refreshed(
         &self,
         id: &IdHash,
-        wanted: &Wanted,
+        wanted: &TokenRequest,
         refused: Option<&str>,
     ) -> Result<AccessToken, TokenError> {
         let waiting = self.waiting_for(id);
@@ -133,11 +133,11 @@ impl RelyingParty {
             } else {
                 (stored.version, Duration::ZERO)
             };
-            if stored.claimed && seen.1 < SILENCE {
+            if stored.claimed && seen.1 < LEASE_TIMEOUT {
                 sleep(POLL).await;
                 continue;
             }
-            let claim = Stored { version: stored.version + 1, claimed: true, ..stored };
+            let claim = SessionRecord { version: stored.version + 1, claimed: true, ..stored };
             if self.store.update(id, &claim).await? {
                 let done = self.refresh(id, claim, kept, wanted).await;
                 *turn = match &done {
@@ -154,9 +154,9 @@ impl RelyingParty {
     async fn refresh(
         &self,
         id: &IdHash,
-        mut claim: Stored,
-        kept: Kept,
-        wanted: &Wanted,
+        mut claim: SessionRecord,
+        kept: SessionData,
+        wanted: &TokenRequest,
     ) -> Result<AccessToken, TokenError> {
         let Some(refresh_token) = kept.refresh_token.clone() else {
             // Another token cannot be had, and this one is at its end.
@@ -168,8 +168,8 @@ impl RelyingParty {
         let answer = loop {
             tokio::select! {
                 answer = &mut asking => break answer,
-                () = sleep(BEAT) => {
-                    let beat = Stored { version: claim.version + 1, ..claim.clone() };
+                () = sleep(HEARTBEAT) => {
+                    let beat = SessionRecord { version: claim.version + 1, ..claim.clone() };
                     // Whoever has taken over finds the same answer; what counts is decided at the end.
                     if self.store.update(id, &beat).await.is_ok_and(|written| written) {
                         claim = beat;
@@ -197,7 +197,7 @@ impl RelyingParty {
             Err(error) => {
                 let again = self.now() + REST;
                 self.resting_until.store(again.millis(), Ordering::SeqCst);
-                let freed = Stored { version: claim.version + 1, claimed: false, ..claim };
+                let freed = SessionRecord { version: claim.version + 1, claimed: false, ..claim };
                 if let Err(error) = self.store.update(id, &freed).await {
                     warn!(%error, "a claim could not be given up; it will be taken over");
                 }
@@ -216,10 +216,10 @@ impl RelyingParty {
     async fn keep(
         &self,
         id: &IdHash,
-        claim: Stored,
+        claim: SessionRecord,
         used: &str,
         tokens: Tokens,
-        wanted: &Wanted,
+        wanted: &TokenRequest,
     ) -> Result<AccessToken, TokenError> {
         let token = self.kept_token(&tokens, wanted);
         let answer = token.as_access_token();
@@ -244,7 +244,7 @@ impl RelyingParty {
             }
             kept.tokens.retain(|known| known.wanted != *wanted);
             kept.tokens.push(token.clone());
-            let update = Stored {
+            let update = SessionRecord {
                 version: stored.version + 1,
                 claimed: false,
                 sealed: self.close(id, &kept),

@@ -175,7 +175,7 @@ impl Application {
     /// What the server ends with.
     pub async fn run_until_stopped(self) -> std::io::Result<()> {
         let stop = self.site.stop.clone();
-        let upkeep = tokio::spawn(keep_up(self.site.into_inner()));
+        let upkeep = tokio::spawn(maintenance(self.site.into_inner()));
         let ended = run::serve(self.server, stop).await;
         upkeep.abort();
         ended
@@ -183,7 +183,7 @@ impl Application {
 }
 
 /// What goes on beside requests: the provider's keys are followed, and expired sessions go.
-async fn keep_up(site: Arc<Site>) {
+async fn maintenance(site: Arc<Site>) {
     const EVERY: Duration = Duration::from_mins(1);
     let party = &site.party;
     loop {
