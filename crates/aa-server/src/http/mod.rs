@@ -1,42 +1,31 @@
-//! The outside: every route in one table, and what they have in common.
+//! The HTTP interface: every route in one table, and the server that answers them.
 
 mod assets;
 mod discovery;
 mod error;
 mod oauth;
 mod pages;
+mod render;
 pub mod request;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::{ResourceDef, Server};
+use actix_web::body::MessageBody;
+use actix_web::dev::{ResourceDef, Server, ServiceRequest, ServiceResponse};
 use actix_web::http::{Method, StatusCode, header};
+use actix_web::middleware::Next;
 use actix_web::{
     HttpRequest, HttpResponse, HttpServer, Route as ActixRoute, guard, middleware, web,
 };
-use service::http::{Policy, harden, problem};
+use service::http::{harden, problem};
 use service::run;
 
 pub use error::Error;
+pub use render::Kind;
 
 use crate::authority::Authority;
-
-/// What a route answers with, and so what its errors look like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A page for people.
-    Page,
-    /// A form of one: it changes something, so it wants a CSRF token.
-    Form,
-    /// OAuth 2.0 and OpenID Connect, called by apps.
-    OAuth,
-    /// A document for programs.
-    Machine,
-    /// A file that never changes under its name.
-    Asset,
-}
 
 /// One line of the route table.
 #[derive(Debug, Clone, Copy)]
@@ -45,7 +34,7 @@ pub struct Route {
     pub method: &'static str,
     /// The path, as actix-web writes patterns.
     pub path: &'static str,
-    /// What it answers with.
+    /// The form of its answers and errors.
     pub kind: Kind,
 }
 
@@ -107,35 +96,6 @@ fn on(method: &str) -> ActixRoute {
     }
 }
 
-/// The policy of the authority's pages. No script runs but those that carry the response's nonce.
-fn policy(authority: &Authority) -> Policy {
-    Policy { csp: content_security_policy(&[]), https: authority.config.public_url.is_https() }
-}
-
-/// A Content-Security-Policy whose forms may also lead to these origins.
-///
-/// Chromium follows a form's redirects only to origins that `form-action` names.
-fn content_security_policy(form_origins: &[String]) -> String {
-    let mut forms = String::from("'self'");
-    for origin in form_origins {
-        forms.push(' ');
-        forms.push_str(origin);
-    }
-    format!(
-        "default-src 'none'; style-src 'self' 'nonce-{{nonce}}'; script-src 'nonce-{{nonce}}'; \
-         img-src 'self'; form-action {forms}; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
-    )
-}
-
-/// Lets the forms of a page be redirected to these origins too.
-fn let_forms_lead_to(request: &HttpRequest, response: &mut HttpResponse, origins: &[String]) {
-    let nonce = service::http::CspNonce::of(request);
-    let csp = content_security_policy(origins).replace("{nonce}", &nonce);
-    if let Ok(csp) = header::HeaderValue::from_str(&csp) {
-        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, csp);
-    }
-}
-
 /// Puts the server together on a socket that already listens. Where it listens, metrics apart.
 ///
 /// # Errors
@@ -145,13 +105,14 @@ pub fn server(
     listener: TcpListener,
 ) -> std::io::Result<(Server, Vec<SocketAddr>)> {
     let data = web::Data::from(Arc::clone(authority));
-    let policy = web::Data::new(policy(authority));
+    let policy = web::Data::new(render::policy(authority));
     let separate_metrics = authority.config.metrics_listen;
     run::start_metrics();
     let server = HttpServer::new(move || {
         actix_web::App::new()
             .app_data(data.clone())
             .app_data(policy.clone())
+            .wrap(middleware::from_fn(render_errors))
             .wrap(middleware::from_fn(harden))
             .configure(register)
             .configure(|config| {
@@ -180,7 +141,32 @@ pub fn server(
     Ok((server.run(), addresses))
 }
 
-/// What is no route: 404, or 405 with the methods that there are.
+/// Renders errors of handlers as the kind of their route has it.
+async fn render_errors(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let response = next.call(request).await?;
+    let Some(error) = response.response().error().and_then(|error| error.as_error::<Error>())
+    else {
+        return Ok(response.map_into_left_body());
+    };
+    let request = response.request();
+    let rendered = render::error(kind_of(request), error, request);
+    Ok(response.into_response(rendered).map_into_right_body())
+}
+
+/// The kind of the route that a request matched.
+fn kind_of(request: &HttpRequest) -> Kind {
+    let pattern = request.match_pattern();
+    let method = if request.method() == Method::POST { "POST" } else { "GET" };
+    ROUTES
+        .iter()
+        .find(|route| route.method == method && pattern.as_deref() == Some(route.path))
+        .map_or(Kind::Page, |route| route.kind)
+}
+
+/// A request that matches no route: 404, or 405 with the methods that there are.
 async fn not_found(request: HttpRequest) -> HttpResponse {
     let methods: Vec<&str> = ROUTES
         .iter()
@@ -189,11 +175,11 @@ async fn not_found(request: HttpRequest) -> HttpResponse {
         .collect();
     if methods.is_empty() {
         if is_program(&request) {
-            return problem(StatusCode::NOT_FOUND, "there is nothing here");
+            return problem(StatusCode::NOT_FOUND, "there is nothing at this address");
         }
-        return pages::message(
+        return render::message(
             StatusCode::NOT_FOUND,
-            "There is nothing here",
+            "Page not found",
             "The address may be mistyped, or the page may have moved.",
         );
     }
@@ -207,7 +193,7 @@ async fn not_found(request: HttpRequest) -> HttpResponse {
     let mut response = if is_program(&request) {
         problem(StatusCode::METHOD_NOT_ALLOWED, "this address does not answer that method")
     } else {
-        pages::message(
+        render::message(
             StatusCode::METHOD_NOT_ALLOWED,
             "That does not work here",
             "This address does not answer that kind of request.",

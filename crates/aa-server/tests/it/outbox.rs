@@ -97,25 +97,32 @@ async fn what_fails_is_given_up_in_the_end_and_can_be_sent_again(#[case] engine:
 struct Replica(Child);
 
 impl Replica {
-    /// Starts a process that empties the outbox, and waits until it does.
+    /// Starts a process that empties the outbox, and waits until it does. As a supervisor would, it starts again
+    /// what does not come up (PostgreSQL has a connection for each of so many tests).
     fn start(database_url: &str, folder: &Path, epoch: i64) -> Self {
         let program = PathBuf::from(env!("CARGO_BIN_EXE_aa-server"))
             .with_file_name("examples")
             .join("outbox_replica");
-        let mut process = Command::new(&program)
-            .args([database_url, folder.to_str().unwrap(), &epoch.to_string()])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!(
-                    "{}: {error}; `cargo build --examples -p aa-server` makes it",
-                    program.display()
-                )
-            });
-        let mut line = String::new();
-        std::io::BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n");
-        Self(process)
+        for _ in 0..10 {
+            let mut process = Command::new(&program)
+                .args([database_url, folder.to_str().unwrap(), &epoch.to_string()])
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap_or_else(|error| {
+                    panic!(
+                        "{}: {error}; `cargo build --examples -p aa-server` makes it",
+                        program.display()
+                    )
+                });
+            let mut line = String::new();
+            let output = process.stdout.take().unwrap();
+            std::io::BufReader::new(output).read_line(&mut line).unwrap();
+            if line == "ready\n" {
+                return Self(process);
+            }
+            process.wait().unwrap();
+        }
+        panic!("the replica does not start");
     }
 }
 

@@ -1,7 +1,6 @@
 //! `GET` and `POST /oauth/authorize` (RFC 6749 §3.1, OpenID Connect Core §3.1.2): code with PKCE, no consent.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use foundation::time::Timestamp;
@@ -13,11 +12,12 @@ use super::printable;
 use crate::authority::Authority;
 use crate::domain::client::{ClientMetadata, OFFLINE_ACCESS};
 use crate::http::error::Error;
+use crate::http::render::{allow_form_origins, html};
 use crate::http::request::params::{BadParams, Params};
 use crate::http::request::{
     CurrentUser, body_params, caller, current_user, detached, is_speculative, query_params,
 };
-use crate::http::{assets, content_security_policy, pages};
+use crate::http::{assets, pages};
 use crate::ops::grants::delegation::{Delegate, delegate};
 use crate::ops::tokens::id_token_hint;
 use crate::ops::tokens::issue::choose_audience;
@@ -112,7 +112,7 @@ async fn authorize(
 /// Finds out whom to answer. What is wrong here is shown to the person, and sent nowhere.
 async fn target(authority: &Authority, params: &Params) -> Result<Target, Error> {
     let wrong = |what: &str| {
-        Error::page(
+        Error::refused(
             StatusCode::BAD_REQUEST,
             "This link does not work",
             format!("An app sent you here with {what}. Its team can mend that."),
@@ -306,11 +306,8 @@ fn answer(
         icon: assets::icon(),
     };
     let origin = Url::parse(&target.redirect_uri).map(|uri| uri.origin().ascii_serialization());
-    let csp = content_security_policy(&[origin.unwrap_or_default()]).replace("{nonce}", &nonce);
-    let mut response = pages::html(StatusCode::OK, &page);
-    if let Ok(csp) = header::HeaderValue::from_str(&csp) {
-        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, csp);
-    }
+    let mut response = html(StatusCode::OK, &page);
+    allow_form_origins(request, &mut response, &[origin.unwrap_or_default()]);
     response
 }
 

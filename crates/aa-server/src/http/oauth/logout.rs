@@ -12,11 +12,12 @@ use url::Url;
 use crate::authority::Authority;
 use crate::domain::client::ClientMetadata;
 use crate::http::error::Error;
+use crate::http::pages;
+use crate::http::render::{allow_form_origins, message};
 use crate::http::request::params::Params;
 use crate::http::request::{
     Csrf, CurrentUser, body_params, check_form, current_user, is_speculative, query_params,
 };
-use crate::http::{let_forms_lead_to, pages};
 use crate::ops::tokens::id_token_hint::{self, Hint};
 use pages::{Frame, html_with};
 
@@ -71,7 +72,7 @@ impl Asked {
 
 async fn read(authority: &Authority, params: &Params) -> Result<Asked, Error> {
     let wrong = |what: &str| {
-        Error::page(
+        Error::refused(
             StatusCode::BAD_REQUEST,
             "This link does not work",
             format!("An app sent you here to sign out with {what}. Its team can mend that."),
@@ -135,7 +136,7 @@ fn confirm(
     let mut response = html_with(authority, &csrf, StatusCode::OK, &page);
     let origin = asked.to.as_deref().and_then(|to| Url::parse(to).ok()).map(|to| to.origin());
     if let Some(origin) = origin {
-        let_forms_lead_to(request, &mut response, &[origin.ascii_serialization()]);
+        allow_form_origins(request, &mut response, &[origin.ascii_serialization()]);
     }
     response
 }
@@ -148,7 +149,7 @@ async fn finish(
 ) -> Result<HttpResponse, Error> {
     let response = match &asked.to {
         Some(to) => pages::redirect(to),
-        None => pages::message(
+        None => message(
             StatusCode::OK,
             "You are signed out",
             "Your sessions in this browser have ended.",

@@ -16,21 +16,21 @@ use secrecy::SecretString;
 use serde::Serialize;
 use url::form_urlencoded;
 
-use super::error::Error;
+use super::error::{Error, OAuthError};
 use super::request::body_params;
 use crate::authority::Authority;
-use crate::http::request::params::{BadParams, Params};
+use crate::http::request::params::Params;
 use crate::ops::authentication::client::{
-    AuthenticateError, ClientSecret, Credentials, Unauthenticated, authenticate_client,
+    ClientSecret, Credentials, Unauthenticated, authenticate_client,
 };
 use crate::services::client_cache::AuthenticatedClient;
 
 /// A form-encoded body of an app, whose errors are JSON.
 async fn oauth_params(request: &HttpRequest, payload: web::Payload) -> Result<Params, Error> {
-    let params = body_params(request, payload).await.map_err(Error::for_programs)?;
+    let params = body_params(request, payload).await?;
     if let Some(name) = params.repeated() {
         return Err(Error::oauth(
-            "invalid_request",
+            OAuthError::InvalidRequest,
             format!("the parameter `{}` is there more than once", printable(name)),
         ));
     }
@@ -40,14 +40,14 @@ async fn oauth_params(request: &HttpRequest, payload: web::Payload) -> Result<Pa
 /// What the calling app shows to be who it says (RFC 6749 §2.3). It may use one way, not two.
 fn credentials(request: &HttpRequest, params: &Params) -> Result<Credentials, Error> {
     let by_header = basic_credentials(request)?;
-    let in_body = params.get("client_id").map_err(bad)?;
-    let secret = params.get("client_secret").map_err(bad)?;
+    let in_body = params.get("client_id")?;
+    let secret = params.get("client_secret")?;
     match (by_header, in_body, secret) {
         (Some(_), _, Some(_)) => {
-            Err(Error::oauth("invalid_request", "authenticate in one way, not in two"))
+            Err(Error::oauth(OAuthError::InvalidRequest, "authenticate in one way, not in two"))
         }
         (Some((client_id, _)), Some(other), None) if client_id != other => {
-            Err(Error::oauth("invalid_request", "there are two different client_ids"))
+            Err(Error::oauth(OAuthError::InvalidRequest, "there are two different client_ids"))
         }
         (Some((client_id, secret)), _, None) => {
             Ok(Credentials::ClientSecretBasic(ClientSecret { client_id, secret }))
@@ -59,7 +59,7 @@ fn credentials(request: &HttpRequest, params: &Params) -> Result<Credentials, Er
         (None, Some(client_id), None) => {
             Ok(Credentials::None(Unauthenticated { client_id: client_id.to_owned() }))
         }
-        (None, None, _) => Err(Error::InvalidClient { by_header: false }),
+        (None, None, _) => Err(Error::InvalidClient),
     }
 }
 
@@ -69,26 +69,19 @@ async fn calling_client(
     request: &HttpRequest,
     params: &Params,
 ) -> Result<Arc<AuthenticatedClient>, Error> {
-    let known = authenticate_client(authority, &credentials(request, params)?).await;
-    known.map_err(|failed| not_authenticated(request, failed))
-}
-
-fn not_authenticated(request: &HttpRequest, failed: AuthenticateError) -> Error {
-    match Error::from(failed) {
-        Error::InvalidClient { .. } => Error::InvalidClient {
-            by_header: request.headers().contains_key(header::AUTHORIZATION),
-        },
-        other => other,
-    }
+    Ok(authenticate_client(authority, &credentials(request, params)?).await?)
 }
 
 /// `client_secret_basic`: id and secret are form-encoded before they are joined (RFC 6749 §2.3.1).
 fn basic_credentials(request: &HttpRequest) -> Result<Option<(String, SecretString)>, Error> {
     let mut headers = request.headers().get_all(header::AUTHORIZATION);
     let Some(value) = headers.next() else { return Ok(None) };
-    let invalid = || Error::InvalidClient { by_header: true };
+    let invalid = || Error::InvalidClient;
     if headers.next().is_some() {
-        return Err(Error::oauth("invalid_request", "there are two Authorization headers"));
+        return Err(Error::oauth(
+            OAuthError::InvalidRequest,
+            "there are two Authorization headers",
+        ));
     }
     let (scheme, encoded) =
         value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(invalid)?;
@@ -108,10 +101,6 @@ fn form_decode(text: &str) -> Option<String> {
     let escaped = format!("={}", text.replace('&', "%26"));
     let decoded = form_urlencoded::parse(escaped.as_bytes()).next()?.1.into_owned();
     (!decoded.contains(['\0', '\u{fffd}'])).then_some(decoded)
-}
-
-fn bad(bad: BadParams) -> Error {
-    Error::oauth("invalid_request", bad.to_string())
 }
 
 /// The characters that an `error_description` may have (RFC 6749 §5.2).

@@ -5,9 +5,7 @@ use std::fmt::Write as _;
 use actix_web::{HttpRequest, HttpResponse, web};
 use tokens::Scope;
 
-use super::{
-    Error, bad, calling_client, credentials, json_text as answer, not_authenticated, oauth_params,
-};
+use super::{Error, OAuthError, calling_client, credentials, json_text as answer, oauth_params};
 use crate::authority::Authority;
 use crate::domain::client::ClientType;
 use crate::http::request::params::Params;
@@ -25,7 +23,7 @@ pub async fn post(
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
     let params = oauth_params(&request, payload).await?;
-    let issued = match params.need("grant_type").map_err(bad)? {
+    let issued = match params.need("grant_type")? {
         // Boxed, so that a refresh does not carry along what it does not need.
         "authorization_code" => Box::pin(by_code(&authority, &request, &params)).await?,
         "refresh_token" => by_refresh_token(&authority, &request, &params).await?,
@@ -36,7 +34,7 @@ pub async fn post(
             // Only apps learn what there is.
             Box::pin(calling_client(&authority, &request, &params)).await?;
             return Err(Error::oauth(
-                "unsupported_grant_type",
+                OAuthError::UnsupportedGrantType,
                 "use authorization_code, refresh_token or client_credentials",
             ));
         }
@@ -76,13 +74,13 @@ async fn by_code(
 ) -> Result<TokenResponse, Error> {
     let known = calling_client(authority, request, params).await?;
     require_user_client(&known.metadata)?;
-    let caller = caller(authority, request).map_err(Error::for_programs)?;
+    let caller = caller(authority, request)?;
     let command = Redeem {
         client: known,
-        code: params.need("code").map_err(bad)?.to_owned(),
-        redirect_uri: params.need("redirect_uri").map_err(bad)?.to_owned(),
-        code_verifier: params.get("code_verifier").map_err(bad)?.map(str::to_owned),
-        resource: params.get("resource").map_err(bad)?.map(str::to_owned),
+        code: params.need("code")?.to_owned(),
+        redirect_uri: params.need("redirect_uri")?.to_owned(),
+        code_verifier: params.get("code_verifier")?.map(str::to_owned),
+        resource: params.get("resource")?.map(str::to_owned),
     };
     let done =
         detached(authority, |authority| async move { redeem(&authority, command, &caller).await })
@@ -96,21 +94,17 @@ async fn by_refresh_token(
     params: &Params,
 ) -> Result<TokenResponse, Error> {
     let credentials = credentials(request, params)?;
-    let client = authenticate_cached_client(authority, &credentials).await;
-    let caller = caller(authority, request).map_err(Error::for_programs)?;
-    let client = client.map_err(|failed| not_authenticated(request, failed))?;
+    let client = authenticate_cached_client(authority, &credentials).await?;
+    let caller = caller(authority, request)?;
     require_user_client(&client.metadata)?;
     let command = Refresh {
         client,
         credentials,
-        refresh_token: params.need("refresh_token").map_err(bad)?.to_owned(),
+        refresh_token: params.need("refresh_token")?.to_owned(),
         scope: scope(params)?,
-        resource: params.get("resource").map_err(bad)?.map(str::to_owned),
+        resource: params.get("resource")?.map(str::to_owned),
     };
-    match refresh(authority, command, caller).await {
-        Err(GrantError::Client(failed)) => Err(not_authenticated(request, failed)),
-        done => Ok(done?),
-    }
+    Ok(refresh(authority, command, caller).await?)
 }
 
 async fn by_client_credentials(
@@ -120,9 +114,12 @@ async fn by_client_credentials(
 ) -> Result<TokenResponse, Error> {
     let metadata = &calling_client(authority, request, params).await?.metadata;
     if metadata.kind != ClientType::Service {
-        return Err(Error::oauth("unauthorized_client", "this grant is for apps of kind service"));
+        return Err(Error::oauth(
+            OAuthError::UnauthorizedClient,
+            "this grant is for apps of kind service",
+        ));
     }
-    let resource = params.get("resource").map_err(bad)?;
+    let resource = params.get("resource")?;
     let issued: Result<TokenResponse, GrantError> =
         client_credentials(authority, metadata, scope(params)?, resource);
     Ok(issued?)
@@ -130,11 +127,10 @@ async fn by_client_credentials(
 
 fn scope(params: &Params) -> Result<Option<Scope>, Error> {
     params
-        .get("scope")
-        .map_err(bad)?
+        .get("scope")?
         .map(|text| {
             text.parse::<Scope>()
-                .map_err(|()| Error::oauth("invalid_scope", "the scope cannot be read"))
+                .map_err(|()| Error::oauth(OAuthError::InvalidScope, "the scope cannot be read"))
         })
         .transpose()
 }

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
-use super::{Error, bad, calling_client, json as answer, oauth_params};
+use super::{Error, OAuthError, calling_client, json as answer, oauth_params};
 use crate::authority::Authority;
 use crate::domain::client::ClientType;
 use crate::http::request::{caller, detached};
@@ -18,17 +18,17 @@ pub async fn revoke(
 ) -> Result<HttpResponse, Error> {
     let params = oauth_params(&request, payload).await?;
     let known = calling_client(&authority, &request, &params).await?;
-    let caller = caller(&authority, &request).map_err(Error::for_programs)?;
-    let token = params.need("token").map_err(bad)?.to_owned();
+    let caller = caller(&authority, &request)?;
+    let token = params.need("token")?.to_owned();
     let done = detached(&authority, |authority| async move {
         revoke_op(&authority, &known.metadata, &token, &caller).await
     });
     match done.await {
         Ok(()) => Ok(answer(&json!({}))),
         Err(RevokeError::AnotherClient) => {
-            Err(Error::oauth("invalid_grant", "the token was issued to another client"))
+            Err(Error::oauth(OAuthError::InvalidGrant, "the token was issued to another client"))
         }
-        Err(RevokeError::Store(cause)) => Err(Error::from(cause).for_programs()),
+        Err(RevokeError::Store(cause)) => Err(cause.into()),
     }
 }
 
@@ -41,9 +41,9 @@ pub async fn introspect(
     let params = oauth_params(&request, payload).await?;
     let metadata = &calling_client(&authority, &request, &params).await?.metadata;
     if metadata.kind == ClientType::Public {
-        return Err(Error::InvalidClient { by_header: false });
+        return Err(Error::InvalidClient);
     }
-    let token = params.need("token").map_err(bad)?;
+    let token = params.need("token")?;
     let answered = introspect_op(&authority, metadata, token).await;
-    Ok(answer(&answered.map_err(|cause| Error::from(cause).for_programs())?))
+    Ok(answer(&answered?))
 }

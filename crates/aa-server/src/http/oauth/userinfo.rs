@@ -4,7 +4,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
-use super::{Error, bad, json as answer};
+use super::{Error, json as answer};
 use crate::authority::Authority;
 use crate::http::request::body_params;
 use crate::ops::tokens::userinfo::{UserinfoError, userinfo};
@@ -27,8 +27,8 @@ pub async fn post(
     if !request.headers().contains_key(header::CONTENT_TYPE) {
         return respond(&authority, by_header).await;
     }
-    let params = body_params(&request, payload).await.map_err(Error::for_programs)?;
-    let in_body = params.get("access_token").map_err(bad)?.map(str::to_owned);
+    let params = body_params(&request, payload).await?;
+    let in_body = params.get("access_token")?.map(str::to_owned);
     match (by_header, in_body) {
         (Ok(Some(_)), Some(_)) => respond(&authority, Err(())).await,
         (Ok(None), in_body) => respond(&authority, Ok(in_body)).await,
@@ -68,7 +68,7 @@ async fn respond(
         Err(UserinfoError::InsufficientScope) => {
             Ok(challenge(StatusCode::FORBIDDEN, Some("insufficient_scope")))
         }
-        Err(UserinfoError::Store(cause)) => Err(Error::from(cause).for_programs()),
+        Err(UserinfoError::Store(cause)) => Err(cause.into()),
     }
 }
 

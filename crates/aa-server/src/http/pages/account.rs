@@ -8,7 +8,7 @@ use foundation::time::Timestamp;
 use super::{Frame, When, html_with, redirect};
 use crate::authority::Authority;
 use crate::domain::user::describe_browser;
-use crate::http::error::{Error, busy, too_many};
+use crate::http::error::Error;
 use crate::http::request::{Csrf, CurrentUser, caller, detached, form, query_params, signed_in};
 use crate::ops::account::{AccountError, change_password as change};
 use crate::store::EventFilter;
@@ -56,8 +56,8 @@ pub async fn change_password(
     .await;
     match done {
         Ok(()) => Ok(redirect("/account?changed=1")),
-        Err(AccountError::TooMany(tries)) => Err(too_many(tries.retry_after)),
-        Err(AccountError::Busy(_)) => Err(busy()),
+        Err(AccountError::TooMany(tries)) => Err(Error::too_many(tries.retry_after)),
+        Err(AccountError::Busy(_)) => Err(Error::unavailable()),
         Err(AccountError::Store(cause)) => Err(cause.into()),
         Err(mistake) => Ok(page(&authority, &request, &current, false, Some(mistake.to_string()))),
     }

@@ -69,7 +69,7 @@ pub async fn open(
     // Only a person's navigation opens an app; an image or a script of another page does not.
     let mode = request.headers().get("sec-fetch-mode").map(header::HeaderValue::as_bytes);
     if mode.is_some_and(|mode| mode != b"navigate") {
-        return Err(Error::page(
+        return Err(Error::refused(
             StatusCode::FORBIDDEN,
             "That does not work here",
             "Apps are opened by following a link.",

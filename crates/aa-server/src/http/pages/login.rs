@@ -9,8 +9,8 @@ use url::Url;
 use super::{Frame, html_with, local_path, redirect};
 use crate::authority::Authority;
 use crate::config::RegistrationMode;
-use crate::http::error::{Error, busy, too_many};
-use crate::http::let_forms_lead_to;
+use crate::http::error::Error;
+use crate::http::render::allow_form_origins;
 use crate::http::request::params::Params;
 use crate::http::request::{
     Cookie, Csrf, CurrentUser, address, caller, current_user, detached, form, query_params,
@@ -72,8 +72,8 @@ pub async fn submit(
         Err(SignInError::Wrong) => {
             page(&authority, &request, &return_to, &email, StatusCode::UNAUTHORIZED).await
         }
-        Err(SignInError::TooMany(tries)) => Err(too_many(tries.retry_after)),
-        Err(SignInError::Busy(_)) => Err(busy()),
+        Err(SignInError::TooMany(tries)) => Err(Error::too_many(tries.retry_after)),
+        Err(SignInError::Busy(_)) => Err(Error::unavailable()),
         Err(SignInError::Store(cause)) => Err(cause.into()),
     }
 }
@@ -121,7 +121,7 @@ async fn page(
     };
     let mut response = html_with(authority, &csrf, status, &page);
     if let Some(destination) = destination {
-        let_forms_lead_to(request, &mut response, &destination.origins());
+        allow_form_origins(request, &mut response, &destination.origins());
     }
     Ok(response)
 }

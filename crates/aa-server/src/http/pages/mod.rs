@@ -6,105 +6,15 @@ pub mod login;
 pub mod register;
 pub mod sessions;
 
-use actix_web::http::StatusCode;
-use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use askama::Template;
 use foundation::time::Timestamp;
 use url::Url;
 
-use super::assets;
 use super::error::Error;
-use super::request::{Csrf, CurrentUser, current_user};
+use super::request::current_user;
 use crate::authority::Authority;
 
-/// What the frame of every page needs.
-#[derive(Debug)]
-pub struct Frame {
-    /// In the browser's title bar.
-    pub title: &'static str,
-    /// Who is signed in, if anybody.
-    pub user: Option<String>,
-    /// For the forms of the page.
-    pub csrf: String,
-    /// The path of the stylesheet.
-    pub stylesheet: String,
-    /// The path of the icon.
-    pub icon: String,
-}
-
-impl Frame {
-    /// The frame of a page without forms.
-    pub fn bare(title: &'static str) -> Self {
-        Self {
-            title,
-            user: None,
-            csrf: String::new(),
-            stylesheet: assets::stylesheet(),
-            icon: assets::icon(),
-        }
-    }
-
-    /// The frame of a page with forms.
-    pub fn new(title: &'static str, csrf: &Csrf, current: Option<&CurrentUser>) -> Self {
-        Self {
-            user: current.map(|current| current.user.display_name().to_owned()),
-            csrf: csrf.field.clone(),
-            ..Self::bare(title)
-        }
-    }
-}
-
-/// A page.
-pub fn html(status: StatusCode, template: &impl Template) -> HttpResponse {
-    match template.render() {
-        Ok(body) => HttpResponse::build(status)
-            .insert_header((header::CACHE_CONTROL, "no-store"))
-            .content_type("text/html; charset=utf-8")
-            .body(body),
-        Err(error) => {
-            tracing::error!(%error, "a page could not be rendered");
-            HttpResponse::InternalServerError().finish()
-        }
-    }
-}
-
-/// A page with forms: its CSRF cookie goes along when the browser has none.
-pub(super) fn html_with(
-    authority: &Authority,
-    csrf: &Csrf,
-    status: StatusCode,
-    template: &impl Template,
-) -> HttpResponse {
-    let mut response = html(status, template);
-    if let Some((name, value)) = csrf.set_cookie(authority)
-        && let Ok(value) = header::HeaderValue::from_str(&value)
-    {
-        response.headers_mut().append(name, value);
-    }
-    response
-}
-
-#[derive(Template)]
-#[template(path = "message.html")]
-struct Message<'a> {
-    frame: Frame,
-    title: &'static str,
-    message: &'a str,
-}
-
-/// A page that says one thing, and leads on.
-pub fn message(status: StatusCode, title: &'static str, message: &str) -> HttpResponse {
-    html(status, &Message { frame: Frame::bare(title), title, message })
-}
-
-/// 303: go there with a GET. Nobody may keep the answer: its URL may carry a delegation token.
-pub fn redirect(to: &str) -> HttpResponse {
-    HttpResponse::SeeOther()
-        .insert_header((header::LOCATION, to))
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .finish()
-}
+pub use super::render::{Frame, html_with, redirect};
 
 /// `GET /`.
 pub async fn root(

@@ -7,7 +7,7 @@ use askama::Template;
 use super::login::welcome;
 use super::{Frame, html_with};
 use crate::authority::Authority;
-use crate::http::error::{Error, busy, too_many};
+use crate::http::error::Error;
 use crate::http::request::{Cookie, Csrf, address, caller, detached, form, query_params};
 use crate::ops::account::{AccountError, NewAccount, Register, register, registration_offer};
 use crate::store::Invitation;
@@ -117,18 +117,18 @@ fn page(
 
 fn refusal(refused: AccountError) -> Error {
     match refused {
-        AccountError::Closed => Error::page(
+        AccountError::Closed => Error::refused(
             StatusCode::FORBIDDEN,
             "Registration is closed",
             "Accounts are made by an administrator here. Please ask yours.",
         ),
-        AccountError::NoInvitation => Error::page(
+        AccountError::NoInvitation => Error::refused(
             StatusCode::GONE,
             "This invitation is not valid any more",
             "It was used already, or it has expired. Please ask for a new one.",
         ),
-        AccountError::TooMany(tries) => too_many(tries.retry_after),
-        AccountError::Busy(_) => busy(),
+        AccountError::TooMany(tries) => Error::too_many(tries.retry_after),
+        AccountError::Busy(_) => Error::unavailable(),
         AccountError::Store(cause) => cause.into(),
         other => Error::bad_request(other.to_string()),
     }

@@ -24,7 +24,7 @@ pub async fn body_params(request: &HttpRequest, payload: web::Payload) -> Result
         value.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
     });
     if !is_form {
-        return Err(Error::page(
+        return Err(Error::refused(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "That did not work",
             "The body must be application/x-www-form-urlencoded.",
@@ -35,14 +35,14 @@ pub async fn body_params(request: &HttpRequest, payload: web::Payload) -> Result
         Ok(Ok(Ok(body))) => body,
         Ok(Ok(Err(_))) => return Err(Error::bad_request("The request broke off.")),
         Ok(Err(_)) => {
-            return Err(Error::page(
+            return Err(Error::refused(
                 StatusCode::PAYLOAD_TOO_LARGE,
                 "That was too much",
                 "The body is larger than 64 KiB.",
             ));
         }
         Err(_) => {
-            return Err(Error::page(
+            return Err(Error::refused(
                 StatusCode::REQUEST_TIMEOUT,
                 "That took too long",
                 "The body did not arrive in time.",

@@ -75,7 +75,7 @@ pub fn check_form(
 }
 
 fn expired_form() -> Error {
-    Error::page(
+    Error::refused(
         StatusCode::FORBIDDEN,
         "This form has expired",
         "It was not sent from one of our pages, or your browser was restarted meanwhile. \

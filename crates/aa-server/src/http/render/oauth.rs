@@ -1,0 +1,42 @@
+//! Errors as JSON (RFC 6749 §5.2).
+
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
+use serde_json::json;
+
+use crate::http::error::{Error, OAuthError};
+
+pub(super) fn error(error: &Error, request: &HttpRequest) -> HttpResponse {
+    let mut response = HttpResponse::build(error.status_code());
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    response.insert_header((header::PRAGMA, "no-cache"));
+    let (code, description): (&str, String) = match error {
+        Error::OAuth(code, description) => (code.into(), description.clone()),
+        Error::InvalidClient => {
+            if request.headers().contains_key(header::AUTHORIZATION) {
+                response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"token\""));
+            }
+            ("invalid_client", "the client is not known or could not be authenticated".to_owned())
+        }
+        Error::Parameters(bad) => (OAuthError::InvalidRequest.into(), bad.to_string()),
+        Error::Refused { status, message, retry_after, .. } => {
+            if let Some(wait) = retry_after {
+                response.insert_header((header::RETRY_AFTER, wait.as_secs().max(1)));
+            }
+            (code_of(*status).into(), message.clone())
+        }
+        Error::SignIn(_) => {
+            response.status(StatusCode::UNAUTHORIZED);
+            (OAuthError::InvalidRequest.into(), "a user has to sign in first".to_owned())
+        }
+    };
+    response.json(json!({ "error": code, "error_description": description }))
+}
+
+fn code_of(status: StatusCode) -> OAuthError {
+    match status {
+        StatusCode::SERVICE_UNAVAILABLE => OAuthError::TemporarilyUnavailable,
+        StatusCode::INTERNAL_SERVER_ERROR => OAuthError::ServerError,
+        _ => OAuthError::InvalidRequest,
+    }
+}
