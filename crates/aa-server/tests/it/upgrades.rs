@@ -15,6 +15,7 @@ use crate::support::{Engine, TestApp, both_databases};
 const UNDO: &[(i64, &str)] = &[
     (2, include_str!("undo/0002.sql")),
     (3, include_str!("undo/0003.sql")),
+    (4, include_str!("undo/0004.sql")),
     (6, include_str!("undo/0006.sql")),
     (7, include_str!("undo/0007.sql")),
 ];

@@ -165,6 +165,7 @@ fn end_of(row: &SessionRow, now: Timestamp) -> Option<(Timestamp, String, bool)>
         Some(EndReason::Superseded) => "You opened the app again in the same browser.".to_owned(),
         Some(EndReason::PasswordChanged) => "Your password was changed.".to_owned(),
         Some(EndReason::UserDisabled) => "Your account was disabled.".to_owned(),
+        Some(EndReason::ClientDisabled) => "The app was disabled.".to_owned(),
         Some(EndReason::Reuse) => return Some((at, reuse_in_words(row), true)),
         None => "It was not used for a long time.".to_owned(),
     };
