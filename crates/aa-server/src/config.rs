@@ -331,3 +331,20 @@ fn read_secrets(
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_url_is_shown_without_its_credentials() {
+        for (url, shown) in [
+            ("postgres://aa:s3cret@db:5433/aa?sslmode=require", "postgres://db:5433/aa"),
+            ("postgres:///aa?host=/run/pg&user=aa&password=s3cret", "postgres:///aa"),
+            ("sqlite:///var/lib/aa/aa.db", "sqlite:///var/lib/aa/aa.db"),
+            ("postgres://aa:s3c ret@:db", "postgres"),
+        ] {
+            assert_eq!(without_credentials(url), shown);
+        }
+    }
+}

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use strum::{EnumString, IntoStaticStr, VariantArray};
-use uuid::Uuid;
+
+use super::ids::UserId;
 
 /// The kind of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, EnumString, VariantArray)]
@@ -124,9 +125,9 @@ impl EventKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Actor {
     /// A user, in their own account.
-    User(Uuid),
+    User(UserId),
     /// A user with the role `admin`, in the administration.
-    Admin(Uuid),
+    Admin(UserId),
     /// A client, by its `client_id`.
     Client(String),
     /// An operator at the command line.
@@ -243,7 +244,7 @@ mod tests {
 
     #[test]
     fn actors_have_one_text_each() {
-        let id = Uuid::nil();
+        let id = UserId::from(uuid::Uuid::nil());
         assert_eq!(Actor::User(id).to_string(), format!("user:{id}"));
         assert_eq!(Actor::Admin(id).to_string(), format!("admin:{id}"));
         assert_eq!(Actor::Client("a:b".to_owned()).to_string(), "client:a:b");

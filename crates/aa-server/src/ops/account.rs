@@ -169,12 +169,13 @@ pub async fn register(
         }
     }
     let made = prepare(authority, account).await?;
-    let event = authority.event(EventKind::UserMade, Actor::User(made.id), caller).user(made.id);
+    let event =
+        authority.event(EventKind::UserMade, Actor::User(made.id.into()), caller).user(made.id);
     match command.invitation {
         Some(token) => {
             let hash = SecretHash::of(token.as_bytes());
             let accepted = authority
-                .event(EventKind::InvitationAccepted, Actor::User(made.id), caller)
+                .event(EventKind::InvitationAccepted, Actor::User(made.id.into()), caller)
                 .user(made.id);
             authority
                 .store
@@ -210,7 +211,7 @@ pub async fn change_password(
     password::check(new.expose_secret(), &user.email, authority.config.password_min_chars)?;
     let hash = authority.password_hasher.hash(new, authority.random.bytes()).await?;
     let event = authority
-        .event(EventKind::PasswordChanged, Actor::User(user.id), caller)
+        .event(EventKind::PasswordChanged, Actor::User(user.id.into()), caller)
         .user(user.id)
         .detail(json!({ "kept_device": browser_session.browser_id }));
     authority

@@ -113,7 +113,7 @@ impl Store {
             let ended = End::BrowserSession(old).write(&mut tx, reason, None, &event, now).await?;
             // Signing in again as the same user (to prove it is still them) keeps their apps signed in.
             if let Some(ended) =
-                ended.filter(|ended| ended.user_id == Some(browser_session.user_id))
+                ended.filter(|ended| ended.user_id == Some(browser_session.user_id.into()))
             {
                 execute!(
                     tx.on(),
@@ -230,7 +230,7 @@ impl Store {
         if known.is_none() {
             return Ok(None);
         }
-        let end = End::Browser { user, browser: device };
+        let end = End::Browser { user: user.into(), browser: device.into() };
         end.write(&mut tx, EndReason::RevokedByUser, None, &event, now).await?;
         event.write(&mut tx, now).await?;
         tx.commit().await?;

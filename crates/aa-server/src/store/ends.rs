@@ -11,19 +11,20 @@ use uuid::Uuid;
 
 use super::{Error, Event, Family, Result, Store};
 use crate::domain::event::{EndKind, EndReason};
+use crate::domain::ids::{BrowserId, BrowserSessionId, FamilyId, UserId};
 use crate::domain::refresh_token::SecretHash;
 
 /// What is to be ended.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum End<'a> {
     /// The family with this id.
-    Family(Uuid),
+    Family(FamilyId),
     /// The browser session with this token.
     BrowserSession(&'a SecretHash),
     /// The sessions and families of a user in one browser.
-    Browser { user: Uuid, browser: Uuid },
+    Browser { user: UserId, browser: BrowserId },
     /// The epoch of a user, and with it everything of theirs except in the browser `keep`.
-    User { user: Uuid, keep: Option<Uuid> },
+    User { user: UserId, keep: Option<BrowserId> },
     /// The client with this id: it is disabled.
     Client(&'a str),
 }
@@ -32,10 +33,10 @@ pub(super) enum End<'a> {
 #[derive(Debug, sqlx::FromRow)]
 pub(super) struct Ended {
     #[sqlx(default)]
-    pub(super) family_id: Option<Uuid>,
-    pub(super) browser_session_id: Option<Uuid>,
-    pub(super) browser_id: Option<Uuid>,
-    pub(super) user_id: Option<Uuid>,
+    pub(super) family_id: Option<FamilyId>,
+    pub(super) browser_session_id: Option<BrowserSessionId>,
+    pub(super) browser_id: Option<BrowserId>,
+    pub(super) user_id: Option<UserId>,
     #[sqlx(default)]
     pub(super) client_id: Option<String>,
 }
@@ -50,19 +51,19 @@ pub struct EndRecord {
     /// The kind of thing that ended; it tells which of the ids are set.
     pub kind: EndKind,
     /// The family, of [`EndKind::Family`].
-    pub family_id: Option<Uuid>,
+    pub family_id: Option<FamilyId>,
     /// The browser session, of [`EndKind::BrowserSession`] and [`EndKind::Family`].
-    pub browser_session_id: Option<Uuid>,
+    pub browser_session_id: Option<BrowserSessionId>,
     /// The browser; not set for a user or client.
-    pub browser_id: Option<Uuid>,
+    pub browser_id: Option<BrowserId>,
     /// The user; not set for a client.
-    pub user_id: Option<Uuid>,
+    pub user_id: Option<UserId>,
     /// The client, of [`EndKind::Client`] and [`EndKind::Family`].
     pub client_id: Option<String>,
     /// The epoch of the user that ended; 0 for other kinds.
     pub user_epoch: i64,
     /// The browser whose sessions stay when the user's epoch ends.
-    pub kept_browser_id: Option<Uuid>,
+    pub kept_browser_id: Option<BrowserId>,
     /// The reason.
     pub reason: EndReason,
     /// More about it for people, as JSON.
@@ -104,9 +105,9 @@ impl End<'_> {
         let Some(ended) = ended else { return Ok(None) };
         let keep = if let Self::User { keep, .. } = self { keep } else { None };
         let id = match kind {
-            EndKind::Family => ended.family_id,
-            EndKind::BrowserSession => ended.browser_session_id,
-            EndKind::User => ended.user_id,
+            EndKind::Family => ended.family_id.map(FamilyId::uuid),
+            EndKind::BrowserSession => ended.browser_session_id.map(BrowserSessionId::uuid),
+            EndKind::User => ended.user_id.map(UserId::uuid),
             EndKind::Browser | EndKind::Client => None,
         };
         let key = (id.unwrap_or(event.id), epoch);
@@ -133,7 +134,7 @@ pub(super) async fn supersede(tx: &mut Tx, family: &Family, now: Timestamp) -> R
         family.id
     )?;
     for ended in superseded {
-        let key = (ended.family_id.unwrap_or_default(), 0);
+        let key = (ended.family_id.map(FamilyId::uuid).unwrap_or_default(), 0);
         ended.log(tx, key, (EndKind::Family, reason, None), None, now).await?;
     }
     Ok(())
@@ -141,7 +142,7 @@ pub(super) async fn supersede(tx: &mut Tx, family: &Family, now: Timestamp) -> R
 
 async fn end_family(
     tx: &mut Tx,
-    id: Uuid,
+    id: FamilyId,
     reason: EndReason,
     detail: Option<&Value>,
     now: Timestamp,
@@ -181,8 +182,8 @@ async fn end_browser_session(
 /// statement or finds its session ended.
 async fn end_browser(
     tx: &mut Tx,
-    user: Uuid,
-    browser: Uuid,
+    user: UserId,
+    browser: BrowserId,
     reason: EndReason,
     now: Timestamp,
 ) -> Result<()> {
@@ -211,8 +212,8 @@ async fn end_browser(
 /// carried to the new epoch; those few rows are all that is touched. Returns the epoch that ended.
 async fn end_epoch(
     tx: &mut Tx,
-    user: Uuid,
-    keep: Option<Uuid>,
+    user: UserId,
+    keep: Option<BrowserId>,
     reason: EndReason,
 ) -> Result<Option<i64>> {
     let disables = reason == EndReason::UserDisabled;
@@ -266,11 +267,11 @@ impl Ended {
         client_id: None,
     };
 
-    fn browser(user: Uuid, browser: Uuid) -> Self {
+    fn browser(user: UserId, browser: BrowserId) -> Self {
         Self { user_id: Some(user), browser_id: Some(browser), ..Self::NOTHING }
     }
 
-    fn user(user: Uuid) -> Self {
+    fn user(user: UserId) -> Self {
         Self { user_id: Some(user), ..Self::NOTHING }
     }
 
@@ -283,7 +284,7 @@ impl Ended {
         tx: &mut Tx,
         (id, user_epoch): (Uuid, i64),
         (kind, reason, detail): (EndKind, EndReason, Option<&Value>),
-        keep: Option<Uuid>,
+        keep: Option<BrowserId>,
         now: Timestamp,
     ) -> Result<()> {
         execute!(
@@ -313,13 +314,13 @@ struct EndRow {
     serial: i64,
     ended_at: Timestamp,
     kind: String,
-    family_id: Option<Uuid>,
-    browser_session_id: Option<Uuid>,
-    browser_id: Option<Uuid>,
-    user_id: Option<Uuid>,
+    family_id: Option<FamilyId>,
+    browser_session_id: Option<BrowserSessionId>,
+    browser_id: Option<BrowserId>,
+    user_id: Option<UserId>,
     client_id: Option<String>,
     user_epoch: i64,
-    kept_browser_id: Option<Uuid>,
+    kept_browser_id: Option<BrowserId>,
     reason: String,
     detail: Option<String>,
 }

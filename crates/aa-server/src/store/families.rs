@@ -362,7 +362,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool> {
         let mut tx = self.db.begin().await?;
-        let ended = End::Family(id).write(&mut tx, reason, detail, &event, now).await?.is_some();
+        let ended =
+            End::Family(id.into()).write(&mut tx, reason, detail, &event, now).await?.is_some();
         if ended {
             event.write(&mut tx, now).await?;
         }

@@ -131,7 +131,7 @@ impl Store {
     /// Disables a user and ends everything of theirs: one number, whatever their sessions' number.
     pub async fn disable_user(&self, id: Uuid, event: Event, now: Timestamp) -> Result<()> {
         let mut tx = self.db.begin().await?;
-        let end = End::User { user: id, keep: None };
+        let end = End::User { user: id.into(), keep: None };
         end.write(&mut tx, EndReason::UserDisabled, None, &event, now).await?;
         event.write(&mut tx, now).await?;
         tx.commit().await
@@ -154,7 +154,7 @@ impl Store {
             now.millis(),
             id
         )?;
-        let end = End::User { user: id, keep };
+        let end = End::User { user: id.into(), keep: keep.map(Into::into) };
         end.write(&mut tx, EndReason::PasswordChanged, None, &event, now).await?;
         event.write(&mut tx, now).await?;
         tx.commit().await
@@ -170,7 +170,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<()> {
         let mut tx = self.db.begin().await?;
-        End::User { user: id, keep }.write(&mut tx, reason, None, &event, now).await?;
+        End::User { user: id.into(), keep: keep.map(Into::into) }
+            .write(&mut tx, reason, None, &event, now)
+            .await?;
         event.write(&mut tx, now).await?;
         tx.commit().await
     }

@@ -136,7 +136,7 @@ pub(in crate::ops) async fn begin(
         replaces: replaces.map(|token| SecretHash::of(token.as_bytes())),
     };
     let event = authority
-        .event(EventKind::BrowserSessionStarted, Actor::User(user.id), caller)
+        .event(EventKind::BrowserSessionStarted, Actor::User(user.id.into()), caller)
         .user(user.id)
         .detail(serde_json::json!({ "device": browser_id, "new_device": device.is_none() }));
     authority.store.sign_in(&browser_session, event, now).await?;

@@ -120,7 +120,7 @@ fn event(
     caller: &Caller,
 ) -> Event {
     authority
-        .event(kind, Actor::User(browser_session.user_id), caller)
+        .event(kind, Actor::User(browser_session.user_id.into()), caller)
         .user(browser_session.user_id)
         .detail(json!({ "reason": reason.as_str() }))
 }

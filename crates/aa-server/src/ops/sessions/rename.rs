@@ -18,7 +18,7 @@ pub async fn rename_browser(
 ) -> Result<Option<()>> {
     let user = browser_session.user_id;
     let event = authority
-        .event(EventKind::BrowserRenamed, Actor::User(user), caller)
+        .event(EventKind::BrowserRenamed, Actor::User(user.into()), caller)
         .user(user)
         .detail(json!({ "device": browser, "name": name }));
     authority.store.rename_browser(user, browser, name, event, authority.now()).await
