@@ -79,6 +79,7 @@ pub async fn open_with_system(config: Config, stop: Stop) -> Result<Authority, S
 
 async fn serve(config: Config) -> Result<(), Failure> {
     let authority = open_with_system(config, Stop::on_signals()).await?;
+    ops::settings::record(&authority).await?;
     let link = ops::users::first_administrator(&authority).await?;
     let application = Application::build(authority)?;
     eprintln!("The authority is at {}", application.authority().config.public_url);

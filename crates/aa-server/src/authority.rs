@@ -12,6 +12,7 @@ use service::run::Stop;
 
 use crate::config::Config;
 use crate::domain::caller::Caller;
+use crate::domain::event::{Actor, EventKind};
 use crate::domain::refresh_token::RefreshTokenCodec;
 use crate::services::client_cache::ClientCache;
 use crate::services::keyring::Keyring;
@@ -117,11 +118,11 @@ impl Authority {
     }
 
     /// An event of this moment, caused by a request.
-    pub fn event(&self, kind: &'static str, actor: impl Into<String>, caller: &Caller) -> Event {
+    pub fn event(&self, kind: EventKind, actor: Actor, caller: &Caller) -> Event {
         Event {
             id: self.random.uuid_at(self.now()),
             kind,
-            actor: actor.into(),
+            actor,
             user_id: None,
             client_id: None,
             family_id: None,

@@ -10,6 +10,7 @@ use foundation::random::Random;
 use foundation::seal::MasterSecret;
 use ipnet::IpNet;
 use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
 use service::run::LogFormat;
 use service::settings::{Setting, Settings, SettingsError, read_or_make_private};
 use tokens::Algorithm;
@@ -63,6 +64,16 @@ pub enum RegistrationMode {
     Invite,
     /// No registration; the first administrator's link and invitations by the operator still work.
     Closed,
+}
+
+impl RegistrationMode {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Invite => "invite",
+            Self::Closed => "closed",
+        }
+    }
 }
 
 impl FromStr for RegistrationMode {
@@ -224,6 +235,44 @@ impl Config {
     }
 }
 
+impl Config {
+    /// The effective settings of the deployment, by name. Leaves out secrets, the user and the parameters of the
+    /// database URL, and what may differ between replicas: `listen`, `metrics_listen`, `data_dir`, `hash_permits`.
+    pub fn to_json(&self) -> Value {
+        let duration = |duration| humantime::format_duration(duration).to_string();
+        let networks: Vec<_> = self.trusted_proxies.iter().map(IpNet::to_string).collect();
+        json!({
+            "public_url": self.public_url.to_string(),
+            "database_url": without_credentials(&self.database_url),
+            "at_ttl": duration(self.ttls.at),
+            "dt_ttl": duration(self.ttls.dt),
+            "refresh_grace": self.ttls.refresh_grace.map(duration),
+            "family_idle_ttl": duration(self.ttls.family_idle),
+            "family_ttl": duration(self.ttls.family),
+            "identity_idle_ttl": duration(self.ttls.browser_session_idle),
+            "identity_ttl": duration(self.ttls.browser_session),
+            "at_alg": self.at_alg,
+            "registration": self.registration.as_str(),
+            "password_min_chars": self.password_min_chars,
+            "trusted_proxies": networks,
+            "log": self.log,
+            "log_format": match self.log_format {
+                LogFormat::Text => "text",
+                LogFormat::Json => "json",
+            },
+        })
+    }
+}
+
+/// Scheme, host, port and path of a URL; the scheme alone when it cannot be read.
+fn without_credentials(url: &str) -> String {
+    let scheme = || url.split(':').next().unwrap_or_default().to_owned();
+    let Ok(parsed) = url::Url::parse(url) else { return scheme() };
+    let host = parsed.host_str().unwrap_or_default();
+    let port = parsed.port().map_or_else(String::new, |port| format!(":{port}"));
+    format!("{}://{host}{port}{}", parsed.scheme(), parsed.path())
+}
+
 fn read_ttls(settings: &Settings) -> Result<Ttls, SettingsError> {
     let within = |name: &str, most: Duration| -> Result<Duration, SettingsError> {
         let duration = settings.duration(name)?.unwrap_or_default();
@@ -280,5 +329,22 @@ fn read_secrets(
             "the server's secret (AA_SECRET_FILE) needs at least 32 bytes in each line. Make one with\n    \
              (umask 077; head -c 32 /dev/urandom | base64 > aa-secret)",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_url_is_shown_without_its_credentials() {
+        for (url, shown) in [
+            ("postgres://aa:s3cret@db:5433/aa?sslmode=require", "postgres://db:5433/aa"),
+            ("postgres:///aa?host=/run/pg&user=aa&password=s3cret", "postgres:///aa"),
+            ("sqlite:///var/lib/aa/aa.db", "sqlite:///var/lib/aa/aa.db"),
+            ("postgres://aa:s3c ret@:db", "postgres"),
+        ] {
+            assert_eq!(without_credentials(url), shown);
+        }
     }
 }

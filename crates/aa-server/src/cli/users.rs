@@ -13,6 +13,7 @@ use service::run::Failure;
 use super::output::Output;
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
+use crate::domain::event::Actor;
 use crate::ops::account::NewAccount;
 use crate::ops::users;
 use crate::store::{Invitation, User};
@@ -92,7 +93,8 @@ pub(super) async fn run(authority: &Authority, command: UserCommand) -> Result<O
             Output::new(lines.join("\n"), json.into())
         }
         UserCommand::Invite { email, admin } => {
-            let link = users::invite(authority, &Invitation { email, admin }).await?;
+            let invitation = Invitation { email, admin };
+            let link = users::invite(authority, &invitation, Actor::Operator, &operator).await?;
             let link = link.expose_secret();
             Output::new(link, json!({ "url": link }))
         }

@@ -1,15 +1,191 @@
-//! What happens to users, sessions, clients and keys, and why something ended.
+//! Events, their actors, and the ends of families, sessions, users and clients.
 
-/// Why something ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+use std::fmt;
+
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
+use super::ids::UserId;
+
+/// The kind of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, EnumString, VariantArray)]
+pub enum EventKind {
+    /// A user signed in.
+    #[strum(serialize = "identity.started")]
+    BrowserSessionStarted,
+    /// A sign-in failed.
+    #[strum(serialize = "identity.refused")]
+    SignInRefused,
+    /// A user signed out.
+    #[strum(serialize = "identity.ended")]
+    BrowserSessionEnded,
+    /// A delegation token was redeemed.
+    #[strum(serialize = "family.started")]
+    FamilyStarted,
+    /// A family was revoked by its user, its client or an operator.
+    #[strum(serialize = "family.ended")]
+    FamilyEnded,
+    /// A family was ended because a token was used twice.
+    #[strum(serialize = "family.reuse")]
+    FamilyReuse,
+    /// A user ended everything in one browser.
+    #[strum(serialize = "device.ended")]
+    BrowserEnded,
+    /// A user named one of their browsers.
+    #[strum(serialize = "device.renamed")]
+    BrowserRenamed,
+    /// A user ended their sessions, in all browsers or all but one.
+    #[strum(serialize = "user.sessions_ended")]
+    UserSessionsEnded,
+    /// An account was created.
+    #[strum(serialize = "user.made")]
+    UserMade,
+    /// A user changed their password.
+    #[strum(serialize = "user.password_changed")]
+    PasswordChanged,
+    /// An operator set a user's password.
+    #[strum(serialize = "user.password_reset")]
+    PasswordReset,
+    /// A user was disabled.
+    #[strum(serialize = "user.disabled")]
+    UserDisabled,
+    /// A user was enabled again.
+    #[strum(serialize = "user.enabled")]
+    UserEnabled,
+    /// A one-time link to create an account was created.
+    #[strum(serialize = "invitation.made")]
+    InvitationMade,
+    /// An account was created with an invitation.
+    #[strum(serialize = "invitation.accepted")]
+    InvitationAccepted,
+    /// A client was registered.
+    #[strum(serialize = "app.made")]
+    ClientMade,
+    /// The metadata of a client changed.
+    #[strum(serialize = "app.changed")]
+    ClientChanged,
+    /// A client was given a new secret.
+    #[strum(serialize = "app.secret_rotated")]
+    ClientSecretRotated,
+    /// A client was enabled again.
+    #[strum(serialize = "app.enabled")]
+    ClientEnabled,
+    /// A client was disabled.
+    #[strum(serialize = "app.disabled")]
+    ClientDisabled,
+    /// A signing key was created.
+    #[strum(serialize = "key.made")]
+    KeyMade,
+    /// The authority started with other settings than the last time.
+    #[strum(serialize = "settings.seen")]
+    SettingsSeen,
+}
+
+impl EventKind {
+    /// The text that is stored and shown to programs.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+
+    /// Reads the stored text.
+    pub fn from_stored(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
+    /// The sentence for people.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::BrowserSessionStarted => "Signed in",
+            Self::SignInRefused => "A sign-in failed",
+            Self::BrowserSessionEnded => "Signed out",
+            Self::FamilyStarted => "Opened an app",
+            Self::FamilyEnded => "Ended a session",
+            Self::FamilyReuse => "A session was ended: its token was used twice",
+            Self::BrowserEnded => "Ended all sessions of a browser",
+            Self::BrowserRenamed => "Renamed a browser",
+            Self::UserSessionsEnded => "Ended sessions in other browsers",
+            Self::UserMade => "The account was made",
+            Self::PasswordChanged => "The password was changed",
+            Self::PasswordReset => "The password was reset",
+            Self::UserDisabled => "The account was disabled",
+            Self::UserEnabled => "The account was enabled",
+            Self::InvitationMade => "An invitation was made",
+            Self::InvitationAccepted => "An invitation was accepted",
+            Self::ClientMade => "An app was registered",
+            Self::ClientChanged => "An app was changed",
+            Self::ClientSecretRotated => "An app was given a new secret",
+            Self::ClientEnabled => "An app was enabled",
+            Self::ClientDisabled => "An app was disabled",
+            Self::KeyMade => "A signing key was made",
+            Self::SettingsSeen => "The settings changed",
+        }
+    }
+}
+
+/// The party that caused an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Actor {
+    /// A user, in their own account.
+    User(UserId),
+    /// A user with the role `admin`, in the administration.
+    Admin(UserId),
+    /// A client, by its `client_id`.
+    Client(String),
+    /// An operator at the command line.
+    Operator,
+    /// The authority itself.
+    System,
+    /// A visitor who is not signed in.
+    Anonymous,
+}
+
+/// The stored form: `user:<id>`, `admin:<id>`, `client:<client_id>`, `operator`, `system` or `anonymous`.
+impl fmt::Display for Actor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Admin(id) => write!(f, "admin:{id}"),
+            Self::Client(client_id) => write!(f, "client:{client_id}"),
+            Self::Operator => f.write_str("operator"),
+            Self::System => f.write_str("system"),
+            Self::Anonymous => f.write_str("anonymous"),
+        }
+    }
+}
+
+/// The kind of thing that ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, EnumString)]
+#[strum(serialize_all = "snake_case")]
+pub enum EndKind {
+    /// One family.
+    Family,
+    /// One browser session.
+    BrowserSession,
+    /// Everything of one user in one browser.
+    Browser,
+    /// Everything of one user, but for the browser that is kept.
+    User,
+    /// Everything of one client, until it is enabled again.
+    Client,
+}
+
+impl EndKind {
+    /// The text that is stored.
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+/// The reason of an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, EnumString, VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum EndReason {
-    /// The person signed out.
+    /// The user signed out.
     SignedOut,
-    /// The person signed in again in the same browser.
+    /// Somebody signed in again in the same browser.
     SignedInAgain,
-    /// The person ended it on the sessions page.
+    /// The user ended it on the sessions page.
     RevokedByUser,
-    /// The app gave its token back.
+    /// The client revoked its token (RFC 7009).
     RevokedByApp,
     /// An operator ended it.
     RevokedByOperator,
@@ -21,38 +197,59 @@ pub enum EndReason {
     PasswordChanged,
     /// The user was disabled.
     UserDisabled,
+    /// The client was disabled.
+    ClientDisabled,
 }
 
 impl EndReason {
-    const ALL: [Self; 9] = [
-        Self::SignedOut,
-        Self::SignedInAgain,
-        Self::RevokedByUser,
-        Self::RevokedByApp,
-        Self::RevokedByOperator,
-        Self::Reuse,
-        Self::Superseded,
-        Self::PasswordChanged,
-        Self::UserDisabled,
-    ];
-
-    /// As it is stored and shown to programs.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::SignedOut => "signed_out",
-            Self::SignedInAgain => "signed_in_again",
-            Self::RevokedByUser => "revoked_by_user",
-            Self::RevokedByApp => "revoked_by_app",
-            Self::RevokedByOperator => "revoked_by_operator",
-            Self::Reuse => "reuse",
-            Self::Superseded => "superseded",
-            Self::PasswordChanged => "password_changed",
-            Self::UserDisabled => "user_disabled",
-        }
+    /// The text that is stored and shown to programs.
+    pub fn as_str(self) -> &'static str {
+        self.into()
     }
 
-    /// From how it is stored.
+    /// Reads the stored text.
     pub fn from_stored(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
+        text.parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_and_reason_is_read_as_it_was_stored() {
+        for kind in EventKind::VARIANTS {
+            assert_eq!(EventKind::from_stored(kind.as_str()), Some(*kind));
+            let (noun, verb) = kind.as_str().split_once('.').expect("noun.verb");
+            assert!(!noun.is_empty() && !verb.is_empty());
+        }
+        for reason in EndReason::VARIANTS {
+            assert_eq!(EndReason::from_stored(reason.as_str()), Some(*reason));
+        }
+        assert_eq!(EndReason::RevokedByOperator.as_str(), "revoked_by_operator");
+        assert_eq!(EndKind::BrowserSession.as_str().parse(), Ok(EndKind::BrowserSession));
+        assert_eq!(EventKind::from_stored("a.kind_of_a_newer_version"), None);
+    }
+
+    #[test]
+    fn every_kind_has_a_sentence_of_its_own() {
+        let sentences: BTreeSet<_> =
+            EventKind::VARIANTS.iter().map(|kind| kind.sentence()).collect();
+        assert_eq!(sentences.len(), EventKind::VARIANTS.len());
+        assert!(sentences.iter().all(|sentence| sentence.starts_with(char::is_uppercase)));
+    }
+
+    #[test]
+    fn actors_have_one_text_each() {
+        let id = UserId::from(uuid::Uuid::nil());
+        assert_eq!(Actor::User(id).to_string(), format!("user:{id}"));
+        assert_eq!(Actor::Admin(id).to_string(), format!("admin:{id}"));
+        assert_eq!(Actor::Client("a:b".to_owned()).to_string(), "client:a:b");
+        let rest =
+            [Actor::Operator, Actor::System, Actor::Anonymous].map(|actor| actor.to_string());
+        assert_eq!(rest, ["operator", "system", "anonymous"]);
     }
 }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::authority::Authority;
 use crate::config::RegistrationMode;
 use crate::domain::caller::Caller;
+use crate::domain::event::{Actor, EventKind};
 use crate::domain::password::{self, WeakPassword};
 use crate::domain::refresh_token::SecretHash;
 use crate::domain::user::{Email, check_name};
@@ -168,13 +169,17 @@ pub async fn register(
         }
     }
     let made = prepare(authority, account).await?;
-    let event = authority.event("user.made", format!("user:{}", made.id), caller).user(made.id);
+    let event =
+        authority.event(EventKind::UserMade, Actor::User(made.id.into()), caller).user(made.id);
     match command.invitation {
         Some(token) => {
             let hash = SecretHash::of(token.as_bytes());
+            let accepted = authority
+                .event(EventKind::InvitationAccepted, Actor::User(made.id.into()), caller)
+                .user(made.id);
             authority
                 .store
-                .accept_invitation(&hash, &made.row(), event, authority.now())
+                .accept_invitation(&hash, &made.row(), &[accepted, event], authority.now())
                 .await?
                 .ok_or(AccountError::NoInvitation)?;
         }
@@ -206,7 +211,7 @@ pub async fn change_password(
     password::check(new.expose_secret(), &user.email, authority.config.password_min_chars)?;
     let hash = authority.password_hasher.hash(new, authority.random.bytes()).await?;
     let event = authority
-        .event("user.password_changed", format!("user:{}", user.id), caller)
+        .event(EventKind::PasswordChanged, Actor::User(user.id.into()), caller)
         .user(user.id)
         .detail(json!({ "kept_device": browser_session.browser_id }));
     authority

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
 use crate::domain::client::{ClientMetadata, ClientType};
+use crate::domain::event::{Actor, EventKind};
 use crate::domain::refresh_token::SecretHash;
 use crate::store;
 
@@ -70,7 +71,8 @@ pub async fn add_with_secret(
     check(authority, metadata)?;
     let hash = secret
         .map(|secret| SecretHash::of(secrecy::ExposeSecret::expose_secret(secret).as_bytes()));
-    let event = authority.event("app.made", "operator", caller).client(&metadata.client_id);
+    let event =
+        authority.event(EventKind::ClientMade, Actor::Operator, caller).client(&metadata.client_id);
     authority.store.add_client(metadata, hash.as_ref(), event, authority.now()).await.map_err(
         |error| match error {
             store::Error::Conflict(_) => ClientError::Taken(metadata.client_id.clone()),
@@ -135,7 +137,9 @@ pub async fn apply_with_secret(
             if after == ClientType::Public { "without" } else { "with" }
         )));
     }
-    let event = authority.event("app.changed", "operator", caller).client(&metadata.client_id);
+    let event = authority
+        .event(EventKind::ClientChanged, Actor::Operator, caller)
+        .client(&metadata.client_id);
     authority.store.update_client(metadata, event, authority.now()).await?;
     Ok(Applied::Changed)
 }
@@ -157,7 +161,8 @@ pub async fn rotate_secret(
     let secret = authority.random.token();
     let hash = SecretHash::of(secret.as_bytes());
     let now = authority.now();
-    let event = authority.event("app.secret_rotated", "operator", caller).client(client_id);
+    let event =
+        authority.event(EventKind::ClientSecretRotated, Actor::Operator, caller).client(client_id);
     authority
         .store
         .rotate_client_secret(client_id, &hash, now + SECRET_OVERLAP, event, now)
@@ -175,8 +180,8 @@ pub async fn set_enabled(
     enabled: bool,
     caller: &Caller,
 ) -> Result<(), ClientError> {
-    let kind = if enabled { "app.enabled" } else { "app.disabled" };
-    let event = authority.event(kind, "operator", caller).client(client_id).detail(json!({}));
+    let kind = if enabled { EventKind::ClientEnabled } else { EventKind::ClientDisabled };
+    let event = authority.event(kind, Actor::Operator, caller).client(client_id).detail(json!({}));
     authority
         .store
         .set_client_enabled(client_id, enabled, event, authority.now())

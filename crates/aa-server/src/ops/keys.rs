@@ -8,6 +8,7 @@ use tokens::{Algorithm, SigningKey};
 
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
+use crate::domain::event::{Actor, EventKind};
 use crate::services::keyring::{KEY_RETENTION, KeyError, PUBLISHED, PUBLISHED_AHEAD};
 use crate::store::NewKey;
 
@@ -112,7 +113,7 @@ async fn keep(
         signs_from,
     };
     let event = authority
-        .event("key.made", "operator", caller)
+        .event(EventKind::KeyMade, Actor::Operator, caller)
         .detail(json!({ "kid": key.id(), "algorithm": algorithm, "audience": audience }));
     let retire = (slot > 1).then_some(signs_from + KEY_RETENTION);
     authority.store.add_key(&row, retire, event, authority.now()).await?;

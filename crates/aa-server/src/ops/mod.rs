@@ -7,5 +7,6 @@ pub mod clients;
 pub mod grants;
 pub mod keys;
 pub mod sessions;
+pub mod settings;
 pub mod tokens;
 pub mod users;

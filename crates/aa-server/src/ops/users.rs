@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::account::{AccountError, NewAccount, prepare};
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
+use crate::domain::event::{Actor, EventKind};
 use crate::domain::password;
 use crate::domain::refresh_token::SecretHash;
 use crate::store::{self, Invitation, User};
@@ -25,7 +27,7 @@ pub async fn add(
     caller: &Caller,
 ) -> Result<Uuid, AccountError> {
     let made = prepare(authority, account).await?;
-    let event = authority.event("user.made", "operator", caller).user(made.id);
+    let event = authority.event(EventKind::UserMade, Actor::Operator, caller).user(made.id);
     authority.store.add_user(&made.row(), event, authority.now()).await?;
     if made.admin {
         authority.store.withdraw_admin_invitations(authority.now()).await?;
@@ -40,11 +42,16 @@ pub async fn add(
 pub async fn invite(
     authority: &Authority,
     invitation: &Invitation,
+    actor: Actor,
+    caller: &Caller,
 ) -> Result<SecretString, store::Error> {
     let token = authority.random.token();
     let hash = SecretHash::of(token.as_bytes());
     let now = authority.now();
-    authority.store.add_invitation(&hash, invitation, now + INVITATION_TTL, now).await?;
+    let event = authority
+        .event(EventKind::InvitationMade, actor, caller)
+        .detail(json!({ "email": invitation.email, "admin": invitation.admin }));
+    authority.store.add_invitation(&hash, invitation, now + INVITATION_TTL, event, now).await?;
     Ok(authority.config.public_url.join(&format!("/register?invitation={token}")).into())
 }
 
@@ -60,7 +67,7 @@ pub async fn first_administrator(
     }
     authority.store.withdraw_admin_invitations(authority.now()).await?;
     let invitation = Invitation { email: String::new(), admin: true };
-    Ok(Some(invite(authority, &invitation).await?))
+    Ok(Some(invite(authority, &invitation, Actor::System, &Caller::operator()).await?))
 }
 
 /// Sets a user's password, for an operator, and ends all sessions of the user.
@@ -75,7 +82,7 @@ pub async fn reset_password(
 ) -> Result<(), AccountError> {
     password::check(new.expose_secret(), &user.email, authority.config.password_min_chars)?;
     let hash = authority.password_hasher.hash(new, authority.random.bytes()).await?;
-    let event = authority.event("user.password_reset", "operator", caller).user(user.id);
+    let event = authority.event(EventKind::PasswordReset, Actor::Operator, caller).user(user.id);
     authority.store.set_password(user.id, &hash, None, event, authority.now()).await?;
     Ok(())
 }
@@ -90,8 +97,8 @@ pub async fn set_enabled(
     enabled: bool,
     caller: &Caller,
 ) -> Result<(), store::Error> {
-    let kind = if enabled { "user.enabled" } else { "user.disabled" };
-    let event = authority.event(kind, "operator", caller).user(user.id);
+    let kind = if enabled { EventKind::UserEnabled } else { EventKind::UserDisabled };
+    let event = authority.event(kind, Actor::Operator, caller).user(user.id);
     if enabled {
         authority.store.enable_user(user.id, event, authority.now()).await
     } else {

@@ -2,6 +2,7 @@ use database::{execute, optional};
 use foundation::time::Timestamp;
 use uuid::Uuid;
 
+use super::ends::End;
 use super::{Event, Result, Store};
 use crate::domain::event::EndReason;
 use crate::domain::refresh_token::SecretHash;
@@ -108,26 +109,23 @@ impl Store {
             browser_session.user_agent
         )?;
         if let Some(old) = &browser_session.replaces {
-            // Signing in again as the same person (to prove it is still them) keeps their apps signed in.
-            execute!(
-                tx.on(),
-                "UPDATE families SET browser_session_id = $1
-                 WHERE user_id = $2 AND browser_id = $3 AND ended_at IS NULL
-                   AND browser_session_id = (SELECT id FROM browser_sessions
-                                      WHERE token_hash = $4 AND user_id = $2 AND ended_at IS NULL)",
-                browser_session.id,
-                browser_session.user_id,
-                browser_session.browser_id,
-                old.as_bytes()
-            )?;
-            execute!(
-                tx.on(),
-                "UPDATE browser_sessions SET ended_at = $1, end_reason = $2
-                 WHERE token_hash = $3 AND ended_at IS NULL",
-                now.millis(),
-                EndReason::SignedInAgain.as_str(),
-                old.as_bytes()
-            )?;
+            let reason = EndReason::SignedInAgain;
+            let ended = End::BrowserSession(old).write(&mut tx, reason, None, &event, now).await?;
+            // Signing in again as the same user (to prove it is still them) keeps their apps signed in.
+            if let Some(ended) =
+                ended.filter(|ended| ended.user_id == Some(browser_session.user_id.into()))
+            {
+                execute!(
+                    tx.on(),
+                    "UPDATE families SET browser_session_id = $1
+                     WHERE user_id = $2 AND browser_id = $3 AND ended_at IS NULL
+                       AND browser_session_id = $4",
+                    browser_session.id,
+                    browser_session.user_id,
+                    browser_session.browser_id,
+                    ended.browser_session_id
+                )?;
+            }
         }
         execute!(
             tx.on(),
@@ -204,14 +202,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool> {
         let mut tx = self.db.begin().await?;
-        let ended = execute!(
-            tx.on(),
-            "UPDATE browser_sessions SET ended_at = $1, end_reason = $2
-             WHERE token_hash = $3 AND ended_at IS NULL",
-            now.millis(),
-            EndReason::SignedOut.as_str(),
-            token_hash.as_bytes()
-        )? > 0;
+        let end = End::BrowserSession(token_hash);
+        let ended = end.write(&mut tx, EndReason::SignedOut, None, &event, now).await?.is_some();
         if ended {
             event.write(&mut tx, now).await?;
         }
@@ -238,40 +230,35 @@ impl Store {
         if known.is_none() {
             return Ok(None);
         }
-        // First the sign-ins: a delegation under way locks its sign-in, so it either is seen by the second
-        // statement or finds its sign-in ended.
-        execute!(
-            tx.on(),
-            "UPDATE browser_sessions SET ended_at = $1, end_reason = $2
-             WHERE user_id = $3 AND browser_id = $4 AND ended_at IS NULL",
-            now.millis(),
-            EndReason::RevokedByUser.as_str(),
-            user,
-            device
-        )?;
-        execute!(
-            tx.on(),
-            "UPDATE families SET ended_at = $1, end_reason = $2
-             WHERE user_id = $3 AND browser_id = $4 AND ended_at IS NULL",
-            now.millis(),
-            EndReason::RevokedByUser.as_str(),
-            user,
-            device
-        )?;
+        let end = End::Browser { user: user.into(), browser: device.into() };
+        end.write(&mut tx, EndReason::RevokedByUser, None, &event, now).await?;
         event.write(&mut tx, now).await?;
         tx.commit().await?;
         Ok(Some(()))
     }
 
     /// Names a browser of a user's. `None` when it is not theirs.
-    pub async fn rename_browser(&self, user: Uuid, device: Uuid, name: &str) -> Result<Option<()>> {
+    pub async fn rename_browser(
+        &self,
+        user: Uuid,
+        device: Uuid,
+        name: &str,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Option<()>> {
+        let mut tx = self.db.begin().await?;
         let renamed = execute!(
-            self.db.write(),
+            tx.on(),
             "UPDATE user_browsers SET name = $1 WHERE user_id = $2 AND browser_id = $3",
             name,
             user,
             device
         )?;
-        Ok((renamed > 0).then_some(()))
+        if renamed == 0 {
+            return Ok(None);
+        }
+        event.write(&mut tx, now).await?;
+        tx.commit().await?;
+        Ok(Some(()))
     }
 }

@@ -1,8 +1,10 @@
 use database::{all, execute, optional};
 use foundation::time::Timestamp;
 
+use super::ends::End;
 use super::{Error, Event, Result, Store};
 use crate::domain::client::ClientMetadata;
+use crate::domain::event::EndReason;
 use crate::domain::refresh_token::SecretHash;
 
 /// A registered client.
@@ -126,7 +128,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// Turns an app on or off. `None` when there is none.
+    /// Enables or disables a client. `None` when there is none.
     pub async fn set_client_enabled(
         &self,
         client_id: &str,
@@ -135,15 +137,19 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<()>> {
         let mut tx = self.db.begin().await?;
-        let found = execute!(
-            tx.on(),
-            "UPDATE clients SET enabled = $1, updated_at = $2, version = version + 1
-             WHERE client_id = $3",
-            enabled,
-            now.millis(),
-            client_id
-        )?;
-        if found == 0 {
+        let found = if enabled {
+            execute!(
+                tx.on(),
+                "UPDATE clients SET enabled = TRUE, updated_at = $1, version = version + 1
+                 WHERE client_id = $2",
+                now.millis(),
+                client_id
+            )? > 0
+        } else {
+            let reason = EndReason::ClientDisabled;
+            End::Client(client_id).write(&mut tx, reason, None, &event, now).await?.is_some()
+        };
+        if !found {
             return Ok(None);
         }
         event.write(&mut tx, now).await?;

@@ -4,16 +4,17 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Result, Store};
+use crate::domain::event::{Actor, EventKind};
 
 /// Something that happened to an identity, family, app or key: who, what, where from, when. Never a secret.
 #[derive(Debug, Clone)]
 pub struct Event {
     /// Its id, which sorts by time.
     pub id: Uuid,
-    /// What happened, such as `family.ended`.
-    pub kind: &'static str,
-    /// Who did it: `user:<id>`, `app:<client_id>`, `operator`, `authority` or `stranger`.
-    pub actor: String,
+    /// Its kind.
+    pub kind: EventKind,
+    /// The party that caused it.
+    pub actor: Actor,
     /// Which user it concerns.
     pub user_id: Option<Uuid>,
     /// Which app it concerns.
@@ -35,9 +36,9 @@ pub struct Event {
 pub struct EventRow {
     /// Unix milliseconds.
     pub at: i64,
-    /// What happened.
+    /// The text of its kind, which a newer version may have written: see [`EventKind::from_stored`].
     pub kind: String,
-    /// Who did it.
+    /// The text of its [`Actor`].
     pub actor: String,
     /// Which user it concerns.
     pub user_id: Option<Uuid>,
@@ -119,8 +120,8 @@ impl Event {
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
             self.id,
             now.millis(),
-            self.kind,
-            self.actor.as_str(),
+            self.kind.as_str(),
+            self.actor.to_string(),
             self.user_id,
             self.client_id.as_deref(),
             self.family_id,
@@ -139,6 +140,27 @@ impl Store {
         let mut tx = self.db.begin().await?;
         event.write(&mut tx, now).await?;
         tx.commit().await
+    }
+
+    /// Keeps the settings of this start, and writes the event if they differ from the last ones. Returns whether they
+    /// do.
+    pub async fn record_settings(
+        &self,
+        settings: &str,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let mut tx = self.db.begin().await?;
+        let changed = execute!(
+            tx.on(),
+            "UPDATE settings_seen SET settings = $1 WHERE settings <> $1",
+            settings
+        )? > 0;
+        if changed {
+            event.write(&mut tx, now).await?;
+        }
+        tx.commit().await?;
+        Ok(changed)
     }
 
     /// Events, newest first.

@@ -1,7 +1,8 @@
-use database::{Tx, all, execute, optional};
+use database::{all, execute, optional};
 use foundation::time::Timestamp;
 use uuid::Uuid;
 
+use super::ends::{self, End};
 use super::{Error, Event, Result, Store};
 use crate::domain::event::EndReason;
 use crate::domain::family::FamilyState;
@@ -344,18 +345,7 @@ impl Store {
         )?;
         let Some(rotated) = rotated else { return Ok(None) };
         if !redeemed.keep_others {
-            execute!(
-                tx.on(),
-                "UPDATE families SET ended_at = $1, end_reason = $2
-                 WHERE user_id = $3 AND browser_id = $4 AND client_id = $5 AND id <> $6
-                   AND generation > 0 AND ended_at IS NULL",
-                now.millis(),
-                EndReason::Superseded.as_str(),
-                family.user_id,
-                family.browser_id,
-                family.client_id.as_str(),
-                family.id
-            )?;
+            ends::supersede(&mut tx, family, now).await?;
         }
         event.write(&mut tx, now).await?;
         tx.commit().await?;
@@ -372,7 +362,8 @@ impl Store {
         now: Timestamp,
     ) -> Result<bool> {
         let mut tx = self.db.begin().await?;
-        let ended = end(&mut tx, id, reason, detail, now).await?;
+        let ended =
+            End::Family(id.into()).write(&mut tx, reason, detail, &event, now).await?.is_some();
         if ended {
             event.write(&mut tx, now).await?;
         }
@@ -397,32 +388,15 @@ impl Store {
              JOIN user_browsers d ON d.user_id = f.user_id AND d.browser_id = f.browser_id
              JOIN browser_sessions i ON i.id = f.browser_session_id
              JOIN clients a ON a.client_id = f.client_id
-             LEFT JOIN user_ends e ON e.user_id = f.user_id AND e.epoch = f.user_epoch
+             JOIN users u ON u.id = f.user_id
+             LEFT JOIN ends e ON e.id = f.user_id AND e.user_epoch = f.user_epoch
              WHERE f.user_id = $1 AND f.generation > 0
                AND (f.ended_at IS NULL OR f.ended_at > $2)
+               AND (f.user_epoch = u.epoch OR e.ended_at > $2)
                AND f.expires_at > $2
              ORDER BY f.rotated_at DESC",
             user,
             since.millis()
         )
     }
-}
-
-async fn end(
-    tx: &mut Tx,
-    id: Uuid,
-    reason: EndReason,
-    detail: Option<&serde_json::Value>,
-    now: Timestamp,
-) -> Result<bool> {
-    let ended = execute!(
-        tx.on(),
-        "UPDATE families SET ended_at = $1, end_reason = $2, end_detail = $3
-         WHERE id = $4 AND ended_at IS NULL",
-        now.millis(),
-        reason.as_str(),
-        detail.map(ToString::to_string),
-        id
-    )?;
-    Ok(ended > 0)
 }

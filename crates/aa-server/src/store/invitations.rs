@@ -20,10 +20,12 @@ impl Store {
         token_hash: &SecretHash,
         invitation: &Invitation,
         expires_at: Timestamp,
+        event: Event,
         now: Timestamp,
     ) -> Result<()> {
+        let mut tx = self.db.begin().await?;
         execute!(
-            self.db.write(),
+            tx.on(),
             "INSERT INTO invitations (token_hash, email, admin, created_at, expires_at)
              VALUES ($1, $2, $3, $4, $5)",
             token_hash.as_bytes(),
@@ -31,8 +33,9 @@ impl Store {
             invitation.admin,
             now.millis(),
             expires_at.millis()
-        )
-        .map(drop)
+        )?;
+        event.write(&mut tx, now).await?;
+        tx.commit().await
     }
 
     /// Withdraws every unused invitation to become an administrator.
@@ -69,7 +72,7 @@ impl Store {
         &self,
         token_hash: &SecretHash,
         user: &NewUser<'_>,
-        event: Event,
+        events: &[Event],
         now: Timestamp,
     ) -> Result<Option<()>> {
         let mut tx = self.db.begin().await?;
@@ -84,7 +87,9 @@ impl Store {
             return Ok(None);
         }
         users::add(&mut tx, user, now).await?;
-        event.write(&mut tx, now).await?;
+        for event in events {
+            event.write(&mut tx, now).await?;
+        }
         tx.commit().await?;
         Ok(Some(()))
     }

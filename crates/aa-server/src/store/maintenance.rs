@@ -59,6 +59,16 @@ impl Store {
             )?)
         })
         .await?;
+        removed += in_batches(|| async move {
+            Ok(execute!(
+                self.db.write(),
+                "DELETE FROM ends WHERE (id, user_epoch) IN (
+                     SELECT id, user_epoch FROM ends WHERE ended_at < $1 LIMIT $2)",
+                (now - REMEMBERED - DAY).millis(),
+                BATCH
+            )?)
+        })
+        .await?;
         removed +=
             execute!(self.db.write(), "DELETE FROM invitations WHERE expires_at < $1", remembered)?;
         removed += execute!(

@@ -5,6 +5,7 @@
 
 mod browser_sessions;
 mod clients;
+mod ends;
 mod events;
 mod families;
 mod invitations;
@@ -20,6 +21,7 @@ use database::Db;
 pub use browser_sessions::{BrowserSession, NewBrowserSession};
 pub use clients::{Client, ClientSecretHash};
 pub use database::{Error, Result};
+pub use ends::EndRecord;
 pub use events::{Event, EventFilter, EventRow};
 pub use families::{Family, Grant, NewFamily, Redeemed, SessionRow};
 pub use invitations::Invitation;

@@ -2,6 +2,7 @@ use database::{Tx, all, execute, optional};
 use foundation::time::Timestamp;
 use uuid::Uuid;
 
+use super::ends::End;
 use super::{Event, Result, Store};
 use crate::domain::event::EndReason;
 
@@ -122,7 +123,7 @@ impl Store {
     /// Lets a user sign in again.
     pub async fn enable_user(&self, id: Uuid, event: Event, now: Timestamp) -> Result<()> {
         let mut tx = self.db.begin().await?;
-        execute!(tx.on(), "UPDATE users SET enabled = $1 WHERE id = $2", true, id)?;
+        execute!(tx.on(), "UPDATE users SET enabled = TRUE WHERE id = $1", id)?;
         event.write(&mut tx, now).await?;
         tx.commit().await
     }
@@ -130,8 +131,8 @@ impl Store {
     /// Disables a user and ends everything of theirs: one number, whatever their sessions' number.
     pub async fn disable_user(&self, id: Uuid, event: Event, now: Timestamp) -> Result<()> {
         let mut tx = self.db.begin().await?;
-        execute!(tx.on(), "UPDATE users SET enabled = $1 WHERE id = $2", false, id)?;
-        end_epoch(&mut tx, id, EndReason::UserDisabled, None, now).await?;
+        let end = End::User { user: id.into(), keep: None };
+        end.write(&mut tx, EndReason::UserDisabled, None, &event, now).await?;
         event.write(&mut tx, now).await?;
         tx.commit().await
     }
@@ -153,7 +154,8 @@ impl Store {
             now.millis(),
             id
         )?;
-        end_epoch(&mut tx, id, EndReason::PasswordChanged, keep, now).await?;
+        let end = End::User { user: id.into(), keep: keep.map(Into::into) };
+        end.write(&mut tx, EndReason::PasswordChanged, None, &event, now).await?;
         event.write(&mut tx, now).await?;
         tx.commit().await
     }
@@ -168,7 +170,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<()> {
         let mut tx = self.db.begin().await?;
-        end_epoch(&mut tx, id, reason, keep, now).await?;
+        End::User { user: id.into(), keep: keep.map(Into::into) }
+            .write(&mut tx, reason, None, &event, now)
+            .await?;
         event.write(&mut tx, now).await?;
         tx.commit().await
     }
@@ -190,51 +194,4 @@ pub(super) async fn add(tx: &mut Tx, user: &NewUser<'_>, now: Timestamp) -> Resu
         now.millis()
     )
     .map(drop)
-}
-
-/// Moves a user to the next epoch. What is live on the device `keep` goes along: those few rows are all that
-/// is touched, so an end costs the same for one session and for a million.
-async fn end_epoch(
-    tx: &mut Tx,
-    user: Uuid,
-    reason: EndReason,
-    keep: Option<Uuid>,
-    now: Timestamp,
-) -> Result<()> {
-    let ended = optional!(
-        tx.on(),
-        (i64,),
-        "UPDATE users SET epoch = epoch + 1 WHERE id = $1 RETURNING epoch - 1",
-        user
-    )?;
-    let Some((epoch,)) = ended else { return Ok(()) };
-    execute!(
-        tx.on(),
-        "INSERT INTO user_ends (user_id, epoch, ended_at, reason) VALUES ($1, $2, $3, $4)",
-        user,
-        epoch,
-        now.millis(),
-        reason.as_str()
-    )?;
-    if let Some(device) = keep {
-        execute!(
-            tx.on(),
-            "UPDATE browser_sessions SET user_epoch = $1
-             WHERE user_id = $2 AND browser_id = $3 AND user_epoch = $4 AND ended_at IS NULL",
-            epoch + 1,
-            user,
-            device,
-            epoch
-        )?;
-        execute!(
-            tx.on(),
-            "UPDATE families SET user_epoch = $1
-             WHERE user_id = $2 AND browser_id = $3 AND user_epoch = $4 AND ended_at IS NULL",
-            epoch + 1,
-            user,
-            device,
-            epoch
-        )?;
-    }
-    Ok(())
 }

@@ -4,6 +4,8 @@ mod architecture;
 mod authorize;
 mod batches;
 mod commands;
+mod ends;
+mod events;
 mod faults;
 mod hardening;
 mod logout;

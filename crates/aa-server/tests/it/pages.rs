@@ -1,6 +1,7 @@
 //! The pages, as a person uses them.
 
 use aa_server::domain::caller::Caller;
+use aa_server::domain::event::Actor;
 use aa_server::ops::users;
 use aa_server::store::Invitation;
 use reqwest::StatusCode;
@@ -221,7 +222,9 @@ async fn browsers_can_be_named(#[case] engine: Engine) {
 async fn an_invitation_makes_one_account(#[case] engine: Engine) {
     let Some(t) = engine.start().await else { return };
     let invitation = Invitation { email: String::new(), admin: true };
-    let link = users::invite(&t.authority, &invitation).await.unwrap();
+    let link = users::invite(&t.authority, &invitation, Actor::Operator, &Caller::operator())
+        .await
+        .unwrap();
     let path = link.expose_secret().strip_prefix(&t.url).unwrap().to_owned();
     let token = path.split_once('=').unwrap().1.to_owned();
     let browser = Browser::new(&t.url);

@@ -1,6 +1,7 @@
 //! Upgrades from the first schema: missing migrations are applied, and no session is lost.
 
 use aa_server::domain::caller::Caller;
+use aa_server::domain::event::{EndKind, EndReason};
 use aa_server::ops::clients;
 use aa_server::store::migrations;
 use database::{Either, execute};
@@ -15,6 +16,7 @@ use crate::support::{Engine, TestApp, both_databases};
 const UNDO: &[(i64, &str)] = &[
     (2, include_str!("undo/0002.sql")),
     (3, include_str!("undo/0003.sql")),
+    (4, include_str!("undo/0004.sql")),
     (6, include_str!("undo/0006.sql")),
     (7, include_str!("undo/0007.sql")),
 ];
@@ -25,6 +27,11 @@ async fn sessions_go_on_after_the_schema_has_changed(#[case] engine: Engine) {
     let browser = t.signed_in("ann@example.com").await;
     let app = t.confidential().await;
     let answer = app.redeem(&browser.open(&app).await).await.ok();
+
+    let other = t.signed_in("bo@example.com").await;
+    app.redeem(&other.open(&app).await).await.ok();
+    other.submit("/sessions", "/sessions/revoke-all", &[]).await;
+    let started = t.events("family.started").await;
 
     let applied = migrations(t.authority.store.db());
     let mut versions: Vec<i64> = applied.iter().map(|migration| migration.version).collect();
@@ -42,6 +49,16 @@ async fn sessions_go_on_after_the_schema_has_changed(#[case] engine: Engine) {
         TestApp::with(Some(t.database_url.clone()), &[("public_url", t.url.as_str())]).await;
     let there = app.at(&newer.url);
     let answer = there.refresh(answer.refresh_token()).await.ok();
+
+    // The end of a user's epoch moved to the log of ends, and events name their actors in today's words.
+    let ends = newer.authority.store.ends_after(0, 10).await.unwrap();
+    assert_eq!(ends.len(), 1);
+    assert_eq!((ends[0].kind, ends[0].reason), (EndKind::User, EndReason::RevokedByUser));
+    let bo = newer.authority.store.user_by_email("bo@example.com").await.unwrap().unwrap();
+    assert_eq!((ends[0].user_id, ends[0].user_epoch), (Some(bo.id.into()), bo.epoch - 1));
+    let actors = newer.events("family.started").await;
+    assert_eq!(actors[0].actor, "client:backend");
+    assert_eq!(actors.len(), started.len());
 
     // A client's version, added by migration 2, exists for clients that were there before.
     clients::set_enabled(&newer.authority, &app.id, false, &Caller::operator()).await.unwrap();

@@ -7,6 +7,7 @@ use foundation::time::Timestamp;
 
 use super::{Frame, When, html_with, redirect};
 use crate::authority::Authority;
+use crate::domain::event::EventKind;
 use crate::domain::user::describe_browser;
 use crate::http::error::Error;
 use crate::http::request::{Csrf, CurrentUser, caller, detached, form, query_params, signed_in};
@@ -96,7 +97,7 @@ struct Activity {
 }
 
 struct Line {
-    what: &'static str,
+    what: String,
     app: String,
     at: When,
     ip: String,
@@ -129,21 +130,8 @@ pub async fn activity(
     Ok(html_with(&authority, &csrf, StatusCode::OK, &page))
 }
 
-fn in_words(kind: &str) -> &'static str {
-    match kind {
-        "identity.started" => "Signed in",
-        "identity.refused" => "A sign-in failed",
-        "identity.ended" => "Signed out",
-        "family.started" => "Opened an app",
-        "family.ended" => "Ended a session",
-        "family.reuse" => "A session was ended: its token was used twice",
-        "device.ended" => "Ended all sessions of a browser",
-        "user.sessions_ended" => "Ended sessions in other browsers",
-        "user.made" => "The account was made",
-        "user.password_changed" => "The password was changed",
-        "user.password_reset" => "The password was reset",
-        "user.disabled" => "The account was disabled",
-        "user.enabled" => "The account was enabled",
-        _ => "Something else happened",
-    }
+/// The sentence of an event's kind. A kind of a newer version has none, and is shown as it is stored.
+fn in_words(kind: &str) -> String {
+    EventKind::from_stored(kind)
+        .map_or_else(|| format!("Unknown event ({kind})"), |kind| kind.sentence().to_owned())
 }

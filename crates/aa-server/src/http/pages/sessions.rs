@@ -12,6 +12,7 @@ use crate::http::request::params::Params;
 use crate::http::request::{Cookie, Csrf, CurrentUser, caller, detached, form, signed_in};
 use crate::ops::sessions::end;
 use crate::ops::sessions::overview::overview;
+use crate::ops::sessions::rename;
 
 const PAGE: &str = "/sessions";
 
@@ -166,8 +167,11 @@ pub async fn rename_browser(
     let device = Uuid::try_parse(&device).map_err(|_| Error::not_found())?;
     let name = crate::domain::user::check_name(fields.get("name")?.unwrap_or_default())
         .map_err(Error::bad_request)?;
-    let renamed = authority.store.rename_browser(current.user.id, device, &name).await?;
-    renamed.ok_or_else(Error::not_found)?;
+    let caller = caller(&authority, &request)?;
+    let renamed = detached(&authority, |authority| async move {
+        rename::rename_browser(&authority, &current.browser_session, device, &name, &caller).await
+    });
+    renamed.await?.ok_or_else(Error::not_found)?;
     Ok(redirect(PAGE))
 }
 

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
+use crate::domain::event::{Actor, EventKind};
 use crate::domain::password::MAX_CHARS;
 use crate::domain::refresh_token::SecretHash;
 use crate::services::password_hasher::Busy;
@@ -86,7 +87,7 @@ pub async fn sign_in(
     let user = match user {
         Some(user) if right && user.enabled => user,
         known => {
-            let mut event = authority.event("identity.refused", "stranger", caller);
+            let mut event = authority.event(EventKind::SignInRefused, Actor::Anonymous, caller);
             event.user_id = known.map(|user| user.id);
             authority.store.add_event(&event, authority.now()).await?;
             return Err(SignInError::Wrong);
@@ -135,7 +136,7 @@ pub(in crate::ops) async fn begin(
         replaces: replaces.map(|token| SecretHash::of(token.as_bytes())),
     };
     let event = authority
-        .event("identity.started", format!("user:{}", user.id), caller)
+        .event(EventKind::BrowserSessionStarted, Actor::User(user.id.into()), caller)
         .user(user.id)
         .detail(serde_json::json!({ "device": browser_id, "new_device": device.is_none() }));
     authority.store.sign_in(&browser_session, event, now).await?;

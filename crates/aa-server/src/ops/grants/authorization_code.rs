@@ -9,6 +9,7 @@ use subtle::ConstantTimeEq as _;
 
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
+use crate::domain::event::{Actor, EventKind};
 use crate::domain::family::Decision;
 use crate::domain::refresh_token::TokenKind;
 use crate::ops::grants::refresh_token::{GrantError, end_for_reuse};
@@ -75,7 +76,7 @@ pub async fn redeem(
         keep_others: metadata.multiple_sessions,
     };
     let event = authority
-        .event("family.started", format!("app:{}", family.client_id), caller)
+        .event(EventKind::FamilyStarted, Actor::Client(family.client_id.clone()), caller)
         .user(family.user_id)
         .client(&family.client_id)
         .family(family.id);

@@ -11,7 +11,7 @@ use tracing::warn;
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
 use crate::domain::client::{ClientMetadata, ClientType};
-use crate::domain::event::EndReason;
+use crate::domain::event::{Actor, EndReason, EventKind};
 use crate::domain::family::{Decision, Rejection};
 use crate::domain::refresh_token::{RefreshToken, TokenKind};
 use crate::ops::authentication::client::{AuthenticateError, Credentials, authenticate_client};
@@ -267,7 +267,7 @@ pub(super) async fn end_for_reuse(
         "second": place(&caller.ip, &caller.user_agent, now),
     });
     let event = authority
-        .event("family.reuse", format!("app:{}", family.client_id), caller)
+        .event(EventKind::FamilyReuse, Actor::Client(family.client_id.clone()), caller)
         .user(family.user_id)
         .client(&family.client_id)
         .family(family.id)

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
-use crate::domain::event::EndReason;
+use crate::domain::event::{Actor, EndReason, EventKind};
 use crate::domain::refresh_token::SecretHash;
 use crate::store::{BrowserSession, Event, Result};
 
@@ -19,7 +19,13 @@ pub async fn sign_out(
     session_token: &str,
     caller: &Caller,
 ) -> Result<()> {
-    let event = event(authority, "identity.ended", browser_session, EndReason::SignedOut, caller);
+    let event = event(
+        authority,
+        EventKind::BrowserSessionEnded,
+        browser_session,
+        EndReason::SignedOut,
+        caller,
+    );
     let hash = SecretHash::of(session_token.as_bytes());
     authority.store.sign_out(&hash, event, authority.now()).await.map(drop)
 }
@@ -39,7 +45,7 @@ pub async fn end_family(
         return Ok(None);
     };
     let reason = EndReason::RevokedByUser;
-    let event = event(authority, "family.ended", browser_session, reason, caller)
+    let event = event(authority, EventKind::FamilyEnded, browser_session, reason, caller)
         .client(&found.client_id)
         .family(family);
     authority.store.end_family(family, reason, None, event, authority.now()).await?;
@@ -56,8 +62,14 @@ pub async fn end_browser(
     device: Uuid,
     caller: &Caller,
 ) -> Result<Option<()>> {
-    let event = event(authority, "device.ended", browser_session, EndReason::RevokedByUser, caller)
-        .detail(json!({ "device": device }));
+    let event = event(
+        authority,
+        EventKind::BrowserEnded,
+        browser_session,
+        EndReason::RevokedByUser,
+        caller,
+    )
+    .detail(json!({ "device": device }));
     authority.store.end_browser(browser_session.user_id, device, event, authority.now()).await
 }
 
@@ -92,7 +104,7 @@ async fn end_all_but(
     caller: &Caller,
 ) -> Result<()> {
     let reason = EndReason::RevokedByUser;
-    let event = event(authority, "user.sessions_ended", browser_session, reason, caller)
+    let event = event(authority, EventKind::UserSessionsEnded, browser_session, reason, caller)
         .detail(json!({ "kept_device": keep }));
     authority
         .store
@@ -102,13 +114,13 @@ async fn end_all_but(
 
 fn event(
     authority: &Authority,
-    kind: &'static str,
+    kind: EventKind,
     browser_session: &BrowserSession,
     reason: EndReason,
     caller: &Caller,
 ) -> Event {
     authority
-        .event(kind, format!("user:{}", browser_session.user_id), caller)
+        .event(kind, Actor::User(browser_session.user_id.into()), caller)
         .user(browser_session.user_id)
         .detail(json!({ "reason": reason.as_str() }))
 }

@@ -2,3 +2,4 @@
 
 pub mod end;
 pub mod overview;
+pub mod rename;

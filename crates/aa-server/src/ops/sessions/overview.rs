@@ -14,6 +14,8 @@ use crate::store::{self, SessionRow};
 
 /// The time for which ended sessions are shown.
 const SHOWN: Duration = Duration::from_hours(30 * 24);
+/// Stands for the reason of a session that no one ended.
+const EXPIRED: &str = "expired";
 
 /// One browser of a person.
 #[derive(Debug)]
@@ -154,7 +156,7 @@ fn end_of(row: &SessionRow, now: Timestamp) -> Option<(Timestamp, String, bool)>
     let (at, reason) = stored
         .min_by_key(|(at, _)| *at)
         .filter(|(at, _)| *at <= expired)
-        .or((expired <= now.millis()).then_some((expired, "expired")))?;
+        .or((expired <= now.millis()).then_some((expired, EXPIRED)))?;
     let at = Timestamp::from_millis(at);
     let text = match EndReason::from_stored(reason) {
         Some(EndReason::SignedOut) => "You signed out.".to_owned(),
@@ -165,8 +167,11 @@ fn end_of(row: &SessionRow, now: Timestamp) -> Option<(Timestamp, String, bool)>
         Some(EndReason::Superseded) => "You opened the app again in the same browser.".to_owned(),
         Some(EndReason::PasswordChanged) => "Your password was changed.".to_owned(),
         Some(EndReason::UserDisabled) => "Your account was disabled.".to_owned(),
+        Some(EndReason::ClientDisabled) => "The app was disabled.".to_owned(),
         Some(EndReason::Reuse) => return Some((at, reuse_in_words(row), true)),
-        None => "It was not used for a long time.".to_owned(),
+        None if reason == EXPIRED => "It was not used for a long time.".to_owned(),
+        // A reason of a newer version.
+        None => "It has ended.".to_owned(),
     };
     Some((at, text, false))
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
 use crate::domain::client::ClientMetadata;
-use crate::domain::event::EndReason;
+use crate::domain::event::{Actor, EndReason, EventKind};
 use crate::domain::refresh_token::TokenKind;
 use crate::store::{self};
 
@@ -39,7 +39,7 @@ pub async fn revoke(
         return Err(RevokeError::AnotherClient);
     }
     let event = authority
-        .event("family.ended", format!("app:{}", metadata.client_id), caller)
+        .event(EventKind::FamilyEnded, Actor::Client(metadata.client_id.clone()), caller)
         .user(family.user_id)
         .client(&family.client_id)
         .family(family.id)
@@ -99,7 +99,7 @@ pub async fn revoke_by_operator(
 ) -> Result<Option<bool>, store::Error> {
     let Some(found) = authority.store.family(family).await? else { return Ok(None) };
     let event = authority
-        .event("family.ended", "operator", caller)
+        .event(EventKind::FamilyEnded, Actor::Operator, caller)
         .user(found.user_id)
         .client(&found.client_id)
         .family(family)

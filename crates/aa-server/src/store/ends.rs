@@ -1,0 +1,406 @@
+//! The only writer of ends.
+//!
+//! An end changes the rows that the rules look at (`ended_at`, the user's epoch, the client's `enabled`) and adds one
+//! row to the log, in one transaction. Everything that has to be told of ends reads the log with
+//! [`Store::ends_after`].
+
+use database::{Tx, all, execute, optional};
+use foundation::time::Timestamp;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{Error, Event, Family, Result, Store};
+use crate::domain::event::{EndKind, EndReason};
+use crate::domain::ids::{BrowserId, BrowserSessionId, FamilyId, UserId};
+use crate::domain::refresh_token::SecretHash;
+
+/// What is to be ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum End<'a> {
+    /// The family with this id.
+    Family(FamilyId),
+    /// The browser session with this token.
+    BrowserSession(&'a SecretHash),
+    /// The sessions and families of a user in one browser.
+    Browser { user: UserId, browser: BrowserId },
+    /// The epoch of a user, and with it everything of theirs except in the browser `keep`.
+    User { user: UserId, keep: Option<BrowserId> },
+    /// The client with this id: it is disabled.
+    Client(&'a str),
+}
+
+/// An end as it is added to the log.
+#[derive(Debug, sqlx::FromRow)]
+pub(super) struct Ended {
+    #[sqlx(default)]
+    pub(super) family_id: Option<FamilyId>,
+    pub(super) browser_session_id: Option<BrowserSessionId>,
+    pub(super) browser_id: Option<BrowserId>,
+    pub(super) user_id: Option<UserId>,
+    #[sqlx(default)]
+    pub(super) client_id: Option<String>,
+}
+
+/// An end in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndRecord {
+    /// Its position in the log, the cursor for [`Store::ends_after`].
+    pub serial: i64,
+    /// The time of the end.
+    pub ended_at: Timestamp,
+    /// The kind of thing that ended; it tells which of the ids are set.
+    pub kind: EndKind,
+    /// The family, of [`EndKind::Family`].
+    pub family_id: Option<FamilyId>,
+    /// The browser session, of [`EndKind::BrowserSession`] and [`EndKind::Family`].
+    pub browser_session_id: Option<BrowserSessionId>,
+    /// The browser; not set for a user or client.
+    pub browser_id: Option<BrowserId>,
+    /// The user; not set for a client.
+    pub user_id: Option<UserId>,
+    /// The client, of [`EndKind::Client`] and [`EndKind::Family`].
+    pub client_id: Option<String>,
+    /// The epoch of the user that ended; 0 for other kinds.
+    pub user_epoch: i64,
+    /// The browser whose sessions stay when the user's epoch ends.
+    pub kept_browser_id: Option<BrowserId>,
+    /// The reason.
+    pub reason: EndReason,
+    /// More about it for people, as JSON.
+    pub detail: Option<String>,
+}
+
+impl End<'_> {
+    /// Ends it and adds it to the log. `None` when it is not there or had ended before.
+    ///
+    /// `event` is the event of the same transaction.
+    pub(super) async fn write(
+        self,
+        tx: &mut Tx,
+        reason: EndReason,
+        detail: Option<&Value>,
+        event: &Event,
+        now: Timestamp,
+    ) -> Result<Option<Ended>> {
+        let (kind, ended, epoch) = match self {
+            Self::Family(id) => {
+                (EndKind::Family, end_family(tx, id, reason, detail, now).await?, 0)
+            }
+            Self::BrowserSession(hash) => {
+                (EndKind::BrowserSession, end_browser_session(tx, hash, reason, now).await?, 0)
+            }
+            Self::Browser { user, browser } => {
+                end_browser(tx, user, browser, reason, now).await?;
+                (EndKind::Browser, Some(Ended::browser(user, browser)), 0)
+            }
+            Self::User { user, keep } => {
+                let epoch = end_epoch(tx, user, keep, reason).await?;
+                (EndKind::User, epoch.map(|_| Ended::user(user)), epoch.unwrap_or_default())
+            }
+            Self::Client(client_id) => {
+                let found = disable_client(tx, client_id, now).await?;
+                (EndKind::Client, found.then(|| Ended::client(client_id)), 0)
+            }
+        };
+        let Some(ended) = ended else { return Ok(None) };
+        let keep = if let Self::User { keep, .. } = self { keep } else { None };
+        let id = match kind {
+            EndKind::Family => ended.family_id.map(FamilyId::uuid),
+            EndKind::BrowserSession => ended.browser_session_id.map(BrowserSessionId::uuid),
+            EndKind::User => ended.user_id.map(UserId::uuid),
+            EndKind::Browser | EndKind::Client => None,
+        };
+        let key = (id.unwrap_or(event.id), epoch);
+        ended.log(tx, key, (kind, reason, detail), keep, now).await?;
+        Ok(Some(ended))
+    }
+}
+
+/// Ends the other redeemed families of the same user, browser and client.
+pub(super) async fn supersede(tx: &mut Tx, family: &Family, now: Timestamp) -> Result<()> {
+    let reason = EndReason::Superseded;
+    let superseded = all!(
+        tx.on(),
+        Ended,
+        "UPDATE families SET ended_at = $1, end_reason = $2
+         WHERE user_id = $3 AND browser_id = $4 AND client_id = $5 AND id <> $6
+           AND generation > 0 AND ended_at IS NULL
+         RETURNING id AS family_id, browser_session_id, browser_id, user_id, client_id",
+        now.millis(),
+        reason.as_str(),
+        family.user_id,
+        family.browser_id,
+        family.client_id.as_str(),
+        family.id
+    )?;
+    for ended in superseded {
+        let key = (ended.family_id.map(FamilyId::uuid).unwrap_or_default(), 0);
+        ended.log(tx, key, (EndKind::Family, reason, None), None, now).await?;
+    }
+    Ok(())
+}
+
+async fn end_family(
+    tx: &mut Tx,
+    id: FamilyId,
+    reason: EndReason,
+    detail: Option<&Value>,
+    now: Timestamp,
+) -> Result<Option<Ended>> {
+    optional!(
+        tx.on(),
+        Ended,
+        "UPDATE families SET ended_at = $1, end_reason = $2, end_detail = $3
+         WHERE id = $4 AND ended_at IS NULL
+         RETURNING id AS family_id, browser_session_id, browser_id, user_id, client_id",
+        now.millis(),
+        reason.as_str(),
+        detail.map(ToString::to_string),
+        id
+    )
+}
+
+async fn end_browser_session(
+    tx: &mut Tx,
+    token_hash: &SecretHash,
+    reason: EndReason,
+    now: Timestamp,
+) -> Result<Option<Ended>> {
+    optional!(
+        tx.on(),
+        Ended,
+        "UPDATE browser_sessions SET ended_at = $1, end_reason = $2
+         WHERE token_hash = $3 AND ended_at IS NULL
+         RETURNING id AS browser_session_id, browser_id, user_id",
+        now.millis(),
+        reason.as_str(),
+        token_hash.as_bytes()
+    )
+}
+
+/// Ends the sessions first: a delegation under way locks its browser session, so it either is seen by the second
+/// statement or finds its session ended.
+async fn end_browser(
+    tx: &mut Tx,
+    user: UserId,
+    browser: BrowserId,
+    reason: EndReason,
+    now: Timestamp,
+) -> Result<()> {
+    execute!(
+        tx.on(),
+        "UPDATE browser_sessions SET ended_at = $1, end_reason = $2
+         WHERE user_id = $3 AND browser_id = $4 AND ended_at IS NULL",
+        now.millis(),
+        reason.as_str(),
+        user,
+        browser
+    )?;
+    execute!(
+        tx.on(),
+        "UPDATE families SET ended_at = $1, end_reason = $2
+         WHERE user_id = $3 AND browser_id = $4 AND ended_at IS NULL",
+        now.millis(),
+        reason.as_str(),
+        user,
+        browser
+    )
+    .map(drop)
+}
+
+/// Raises the epoch of a user: one number, however many sessions there are. What is live in the browser `keep` is
+/// carried to the new epoch; those few rows are all that is touched. Returns the epoch that ended.
+async fn end_epoch(
+    tx: &mut Tx,
+    user: UserId,
+    keep: Option<BrowserId>,
+    reason: EndReason,
+) -> Result<Option<i64>> {
+    let disables = reason == EndReason::UserDisabled;
+    let ended = optional!(
+        tx.on(),
+        (i64,),
+        "UPDATE users SET epoch = epoch + 1, enabled = enabled AND NOT $1 WHERE id = $2 RETURNING epoch - 1",
+        disables,
+        user
+    )?;
+    let Some((epoch,)) = ended else { return Ok(None) };
+    if let Some(browser) = keep {
+        execute!(
+            tx.on(),
+            "UPDATE browser_sessions SET user_epoch = $1
+             WHERE user_id = $2 AND browser_id = $3 AND user_epoch = $4 AND ended_at IS NULL",
+            epoch + 1,
+            user,
+            browser,
+            epoch
+        )?;
+        execute!(
+            tx.on(),
+            "UPDATE families SET user_epoch = $1
+             WHERE user_id = $2 AND browser_id = $3 AND user_epoch = $4 AND ended_at IS NULL",
+            epoch + 1,
+            user,
+            browser,
+            epoch
+        )?;
+    }
+    Ok(Some(epoch))
+}
+
+async fn disable_client(tx: &mut Tx, client_id: &str, now: Timestamp) -> Result<bool> {
+    let found = execute!(
+        tx.on(),
+        "UPDATE clients SET enabled = FALSE, updated_at = $1, version = version + 1 WHERE client_id = $2",
+        now.millis(),
+        client_id
+    )?;
+    Ok(found > 0)
+}
+
+impl Ended {
+    const NOTHING: Self = Self {
+        family_id: None,
+        browser_session_id: None,
+        browser_id: None,
+        user_id: None,
+        client_id: None,
+    };
+
+    fn browser(user: UserId, browser: BrowserId) -> Self {
+        Self { user_id: Some(user), browser_id: Some(browser), ..Self::NOTHING }
+    }
+
+    fn user(user: UserId) -> Self {
+        Self { user_id: Some(user), ..Self::NOTHING }
+    }
+
+    fn client(client_id: &str) -> Self {
+        Self { client_id: Some(client_id.to_owned()), ..Self::NOTHING }
+    }
+
+    async fn log(
+        &self,
+        tx: &mut Tx,
+        (id, user_epoch): (Uuid, i64),
+        (kind, reason, detail): (EndKind, EndReason, Option<&Value>),
+        keep: Option<BrowserId>,
+        now: Timestamp,
+    ) -> Result<()> {
+        execute!(
+            tx.on(),
+            "INSERT INTO ends (id, user_epoch, ended_at, kind, family_id, browser_session_id, browser_id, user_id,
+                               client_id, kept_browser_id, reason, detail)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            id,
+            user_epoch,
+            now.millis(),
+            kind.as_str(),
+            self.family_id,
+            self.browser_session_id,
+            self.browser_id,
+            self.user_id,
+            self.client_id.as_deref(),
+            keep,
+            reason.as_str(),
+            detail.map(ToString::to_string)
+        )
+        .map(drop)
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct EndRow {
+    serial: i64,
+    ended_at: Timestamp,
+    kind: String,
+    family_id: Option<FamilyId>,
+    browser_session_id: Option<BrowserSessionId>,
+    browser_id: Option<BrowserId>,
+    user_id: Option<UserId>,
+    client_id: Option<String>,
+    user_epoch: i64,
+    kept_browser_id: Option<BrowserId>,
+    reason: String,
+    detail: Option<String>,
+}
+
+impl EndRow {
+    fn read(self) -> Result<EndRecord> {
+        let unreadable =
+            |column| Error::Inconsistent { table: "ends", column, row: self.serial.to_string() };
+        Ok(EndRecord {
+            serial: self.serial,
+            ended_at: self.ended_at,
+            kind: self.kind.parse().map_err(|_| unreadable("kind"))?,
+            family_id: self.family_id,
+            browser_session_id: self.browser_session_id,
+            browser_id: self.browser_id,
+            user_id: self.user_id,
+            client_id: self.client_id,
+            user_epoch: self.user_epoch,
+            kept_browser_id: self.kept_browser_id,
+            reason: EndReason::from_stored(&self.reason).ok_or_else(|| unreadable("reason"))?,
+            detail: self.detail,
+        })
+    }
+}
+
+impl Store {
+    /// Reads up to `limit` ends after this serial, oldest first. A reader that keeps the serial of the last one as its
+    /// cursor misses none, in whatever order their transactions commit. 0 begins with the oldest that is kept. Fewer
+    /// than `limit` means that there are no more for now.
+    ///
+    /// Writes when there are new ends, so call it in a spawned task, as [`database::Db::begin`].
+    ///
+    /// # Errors
+    /// [`Error::Inconsistent`] for an end of a kind or reason that this version does not know.
+    pub async fn ends_after(&self, cursor: i64, limit: u32) -> Result<Vec<EndRecord>> {
+        self.assign_serials(limit).await?;
+        let rows = all!(
+            self.db.read(),
+            EndRow,
+            "SELECT serial, ended_at, kind, family_id, browser_session_id, browser_id, user_id, client_id,
+                 user_epoch, kept_browser_id, reason, detail
+             FROM ends WHERE serial > $1 ORDER BY serial LIMIT $2",
+            cursor,
+            i64::from(limit)
+        )?;
+        rows.into_iter().map(EndRow::read).collect()
+    }
+
+    /// Assigns serials to committed ends that have none. The lock on the counter is held until the commit, so a serial
+    /// is visible only after every smaller one is.
+    async fn assign_serials(&self, limit: u32) -> Result<()> {
+        let waiting = optional!(
+            self.db.read(),
+            (i64,),
+            "SELECT ended_at FROM ends WHERE serial IS NULL LIMIT 1"
+        )?;
+        if waiting.is_none() {
+            return Ok(());
+        }
+        let mut tx = self.db.begin().await?;
+        let last = optional!(tx.on(), (i64,), "UPDATE end_serials SET last = last RETURNING last")?;
+        let (last,) = last.ok_or_else(|| Error::Inconsistent {
+            table: "end_serials",
+            column: "last",
+            row: "the only one".to_owned(),
+        })?;
+        execute!(
+            tx.on(),
+            "UPDATE ends SET serial = n.serial
+             FROM (SELECT id, user_epoch, $1 + ROW_NUMBER() OVER (ORDER BY ended_at, id, user_epoch) AS serial
+                   FROM ends WHERE serial IS NULL ORDER BY ended_at, id, user_epoch LIMIT $2) AS n
+             WHERE ends.id = n.id AND ends.user_epoch = n.user_epoch",
+            last,
+            i64::from(limit)
+        )?;
+        execute!(
+            tx.on(),
+            "UPDATE end_serials SET last = (SELECT COALESCE(MAX(serial), $1) FROM ends WHERE serial > $1)",
+            last
+        )?;
+        tx.commit().await
+    }
+}
