@@ -276,6 +276,12 @@ fn imports_run_one_way() {
 }
 
 #[test]
+fn imports_make_no_circle() {
+    let circles = Crate::read().circles();
+    assert!(circles.is_empty(), "modules that import each other:\n{}", circles.join("\n"));
+}
+
+#[test]
 fn every_kind_of_wrong_import_is_found() {
     let lower =
         ["domain::x", "store::x", "services::x", "authority", "ops::x", "http::x", "application"];

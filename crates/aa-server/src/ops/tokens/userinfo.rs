@@ -1,4 +1,4 @@
-//! UserInfo: claims about the user of an application token (OpenID Connect Core §5.3).
+//! The `UserInfo` endpoint: claims about the user of an application token (OpenID Connect Core §5.3).
 
 use serde_json::{Map, Value};
 
