@@ -96,7 +96,7 @@ struct World {
 }
 
 impl Row {
-    fn decide(&self, token: u32, now: u8) -> Decision {
+    fn decide(self, token: u32, now: u8) -> Decision {
         let at = |time: u8| Timestamp::from_millis(i64::from(time) * 1000);
         let family = FamilyState {
             generation: self.generation,
@@ -112,7 +112,7 @@ impl Row {
         }
     }
 
-    fn is_within_grace(&self, now: u8) -> bool {
+    fn is_within_grace(self, now: u8) -> bool {
         now < self.rotated_at + GRACE
     }
 }
