@@ -1,9 +1,10 @@
-//! Refreshes that are committed together: each is decided as if it came alone, and what a replica remembers of an app
-//! never counts when it is old.
+//! Refreshes that are committed together are decided each on its own, and a stale client cache decides nothing.
 
 use aa_server::domain::caller::Caller;
 use aa_server::ops::clients;
 use aa_server::ops::users;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aa_server::domain::client::{ClientMetadata, ClientType};
@@ -19,7 +20,7 @@ use uuid::Uuid;
 use rstest::rstest;
 use rstest_reuse::apply;
 
-use crate::support::{Answer, Browser, Engine, OAuthApp, TestApp, both_databases};
+use crate::support::{Answer, Browser, Engine, OAuthApp, TestApp, both_databases, until};
 
 /// An app of which a browser may have many families.
 async fn many(t: &TestApp) -> OAuthApp {
@@ -30,8 +31,8 @@ async fn start(browser: &Browser, app: &OAuthApp) -> Answer {
     app.redeem(&browser.open(app).await).await.ok()
 }
 
-/// What the store is asked for when this token is presented.
-async fn wanted(t: &TestApp, app: &OAuthApp, token: &str) -> Rotation {
+/// The rotation of a family by this token.
+async fn rotation(t: &TestApp, app: &OAuthApp, token: &str) -> Rotation {
     let token = t.authority.refresh_tokens.decode(TokenKind::Refresh, token).unwrap();
     let now = t.authority.now();
     Rotation {
@@ -76,7 +77,7 @@ async fn each_of_a_batch_gets_its_own_answer(#[case] engine: Engine) {
     let sound = start(&browser, &app).await;
     let good = join_all((0..20).map(|_| start(&browser, &app))).await;
 
-    let mut rotation = Vec::new();
+    let mut rotations = Vec::new();
     for (first, moves_on) in [
         (&held, true),
         (&twice, true),
@@ -86,9 +87,9 @@ async fn each_of_a_batch_gets_its_own_answer(#[case] engine: Engine) {
         (&disabled, false),
         (&signed_out, false),
     ] {
-        rotation.push((wanted(&t, &app, first.refresh_token()).await, moves_on));
+        rotations.push((rotation(&t, &app, first.refresh_token()).await, moves_on));
     }
-    let sound = wanted(&t, &app, sound.refresh_token()).await;
+    let sound = rotation(&t, &app, sound.refresh_token()).await;
     let expired = t.authority.now() + Duration::from_hours(31 * 24);
     for bad in [
         Rotation { client_id: "other".to_owned(), ..sound.clone() },
@@ -99,39 +100,41 @@ async fn each_of_a_batch_gets_its_own_answer(#[case] engine: Engine) {
         Rotation { generation: 7, ..sound.clone() },
         Rotation { now: expired, ..sound.clone() },
     ] {
-        rotation.push((bad, false));
+        rotations.push((bad, false));
     }
     for first in &good {
-        rotation.push((wanted(&t, &app, first.refresh_token()).await, true));
+        rotations.push((rotation(&t, &app, first.refresh_token()).await, true));
     }
-    rotation.push((sound, true));
+    rotations.push((sound, true));
 
     let lock = hold(&t, &held).await;
-    let tasks: Vec<_> = rotation
+    let tasks: Vec<_> = rotations
         .iter()
-        .map(|(wanted, _)| {
-            let (shared, wanted) = (t.authority.clone(), wanted.clone());
-            tokio::spawn(async move { shared.store.rotate(wanted).await })
+        .map(|(rotation, _)| {
+            let (shared, rotation) = (t.authority.clone(), rotation.clone());
+            tokio::spawn(async move { shared.store.rotate(rotation).await })
         })
         .collect();
-    tokio::time::sleep(Duration::from_millis(700)).await;
     if matches!(lock, Either::Postgres(_)) {
-        assert!(!tasks[0].is_finished(), "its row is held");
-        assert!(
-            tasks[1..].iter().all(tokio::task::JoinHandle::is_finished),
-            "nobody else waits for it"
-        );
+        until("the others do not wait for the locked row", || {
+            tasks[1..].iter().all(tokio::task::JoinHandle::is_finished)
+        })
+        .await;
+        assert!(!tasks[0].is_finished(), "its row is locked");
+    } else {
+        let all = tasks.len();
+        until("all wait", || t.authority.store.waiting_rotations() == all).await;
     }
     drop(lock);
-    for (task, (wanted, moves_on)) in tasks.into_iter().zip(&rotation) {
+    for (task, (rotation, moves_on)) in tasks.into_iter().zip(&rotations) {
         let rotated = task.await.unwrap().unwrap();
         // Of two tries of one token either may be the first.
-        if wanted.family != twice.family() {
-            assert_eq!(rotated.is_some(), *moves_on, "{wanted:?}");
+        if rotation.family != twice.family() {
+            assert_eq!(rotated.is_some(), *moves_on, "{rotation:?}");
         }
         if let Some(grant) = rotated {
-            assert_eq!((grant.family, grant.generation), (wanted.family, 2));
-            assert!(grant.ends_at <= wanted.idle_expires_at);
+            assert_eq!((grant.family, grant.generation), (rotation.family, 2));
+            assert!(grant.ends_at <= rotation.idle_expires_at);
             assert_eq!(t.family(grant.family).await.rotated_ip, "192.0.2.1");
         }
     }
@@ -148,16 +151,15 @@ async fn a_full_queue_says_so_at_once_and_nothing_is_lost(#[case] engine: Engine
     let app = many(&t).await;
     let held = start(&browser, &app).await;
     let other = start(&browser, &app).await;
-    let same = wanted(&t, &app, held.refresh_token()).await;
+    let same = rotation(&t, &app, held.refresh_token()).await;
     let lock = hold(&t, &held).await;
     let waiting: Vec<_> = (0..MAX_WAITING)
         .map(|_| {
-            let (shared, wanted) = (t.authority.clone(), same.clone());
-            tokio::spawn(async move { shared.store.rotate(wanted).await })
+            let (shared, rotation) = (t.authority.clone(), same.clone());
+            tokio::spawn(async move { shared.store.rotate(rotation).await })
         })
         .collect();
-    // Until they are all in the queue.
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    until("the queue is full", || t.authority.store.waiting_rotations() == MAX_WAITING).await;
     let refused = app.refresh(other.refresh_token()).await;
     assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{refused:?}");
     assert_eq!(refused.json["error"], "temporarily_unavailable");
@@ -173,7 +175,7 @@ async fn a_full_queue_says_so_at_once_and_nothing_is_lost(#[case] engine: Engine
 }
 
 #[apply(both_databases)]
-async fn what_a_replica_remembers_of_an_app_never_counts_when_it_is_old(#[case] engine: Engine) {
+async fn a_stale_client_in_a_cache_decides_nothing(#[case] engine: Engine) {
     let Some(t) = engine.start().await else { return };
     let replica =
         TestApp::with(Some(t.database_url.clone()), &[("public_url", t.url.as_str())]).await;
@@ -182,7 +184,7 @@ async fn what_a_replica_remembers_of_an_app_never_counts_when_it_is_old(#[case] 
     let there = app.at(&replica.url);
     let first = start(&browser, &app).await;
     let mut answer = there.refresh(first.refresh_token()).await.ok();
-    assert_eq!(answer.json["expires_in"], 300, "the replica knows the app now");
+    assert_eq!(answer.json["expires_in"], 300, "the replica has cached the client");
 
     let mut declared = t.authority.store.client(&app.id).await.unwrap().unwrap().metadata;
     declared.lifetimes.at_ttl = Some(Duration::from_mins(1));
@@ -193,7 +195,7 @@ async fn what_a_replica_remembers_of_an_app_never_counts_when_it_is_old(#[case] 
     answer = there.refresh(answer.refresh_token()).await.ok();
     assert_eq!(answer.json["expires_in"], 60);
 
-    // Within grace too, where nothing rotation.
+    // Within grace too, where nothing is rotated.
     declared.lifetimes.at_ttl = Some(Duration::from_secs(30));
     let before = answer;
     answer = there.refresh(before.refresh_token()).await.ok();
@@ -221,7 +223,91 @@ async fn what_a_replica_remembers_of_an_app_never_counts_when_it_is_old(#[case] 
     with_new.refresh(answer.refresh_token()).await.ok();
 }
 
-/// Without checkpoints, all that is changed would stay in the log: 2,048 families in 256 pages and more, rotated 50 times,
+/// Refreshes while the client's metadata is changed all the time: each is answered, or can be repeated.
+#[apply(both_databases)]
+async fn a_client_that_changes_all_the_time_loses_no_refresh(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let replica =
+        TestApp::with(Some(t.database_url.clone()), &[("public_url", t.url.as_str())]).await;
+    let browser = t.signed_in("ann@example.com").await;
+    let app = t.confidential().await;
+    let there = app.at(&replica.url);
+    let mut token = start(&browser, &app).await.refresh_token().to_owned();
+    let family = there.refresh(&token).await.ok();
+    token = family.refresh_token().to_owned();
+    let mut metadata = t.authority.store.client(&app.id).await.unwrap().unwrap().metadata;
+    let (authority, done) = (t.authority.clone(), Arc::new(AtomicBool::new(false)));
+    let stop = Arc::clone(&done);
+    let changes = tokio::spawn(async move {
+        for seconds in (30..60).cycle().take_while(|_| !stop.load(Ordering::SeqCst)) {
+            metadata.lifetimes.at_ttl = Some(Duration::from_secs(seconds));
+            clients::apply(&authority, &metadata, &Caller::operator()).await.unwrap();
+        }
+    });
+    let version = async || t.authority.store.client_version(&app.id).await.unwrap().unwrap();
+    let before = version().await;
+    let mut rotations = 0;
+    for _ in 0..1_000 {
+        let answer = there.refresh(&token).await;
+        if answer.status == StatusCode::OK {
+            token = answer.refresh_token().to_owned();
+            rotations += 1;
+        } else {
+            assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{answer:?}");
+        }
+        if rotations >= 20 && version().await > before + 20 {
+            break;
+        }
+    }
+    assert!(rotations >= 20, "{rotations}");
+    done.store(true, Ordering::SeqCst);
+    changes.await.unwrap();
+    assert_eq!(t.family(family.family()).await.state.generation, rotations + 2);
+}
+
+/// The version of every client is another one each time it is read, as if it were changed in between.
+#[apply(both_databases)]
+async fn a_client_that_is_changed_at_every_attempt_uses_no_token_up(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let app = t.confidential().await;
+    let first = start(&browser, &app).await;
+    let change = async |statements: &[&'static str]| {
+        for sql in statements {
+            execute!(t.authority.store.db().write(), *sql).unwrap();
+        }
+    };
+    let version = match engine {
+        Engine::Sqlite => {
+            "CREATE VIEW clients AS SELECT *, abs(random()) AS version FROM real_clients"
+        }
+        Engine::Postgres => {
+            "CREATE VIEW clients AS SELECT *, (random() * 1e15)::bigint AS version FROM real_clients"
+        }
+    };
+    change(&[
+        "ALTER TABLE clients RENAME COLUMN version TO real_version",
+        "ALTER TABLE clients RENAME TO real_clients",
+        version,
+    ])
+    .await;
+    for _ in 0..3 {
+        let refused = app.refresh(first.refresh_token()).await;
+        assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE, "{refused:?}");
+        assert_eq!(refused.json["error"], "temporarily_unavailable");
+        assert_eq!(refused.headers["retry-after"], "1");
+    }
+    change(&[
+        "DROP VIEW clients",
+        "ALTER TABLE real_clients RENAME TO clients",
+        "ALTER TABLE clients RENAME COLUMN real_version TO version",
+    ])
+    .await;
+    assert_eq!(t.family(first.family()).await.state.generation, 1);
+    app.refresh(first.refresh_token()).await.ok();
+}
+
+/// Without checkpoints, every changed page would stay in the log: 2,048 families in 256 pages and more, rotated 50 times,
 /// 240 MB.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_log_of_sqlite_does_not_grow_with_the_refreshes() {
@@ -229,7 +315,7 @@ async fn the_log_of_sqlite_does_not_grow_with_the_refreshes() {
     let browser = t.signed_in("ann@example.com").await;
     let app = many(&t).await;
     let first = start(&browser, &app).await;
-    let wanted = wanted(&t, &app, first.refresh_token()).await;
+    let rotation = rotation(&t, &app, first.refresh_token()).await;
     let file = t.database_url.strip_prefix("sqlite://").unwrap();
     let families: Vec<Uuid> = {
         let connection = Connection::open(file).unwrap();
@@ -244,18 +330,18 @@ async fn the_log_of_sqlite_does_not_grow_with_the_refreshes() {
     };
     assert_eq!(families.len(), 2_048);
     for turn in 0..50 {
-        let rotation = families.iter().map(|family| {
-            let mut wanted = wanted.clone();
-            (wanted.family, wanted.generation) = (*family, wanted.generation + turn);
-            t.authority.store.rotate(wanted)
+        let rotations = families.iter().map(|family| {
+            let mut rotation = rotation.clone();
+            (rotation.family, rotation.generation) = (*family, rotation.generation + turn);
+            t.authority.store.rotate(rotation)
         });
-        assert!(join_all(rotation).await.into_iter().all(|rotated| rotated.unwrap().is_some()));
+        assert!(join_all(rotations).await.into_iter().all(|rotated| rotated.unwrap().is_some()));
     }
     let bytes = std::fs::metadata(format!("{file}-wal")).unwrap().len();
     assert!(bytes < 110 << 20, "{bytes} bytes");
 
-    // Whoever opened the file beside SQLite, and closed it, would have taken away the lock that tells other processes
-    // that it is in use.
+    // Had the process closed a descriptor of the file, the lock that tells other processes that the file is in use would
+    // be gone.
     #[cfg(target_os = "linux")]
     {
         use std::os::unix::fs::MetadataExt as _;

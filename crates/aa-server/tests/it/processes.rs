@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use crate::support::{Browser, CALLBACK, OAuthApp, PASSWORD, client, free_port};
+use crate::support::{Browser, CALLBACK, OAuthApp, PASSWORD, client, free_port, until};
 
 /// The settings of a deployment, and the program.
 pub struct Deployment {
@@ -178,12 +180,13 @@ async fn survives_kill_9(deployment: Deployment) {
     for _ in 0..10 {
         tokens.push(app.redeem(&browser.open(&app).await).await.ok().refresh_token().to_owned());
     }
-    for round in 0..3_u64 {
+    for round in 0..3 {
+        let answered = Arc::new(AtomicUsize::new(0));
         // Chains, until the server is gone in the middle of them.
         let chains: Vec<_> = tokens
             .into_iter()
             .map(|mut token| {
-                let app = app.clone();
+                let (app, answered) = (app.clone(), Arc::clone(&answered));
                 tokio::spawn(async move {
                     let form = |token: &str| {
                         [
@@ -201,12 +204,14 @@ async fn survives_kill_9(deployment: Deployment) {
                             .as_str()
                             .unwrap_or_else(|| panic!("{answer}"))
                             .to_owned();
+                        answered.fetch_add(1, Ordering::SeqCst);
                     }
                     panic!("the server was not killed");
                 })
             })
             .collect();
-        tokio::time::sleep(Duration::from_millis(150 + 70 * round)).await;
+        until("refreshes are under way", || answered.load(Ordering::SeqCst) >= 40 + 20 * round)
+            .await;
         server.process.kill().unwrap();
         server.process.wait().unwrap();
         tokens = join_all(chains).await.into_iter().map(Result::unwrap).collect();
@@ -360,16 +365,21 @@ async fn copied_while_running(
     let at_copy = app.refresh(first.refresh_token()).await.ok().refresh_token().to_owned();
     let busy = app.redeem(&browser.open(&app).await).await.ok().refresh_token().to_owned();
     let others = app.clone();
+    let answered = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&answered);
     let refreshing = tokio::spawn(async move {
         let mut token = busy;
         loop {
             token = others.refresh(&token).await.ok().refresh_token().to_owned();
+            count.fetch_add(1, Ordering::SeqCst);
         }
     });
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    let answered = || answered.load(Ordering::SeqCst);
+    until("others refresh", || answered() >= 5).await;
     tokio::task::block_in_place(copy);
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(!refreshing.is_finished(), "the server went on meanwhile");
+    let at_copy_end = answered();
+    until("others go on", || answered() >= at_copy_end + 5 || refreshing.is_finished()).await;
+    assert!(!refreshing.is_finished(), "the server answered all the time");
     refreshing.abort();
     let rotated = app.refresh(&at_copy).await.ok();
     let after_copy = app.refresh(rotated.refresh_token()).await.ok().refresh_token().to_owned();

@@ -50,6 +50,20 @@ impl Engine {
     }
 }
 
+/// Polls until a condition holds.
+///
+/// # Panics
+/// When it does not hold within 30 seconds.
+pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let polling = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    let in_time = tokio::time::timeout(Duration::from_secs(30), polling).await;
+    assert!(in_time.is_ok(), "after 30 seconds still not: {what}");
+}
+
 /// Runs a test on both databases: `name::case_1_sqlite`, `name::case_2_postgres`.
 #[template]
 #[rstest]

@@ -162,6 +162,11 @@ impl Store {
         // No timeout here: committers limit how long a statement may take, and always respond.
         answered.await.unwrap_or_else(|_| Err(unavailable("the refresh was given up")))
     }
+
+    /// Rotations that wait for their result at this moment, [`MAX_WAITING`] at most.
+    pub fn waiting_rotations(&self) -> usize {
+        MAX_WAITING - self.rotations.0.permits.available_permits()
+    }
 }
 
 fn unavailable(why: &str) -> Error {
