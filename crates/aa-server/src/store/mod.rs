@@ -8,6 +8,7 @@ mod clients;
 mod ends;
 mod events;
 mod families;
+mod grant;
 mod invitations;
 mod keys;
 mod maintenance;
@@ -23,7 +24,8 @@ pub use clients::{Client, ClientSecretHash};
 pub use database::{Error, Result};
 pub use ends::EndRecord;
 pub use events::{Event, EventFilter, EventRow};
-pub use families::{Family, Grant, NewFamily, Redeemed, SessionRow};
+pub use families::{Family, NewFamily, Redeemed, SessionRow};
+pub use grant::Grant;
 pub use invitations::Invitation;
 pub use keys::{KeyRow, NewKey};
 pub use migrations::migrations;
@@ -47,5 +49,25 @@ impl Store {
     /// The database itself.
     pub fn db(&self) -> &Db {
         &self.db
+    }
+
+    /// Rotates a family: its generation increases by one.
+    ///
+    /// *Checks* that the generation and secret are those of the family's newest refresh token, that the family, its
+    /// user and its browser session are live, and that the client is enabled and has the version it was authenticated
+    /// with. `None` when a check fails; nothing is changed then.
+    ///
+    /// A dropped future leaves no partial change: the rotation is committed or it is not.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the database does not answer, or when [`MAX_WAITING`] rotations wait already. The
+    /// same token can be presented again.
+    pub async fn rotate(&self, rotation: Rotation) -> Result<Option<Grant>> {
+        self.rotations.rotate(rotation).await
+    }
+
+    /// Rotations that wait for their result at this moment, [`MAX_WAITING`] at most.
+    pub fn waiting_rotations(&self) -> usize {
+        self.rotations.waiting()
     }
 }

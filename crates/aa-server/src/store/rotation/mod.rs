@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
 
-use super::{Grant, Store};
+use super::grant::Grant;
 use crate::domain::refresh_token::SecretHash;
 
 /// Rotations in one commit, at most.
@@ -141,34 +141,6 @@ impl Rotation {
     }
 }
 
-impl Store {
-    /// Rotates a family: its generation increases by one.
-    ///
-    /// *Checks* that the generation and secret are those of the family's newest refresh token, that the family, its
-    /// user and its browser session are live, and that the client is enabled and has the version it was authenticated
-    /// with. `None` when a check fails; nothing is changed then.
-    ///
-    /// A dropped future leaves no partial change: the rotation is committed or it is not.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer, or when [`MAX_WAITING`] rotations wait already. The
-    /// same token can be presented again.
-    pub async fn rotate(&self, rotation: Rotation) -> Result<Option<Grant>> {
-        let full = || unavailable("too many refreshes wait");
-        let _permit = self.rotations.0.permits.try_acquire().map_err(|_| full())?;
-        let (answer, answered) = oneshot::channel();
-        let queue = self.rotations.queue_of(rotation.family);
-        queue.try_send(PendingRotation { rotation, answer }).map_err(|_| full())?;
-        // No timeout here: committers limit how long a statement may take, and always respond.
-        answered.await.unwrap_or_else(|_| Err(unavailable("the refresh was given up")))
-    }
-
-    /// Rotations that wait for their result at this moment, [`MAX_WAITING`] at most.
-    pub fn waiting_rotations(&self) -> usize {
-        MAX_WAITING - self.rotations.0.permits.available_permits()
-    }
-}
-
 fn unavailable(why: &str) -> Error {
     Error::Unavailable(why.into())
 }
@@ -212,6 +184,22 @@ struct Queues {
 }
 
 impl RotationQueue {
+    /// Queues a rotation and waits for its result.
+    pub(super) async fn rotate(&self, rotation: Rotation) -> Result<Option<Grant>> {
+        let full = || unavailable("too many refreshes wait");
+        let _permit = self.0.permits.try_acquire().map_err(|_| full())?;
+        let (answer, answered) = oneshot::channel();
+        let queue = self.queue_of(rotation.family);
+        queue.try_send(PendingRotation { rotation, answer }).map_err(|_| full())?;
+        // No timeout here: committers limit how long a statement may take, and always respond.
+        answered.await.unwrap_or_else(|_| Err(unavailable("the refresh was given up")))
+    }
+
+    /// Rotations that wait for their result.
+    pub(super) fn waiting(&self) -> usize {
+        MAX_WAITING - self.0.permits.available_permits()
+    }
+
     /// Queues for this database. Committers will run in the current runtime.
     ///
     /// # Panics

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use super::{MAX_BATCH, PendingRotation, ROTATE, RotatedRow, Rotation, respond_all};
-use crate::store::Grant;
+use crate::store::grant::Grant;
 
 /// Pages in the log, about, at which a checkpoint begins. A rotation changes one page. Pages scattered over a large file
 /// are cheaper to write many at a time, but a long log delays the first start after a crash.
