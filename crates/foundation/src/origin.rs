@@ -50,7 +50,8 @@ impl FromStr for PublicUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let url = Url::parse(text).map_err(|error| format!("`{text}` is no URL: {error}"))?;
+        let url =
+            Url::parse(text).map_err(|error| format!("`{text}` is not a valid URL: {error}"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(format!("`{text}` is neither http nor https"));
         }
