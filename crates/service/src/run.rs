@@ -70,10 +70,6 @@ pub fn start_logging(filter: &str, format: LogFormat) -> Result<(), String> {
     Ok(())
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a convention of terminals, not a setting of one program"
-)]
 fn no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }

@@ -17,10 +17,12 @@ impl Output {
 
     /// Prints the output. A reader that closed the pipe is no error.
     pub(super) fn print(&self, json: bool) -> std::io::Result<()> {
-        match json {
-            true => print_line(&self.json.to_string()),
-            false if self.text.is_empty() => Ok(()),
-            false => print_line(&self.text),
+        if json {
+            print_line(&self.json.to_string())
+        } else if self.text.is_empty() {
+            Ok(())
+        } else {
+            print_line(&self.text)
         }
     }
 }
