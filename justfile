@@ -1,4 +1,4 @@
-# What can be done here.
+# Lists the recipes.
 default:
     @just --list
 
@@ -18,17 +18,17 @@ test-js:
 prove-tabs seconds="120":
     TABS_SECONDS={{seconds}} cargo test -p demo --test it -- tabs:: --nocapture
 
-# Formatting, lints, licences and sources of dependencies
+# Formatting, lints, unused dependencies, and the dependencies' licences, sources and advisories
 check:
     cargo fmt --all --check
     cargo clippy --workspace --all-targets -- -D warnings
-    cargo deny --log-level error check bans licenses sources
+    .ci/check-dependencies
 
-# Two authorities behind a proxy, as processes: a person's way, and refreshes while replicas die
+# Two authorities behind a proxy, as processes: a user's session, and refreshes while replicas die
 drill:
     cargo build --workspace --bins && cargo run --bin drill -- processes
 
-# The same in containers: builds, starts, drills, and removes everything; then the person's way by https
+# The same in containers: builds, starts, drills, and removes everything; then the user's session by https
 compose-test:
     cargo run --bin drill -- compose
     cargo run --bin drill -- compose-tls
@@ -38,7 +38,7 @@ bench *args:
     cargo build --release -p aa-server -p microapp-notes -p bench
     target/release/bench {{args}}
 
-# Others' software with ours: authlib, openid-client, oidc-provider, Vite
+# Interoperability with other software: authlib, openid-client, oidc-provider, Vite
 interop:
     interop/run
 

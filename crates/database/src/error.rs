@@ -1,26 +1,26 @@
-/// What a query answers with.
+/// The result of a query.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What a driver says.
+/// The error of a database driver.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a database did not do what it was asked for. "Not found" is no error, but an `Option`.
+/// A database error. "Not found" is not an error but an `Option`.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// It cannot answer now; nothing has been changed that a retry would not find. A fault, not a refusal.
+    /// The database cannot answer now; a retry may succeed and will find every change that was made.
     #[error("the database cannot answer: {0}")]
     Unavailable(#[source] Cause),
-    /// A row with the same unique value is there already.
+    /// A row with the same unique value exists.
     #[error("it exists already: {0}")]
     Conflict(#[source] Cause),
     /// The URL or the file cannot be used.
     #[error("the database cannot be used: {0}")]
     Unusable(String),
-    /// The schema could not be brought up to date.
+    /// A migration failed.
     #[error("the database could not be migrated: {0}")]
     Migration(#[source] sqlx::migrate::MigrateError),
-    /// A stored value is not what it must be.
+    /// A stored value is invalid.
     #[error("inconsistent data in {table}.{column} of row {row}")]
     Inconsistent {
         /// The table.
@@ -30,13 +30,13 @@ pub enum Error {
         /// The key of the row.
         row: String,
     },
-    /// A query and the schema do not fit together: a defect of this program.
+    /// A query does not match the schema: a defect of this program.
     #[error("a query failed: {0}")]
     Defect(#[source] Cause),
 }
 
 impl Error {
-    /// Whether trying again later may help.
+    /// True if a later retry may succeed.
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }
@@ -49,7 +49,7 @@ impl From<sqlx::Error> for Error {
                 Self::Conflict(error.into())
             }
             sqlx::Error::Database(database) => {
-                if database.code().is_some_and(|code| is_passing(&code)) {
+                if database.code().is_some_and(|code| is_transient(&code)) {
                     Self::Unavailable(error.into())
                 } else {
                     Self::Defect(error.into())
@@ -69,7 +69,7 @@ impl From<sqlx::Error> for Error {
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
         let code = error.sqlite_error().map(|error| error.extended_code.to_string());
-        if code.is_some_and(|code| is_passing(&code)) {
+        if code.is_some_and(|code| is_transient(&code)) {
             Self::Unavailable(error.into())
         } else {
             Self::Defect(error.into())
@@ -77,9 +77,9 @@ impl From<rusqlite::Error> for Error {
     }
 }
 
-/// Codes of a database that is busy, full, starting, stopping, read-only or undoing a deadlock:
+/// True for the codes of a database that is busy, full, starting, stopping, read-only or resolving a deadlock:
 /// PostgreSQL's SQLSTATE (appendix A of its manual) and SQLite's result codes (the low byte is the class).
-fn is_passing(code: &str) -> bool {
+fn is_transient(code: &str) -> bool {
     const POSTGRES_CLASSES: [&str; 6] = ["08", "25", "40", "53", "57", "58"];
     const SQLITE_CLASSES: [i64; 7] = [5, 6, 8, 9, 10, 13, 14];
     if code.len() == 5 {
@@ -93,13 +93,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passing_faults_are_told_from_defects() {
+    fn transient_errors_differ_from_defects() {
         for code in ["57P01", "40001", "40P01", "53300", "08006", "55P03", "5", "261", "13", "778"]
         {
-            assert!(is_passing(code), "{code}");
+            assert!(is_transient(code), "{code}");
         }
         for code in ["42P01", "23505", "22003", "1", "19", "2067", "x"] {
-            assert!(!is_passing(code), "{code}");
+            assert!(!is_transient(code), "{code}");
         }
     }
 }

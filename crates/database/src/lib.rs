@@ -1,6 +1,6 @@
 //! One store, two databases: SQLite embedded in the program, PostgreSQL for several replicas.
 //!
-//! A query is written **once**, in SQL that both speak; a small macro picks the arm:
+//! A query is written **once**, in SQL that both databases accept; a small macro selects the pool:
 //!
 //! ```
 //! # async fn example(db: &database::Db) -> database::Result<()> {
@@ -12,8 +12,8 @@
 //! # }
 //! ```
 //!
-//! SQLite has one real writer, so its writes go through a pool of one connection and transactions begin as
-//! `IMMEDIATE`; reads have a pool of their own (WAL).
+//! SQLite has one writer at a time, so writes use a pool of one connection and transactions begin as `IMMEDIATE`;
+//! reads have their own pool (WAL).
 
 mod error;
 
@@ -29,21 +29,21 @@ use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool,
 pub use error::{Cause, Error, Result};
 pub use {rusqlite, sqlx};
 
-/// How long a query waits for a free connection, or SQLite for another process's lock.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+/// The time that a query waits for a free connection, or SQLite for another process's lock.
+pub const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
 const POSTGRES_CONNECTIONS: u32 = 16;
 const SQLITE_READERS: u32 = 4;
 
-/// Something of either database.
+/// A value for SQLite or for PostgreSQL.
 #[derive(Debug, Clone)]
 pub enum Either<S, P> {
-    /// SQLite's.
+    /// The value for SQLite.
     Sqlite(S),
-    /// PostgreSQL's.
+    /// The value for PostgreSQL.
     Postgres(P),
 }
 
-/// Runs the same expression for whichever database it is.
+/// Evaluates one expression for either database and converts its error to [`Error`].
 #[macro_export]
 macro_rules! on {
     ($either:expr, $c:ident => $body:expr) => {
@@ -55,7 +55,7 @@ macro_rules! on {
     };
 }
 
-/// Executes one statement: `execute!(db.write(), "UPDATE …", bound, …)` answers how many rows it touched.
+/// Executes one statement: `execute!(db.write(), "UPDATE …", bound, …)` returns the number of affected rows.
 #[macro_export]
 macro_rules! execute {
     ($either:expr, $sql:expr $(, $bind:expr)* $(,)?) => {
@@ -65,7 +65,7 @@ macro_rules! execute {
     };
 }
 
-/// Fetches a row if there is one: `optional!(db.read(), Row, "SELECT …", bound, …)`.
+/// Fetches one row or none: `optional!(db.read(), Row, "SELECT …", bound, …)`.
 #[macro_export]
 macro_rules! optional {
     ($either:expr, $row:ty, $sql:expr $(, $bind:expr)* $(,)?) => {
@@ -107,20 +107,20 @@ impl Tx {
         }
     }
 
-    /// Makes it last.
+    /// Commits the transaction.
     ///
     /// # Errors
-    /// [`Error`]; the transaction may or may not have taken place if the connection broke meanwhile.
+    /// [`Error::Unavailable`] when the connection breaks: the transaction may or may not have been committed.
     pub async fn commit(self) -> Result<()> {
         on!(self, tx => tx.commit().await)
     }
 }
 
 impl Db {
-    /// Connects to `sqlite://PATH` (made if missing, for its owner alone) or `postgres://…`.
+    /// Connects to `sqlite://PATH` (created with mode 0600 if missing) or `postgres://…`.
     ///
     /// # Errors
-    /// [`Error::Unusable`] for a URL that is neither, [`Error::Unavailable`] when nobody answers there.
+    /// [`Error::Unusable`] for another URL, [`Error::Unavailable`] when the server does not answer.
     pub async fn connect(url: &str) -> Result<Self> {
         if url.starts_with("sqlite:") {
             Self::connect_sqlite(url).await
@@ -134,7 +134,7 @@ impl Db {
     async fn connect_sqlite(url: &str) -> Result<Self> {
         if url.contains(":memory:") || url.contains("mode=memory") {
             return Err(Error::Unusable(
-                "one in memory has a single connection; name a file".into(),
+                "an in-memory database has a single connection; name a file".into(),
             ));
         }
         let options = SqliteConnectOptions::from_str(url)
@@ -143,23 +143,23 @@ impl Db {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(PATIENCE)
-            // A checkpoint copies pages that changed many times once. More often is slower, and its stalls longer.
+            .busy_timeout(CONNECTION_TIMEOUT)
+            // A checkpoint copies a page once, however often it changed. Frequent checkpoints are slower and stall longer.
             .pragma("wal_autocheckpoint", "16000")
             .pragma("cache_size", "-4096");
         create_private(options.get_filename())
             .map_err(|error| Error::Unusable(error.to_string()))?;
-        // The writer first: it turns the file into WAL mode, which readers then find.
+        // The writer connects first: it switches the file to WAL mode, which read-only connections cannot.
         let write = SqlitePoolOptions::new()
             .max_connections(1)
-            .acquire_timeout(PATIENCE)
+            .acquire_timeout(CONNECTION_TIMEOUT)
             .idle_timeout(None)
             .max_lifetime(None)
             .connect_with(options.clone())
             .await?;
         let read = SqlitePoolOptions::new()
             .max_connections(SQLITE_READERS)
-            .acquire_timeout(PATIENCE)
+            .acquire_timeout(CONNECTION_TIMEOUT)
             .connect_lazy_with(options.read_only(true));
         Ok(Self(Either::Sqlite(SqlitePools { read, write })))
     }
@@ -173,13 +173,13 @@ impl Db {
             ]);
         let pool = PgPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS)
-            .acquire_timeout(PATIENCE)
+            .acquire_timeout(CONNECTION_TIMEOUT)
             .connect_with(options)
             .await?;
         Ok(Self(Either::Postgres(pool)))
     }
 
-    /// Connections for reading. On SQLite they refuse to write.
+    /// The pool for reads. On SQLite its connections are read-only.
     pub fn read(&self) -> Either<&SqlitePool, &PgPool> {
         match &self.0 {
             Either::Sqlite(pools) => Either::Sqlite(&pools.read),
@@ -187,7 +187,7 @@ impl Db {
         }
     }
 
-    /// Connections for single statements that write.
+    /// The pool for single statements that write.
     pub fn write(&self) -> Either<&SqlitePool, &PgPool> {
         match &self.0 {
             Either::Sqlite(pools) => Either::Sqlite(&pools.write),
@@ -197,11 +197,7 @@ impl Db {
 
     /// Begins a transaction that will write.
     ///
-    /// A future dropped while this runs can poison the connection on PostgreSQL (sqlx issue 4393), so call it
-    /// in a spawned task.
-    ///
-    /// # Errors
-    /// [`Error`].
+    /// On PostgreSQL, dropping this future can poison the connection (sqlx issue 4393), so call it in a spawned task.
     pub async fn begin(&self) -> Result<Tx> {
         Ok(match &self.0 {
             Either::Sqlite(pools) => {
@@ -211,7 +207,7 @@ impl Db {
         })
     }
 
-    /// Applies the migrations that are still missing. Several processes may do so at once.
+    /// Applies the missing migrations. Several processes may do so at once.
     ///
     /// # Errors
     /// [`Error::Migration`] when one fails or the database is of a newer version.
@@ -223,32 +219,30 @@ impl Db {
         .map_err(Error::Migration)
     }
 
-    /// Whether the database answers.
-    ///
-    /// # Errors
-    /// [`Error`] when it does not.
+    /// Checks that the database answers, with one query.
     pub async fn ping(&self) -> Result<()> {
         execute!(self.read(), "SELECT 1").map(drop)
     }
 
-    /// Writes a consistent copy of an SQLite database into a new file, for its owner alone, while others go on reading
-    /// and writing. `false` for PostgreSQL, which has its own tools for that.
+    /// Writes a consistent copy of an SQLite database to a new file with mode 0600, during which reads and writes go on.
+    ///
+    /// Returns `false` for PostgreSQL, which has its own tools for backups.
     ///
     /// # Errors
-    /// [`Error::Unusable`] when the file is there already or cannot be made.
+    /// [`Error::Unusable`] when the file exists or cannot be created.
     pub async fn back_up(&self, file: &Path) -> Result<bool> {
         let Either::Sqlite(pools) = &self.0 else { return Ok(false) };
         let unusable = |why: String| Error::Unusable(format!("{}: {why}", file.display()));
         if file.exists() {
-            return Err(unusable("it is there already".to_owned()));
+            return Err(unusable("the file exists already".to_owned()));
         }
-        let path = file.to_str().ok_or_else(|| unusable("its name is not UTF-8".to_owned()))?;
+        let path = file.to_str().ok_or_else(|| unusable("the name is not UTF-8".to_owned()))?;
         create_private(file).map_err(|error| unusable(error.to_string()))?;
         sqlx::query("VACUUM INTO $1").bind(path).execute(&pools.write).await?;
         Ok(true)
     }
 
-    /// Which database it is, in words.
+    /// The name of the database engine.
     pub fn kind(&self) -> &'static str {
         match self.0 {
             Either::Sqlite(_) => "SQLite",
@@ -268,7 +262,7 @@ impl Db {
     }
 }
 
-/// Makes the file and its folder, readable by their owner alone. SQLite's other files take its mode over.
+/// Creates the file with mode 0600 and its folder with mode 0700. SQLite's other files inherit the mode.
 fn create_private(file: &Path) -> std::io::Result<()> {
     if let Some(folder) = file.parent() {
         let mut builder = std::fs::DirBuilder::new();
@@ -289,7 +283,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn sqlite_files_belong_to_their_owner_alone() {
+    async fn sqlite_files_are_private_to_their_owner() {
         use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("deep/er/test.db");
@@ -299,11 +293,11 @@ mod tests {
             let mode = file.with_file_name(name).metadata().unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");
         }
-        assert!(execute!(db.read(), "DROP TABLE t").is_err(), "readers cannot write");
+        assert!(execute!(db.read(), "DROP TABLE t").is_err(), "the read pool is read-only");
     }
 
     #[tokio::test]
-    async fn a_url_of_no_database_is_refused() {
+    async fn a_url_of_another_database_is_rejected() {
         for url in ["mysql://x", "", "sqlite::memory:", "/tmp/x.db"] {
             assert!(matches!(Db::connect(url).await, Err(Error::Unusable(_))), "{url}");
         }

@@ -1,4 +1,4 @@
-//! Chains of refreshes: each token is used once, and what comes back is the next one.
+//! Chains of refreshes: each refresh token is used once and replaced by its successor.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use crate::System;
 
 const CALLBACK: &str = "http://localhost:9/callback";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
-/// Between two refreshes of a family.
+/// The pause between two refreshes of a family.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Every so many refreshes the same token is shown twice at once, as two tabs do.
+/// After this many refreshes the same token is sent twice at once, as two tabs may do.
 const TWICE_EVERY: usize = 5;
 
-/// The app whose families these are.
+/// The client of the families.
 #[derive(Clone)]
 struct App {
     authority: String,
@@ -33,14 +33,14 @@ struct App {
     http: Client,
 }
 
-/// What became of one family.
+/// The history of one family.
 #[derive(Default)]
 struct Chain {
     refreshes: u32,
     tokens: Vec<String>,
-    /// Answers that were no success, with when they came.
+    /// Unsuccessful responses, with their times.
     failures: Vec<(Timestamp, String)>,
-    /// What must never be.
+    /// Violations of the rules for refresh tokens.
     wrong: Vec<String>,
 }
 
@@ -50,7 +50,7 @@ impl App {
         request.basic_auth(&self.id, Some(&self.secret)).form(form).send().await
     }
 
-    /// Shows a refresh token: the next one, or what was said instead.
+    /// Sends a refresh token; returns its successor, or the response that had none.
     async fn refresh(&self, token: &str) -> Result<String, String> {
         let form = [("grant_type", "refresh_token"), ("refresh_token", token)];
         let answer = match self.token(&form).await {
@@ -65,7 +65,7 @@ impl App {
         }
     }
 
-    /// Signs somebody in in a browser of its own, and opens the app there: a family's first refresh token.
+    /// Signs a user in with a new browser session and opens the client; returns the family's first refresh token.
     async fn open(&self) -> Result<String, Failure> {
         let cookies = &mut HashMap::new();
         let login = format!("{}/login", self.authority);
@@ -122,7 +122,7 @@ impl App {
         Ok(answer)
     }
 
-    /// Refreshes again and again, until it is told to stop. Whoever gets no answer, or a 503, tries the same again.
+    /// Refreshes until told to stop. A request without response, or with a 503, is retried with the same token.
     async fn follow(&self, first: String, stop: Arc<AtomicBool>) -> Chain {
         let mut chain = Chain { tokens: vec![first], ..Chain::default() };
         while !stop.load(Ordering::SeqCst) {
@@ -158,7 +158,7 @@ impl App {
         chain
     }
 
-    /// There is one live token: its predecessor leads to it, and an older one ends the family, it too.
+    /// Checks that one token is live: its predecessor yields it again, and an older token ends the family with it.
     async fn has_one_live_token(&self, chain: &Chain) -> Result<(), Failure> {
         let [.., older, predecessor, newest] = chain.tokens.as_slice() else {
             return Err("there were too few refreshes".into());
@@ -177,7 +177,7 @@ impl App {
     }
 }
 
-/// Refreshes while one replica is killed and comes back, and both are stopped gently in turn.
+/// Refreshes while one replica is killed and restarted, and then both are stopped gracefully in turn.
 pub async fn drill(
     system: &impl System,
     families: usize,

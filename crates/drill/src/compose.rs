@@ -1,4 +1,4 @@
-//! The system as containers: `docker-compose.yml`, as it stands.
+//! The system in containers, by `docker-compose.yml`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -37,7 +37,7 @@ impl Compose {
         Ok(system)
     }
 
-    /// Stops it. What went wrong stays to be looked at; else nothing is left behind.
+    /// Stops and removes everything. After a failure the containers are kept for inspection.
     pub async fn down(&self, all_is_well: bool) -> Result<(), Failure> {
         if !all_is_well {
             println!(
@@ -59,7 +59,7 @@ impl Compose {
         Ok(())
     }
 
-    /// `docker compose`, or `docker-compose` where there is no plugin.
+    /// `docker compose`, or `docker-compose` where the plugin is not installed.
     fn compose(&self, args: &[&str]) -> Command {
         let has_plugin = std::process::Command::new("docker")
             .args(["compose", "version"])

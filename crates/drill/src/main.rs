@@ -1,11 +1,11 @@
 //! A fire drill for the whole system with two authorities behind a proxy:
-//! a person's way through it in a browser, then a minute of refreshes while one replica is killed and the other stopped.
+//! a user's session in a browser, then a minute of refreshes while one replica is killed and the other stopped.
 //!
-//! | `drill processes` | programs of `target/debug` beside a PostgreSQL, a Redis and an HAProxy of this machine's own |
+//! | `drill processes` | programs of `target/debug` with a local PostgreSQL, Redis and HAProxy |
 //! | `drill compose` | `docker-compose.yml`, built and started, and removed afterwards |
-//! | `drill compose-tls` | with `docker-compose.tls.yml` too: the person's way by https |
+//! | `drill compose-tls` | with `docker-compose.tls.yml` too: the user's session by https |
 //!
-//! `--no-build` takes the images that are there.
+//! `--no-build` uses existing images.
 
 mod chains;
 mod compose;
@@ -19,12 +19,12 @@ use std::time::Duration;
 use service::run::{Failure, to_exit};
 use tokio::process::Command;
 
-/// How long the refreshes go on.
+/// The duration of the refreshes.
 const DRILL: Duration = Duration::from_mins(1);
-/// How many families.
+/// The number of families.
 const FAMILIES: usize = 50;
 
-/// Where everything is.
+/// The addresses of the system.
 #[derive(Debug, Clone)]
 struct Urls {
     authority: String,
@@ -33,14 +33,14 @@ struct Urls {
     spa: String,
 }
 
-/// A system with two authorities, wherever it runs.
+/// A running system with two replicas of the authority.
 trait System: Send + Sync {
     fn urls(&self) -> &Urls;
-    /// Runs a command of `aa-server` against the database that the replicas share, and answers what it prints.
+    /// Runs a command of `aa-server` against the database that the replicas share, and returns its output.
     fn command(&self, args: &[&str]) -> impl Future<Output = Result<String, Failure>> + Send;
-    /// Ends a replica at once (`kill -9`).
+    /// Kills a replica (`kill -9`).
     fn kill(&self, replica: usize) -> impl Future<Output = Result<(), Failure>> + Send;
-    /// Asks a replica to stop, and waits until it has.
+    /// Stops a replica gracefully and waits until it has ended.
     fn stop(&self, replica: usize) -> impl Future<Output = Result<(), Failure>> + Send;
     /// Starts a replica again.
     fn start(&self, replica: usize) -> impl Future<Output = Result<(), Failure>> + Send;
@@ -75,7 +75,7 @@ async fn drill(system: &impl System) -> Result<(), Failure> {
     chains::drill(system, FAMILIES, DRILL).await
 }
 
-/// Runs a program to its end, and answers what it prints.
+/// Runs a program to its end, and returns its output.
 async fn output(command: &mut Command) -> Result<String, Failure> {
     let done = command.stdin(Stdio::null()).output().await?;
     if !done.status.success() {

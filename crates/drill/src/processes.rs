@@ -1,4 +1,4 @@
-//! The system as processes of this machine: the programs beside this one, and Debian's PostgreSQL, Redis and HAProxy.
+//! The system as local processes: the programs in this program's folder, and Debian's PostgreSQL, Redis and HAProxy.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use crate::{System, Urls, output};
 
-/// The proxy, notes, BFF, TMB, SPA, and the two replicas.
+/// The ports of the proxy, notes, BFF, TMB, SPA and the two replicas.
 const PORTS: u16 = 7;
 
 pub struct Processes {
@@ -24,7 +24,7 @@ pub struct Processes {
     others: Vec<Child>,
 }
 
-/// Where the project's files are.
+/// The root folder of the project.
 fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
@@ -48,7 +48,7 @@ impl Processes {
         };
         std::fs::write(
             system.folder.path().join("secret"),
-            "a secret that both replicas share, and nobody else\n",
+            "a secret that only the two replicas share, in this drill\n",
         )?;
         // Both at once: one of them makes the schema and the keys.
         tokio::try_join!(system.start(0), system.start(1))?;
@@ -99,7 +99,7 @@ impl Processes {
         Ok(file.display().to_string())
     }
 
-    /// A program, with nothing of this process's environment.
+    /// A command with an empty environment.
     fn program(&self, name: &str) -> Command {
         let mut command = Command::new(self.programs.join(name));
         command.env_clear().current_dir(self.folder.path()).stdin(Stdio::null()).kill_on_drop(true);

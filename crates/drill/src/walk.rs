@@ -1,4 +1,4 @@
-//! A person's way: sign in, open each app, write, look at the sessions, end one, sign out.
+//! A user's session: sign in, open each app, write, look at the sessions, end one, sign out.
 
 use service::run::Failure;
 use testing::chromium::{at, browser, driver, find, screenshot, shows, sign_in};

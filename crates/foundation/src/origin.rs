@@ -1,4 +1,4 @@
-//! The public URL of a program: where browsers find it, and what its cookies may be called.
+//! The public URL of a program: its origin for browsers and the prefix of its cookies.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,22 +14,22 @@ pub struct PublicUrl {
 }
 
 impl PublicUrl {
-    /// As text, without a slash at the end. It is an origin, and an issuer.
+    /// The URL without a slash at the end: an origin, and an issuer.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Whether it is https.
+    /// True for https.
     pub fn is_https(&self) -> bool {
         self.https
     }
 
-    /// Whether browsers treat it as trustworthy although it is http: `localhost`, `*.localhost`, `127.0.0.1`.
+    /// True if browsers treat it as trustworthy although it is http: `localhost`, `*.localhost`, `127.0.0.1`.
     pub fn is_loopback(&self) -> bool {
         self.loopback
     }
 
-    /// Its host, without the port.
+    /// The host without the port.
     pub fn host(&self) -> String {
         let url = Url::parse(&self.text).ok();
         url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
@@ -50,7 +50,8 @@ impl FromStr for PublicUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let url = Url::parse(text).map_err(|error| format!("`{text}` is no URL: {error}"))?;
+        let url =
+            Url::parse(text).map_err(|error| format!("`{text}` is not a valid URL: {error}"))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(format!("`{text}` is neither http nor https"));
         }
@@ -77,13 +78,13 @@ impl fmt::Display for PublicUrl {
 /// A comma-separated list of origins, each exactly as browsers write it.
 ///
 /// # Errors
-/// A text that names the one that is none.
+/// A message that names the invalid origin.
 pub fn origins(list: &str) -> Result<Vec<PublicUrl>, String> {
     let trimmed = list.split(',').map(str::trim);
     trimmed.filter(|origin| !origin.is_empty()).map(str::parse).collect()
 }
 
-/// Whether a URL's host is this machine, under a name that browsers treat so.
+/// True if the URL's host is loopback by a name that browsers accept as such.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),

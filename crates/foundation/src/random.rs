@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use crate::time::Timestamp;
 
-/// Gives random bytes.
+/// A source of random bytes.
 pub trait Random: Send + Sync + fmt::Debug {
-    /// Fills `bytes`.
+    /// Fills `bytes` with random bytes.
     fn fill(&self, bytes: &mut [u8]);
 }
 
@@ -51,7 +51,7 @@ impl Random for SystemRandom {
     }
 }
 
-/// A repeatable generator for tests: SHA-256 of a seed and a counter. Never for anything real.
+/// A repeatable generator for tests: SHA-256 of a seed and a counter. Not for production.
 #[derive(Debug)]
 pub struct SeededRandom {
     seed: u64,

@@ -10,16 +10,16 @@ use zeroize::Zeroizing;
 pub struct MasterSecret(Zeroizing<Vec<u8>>);
 
 impl MasterSecret {
-    /// The fewest bytes a secret may have.
+    /// The least length of a secret, in bytes.
     pub const MIN_BYTES: usize = 32;
 
-    /// Takes a secret; `None` if it is shorter than 32 bytes.
+    /// A secret of these bytes; `None` if they are fewer than 32.
     pub fn new(secret: Vec<u8>) -> Option<Self> {
         let secret = Zeroizing::new(secret);
         (secret.len() >= Self::MIN_BYTES).then_some(Self(secret))
     }
 
-    /// The 32-byte key for one purpose. Keys of different purposes tell nothing of each other.
+    /// The 32-byte key for one purpose. Keys for different purposes are independent.
     pub fn derive(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
         let mut key = Zeroizing::new([0; 32]);
         hkdf::Salt::new(hkdf::HKDF_SHA256, b"authority/v1")
@@ -56,7 +56,7 @@ pub struct Seal(RandomizedNonceKey);
 pub struct UnsealError;
 
 impl Seal {
-    /// A seal with a key of its own.
+    /// A seal with this key.
     pub fn new(key: &[u8; 32]) -> Self {
         Self(RandomizedNonceKey::new(&AES_256_GCM, key).expect("the key has the right length"))
     }
@@ -73,10 +73,7 @@ impl Seal {
         sealed
     }
 
-    /// Decrypts what [`Seal::seal`] made.
-    ///
-    /// # Errors
-    /// [`UnsealError`].
+    /// Decrypts the output of [`Seal::seal`] for the same context.
     pub fn unseal(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, UnsealError> {
         let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or(UnsealError)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| UnsealError)?;

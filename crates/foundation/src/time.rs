@@ -14,7 +14,7 @@ use chrono::{DateTime, SecondsFormat};
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// From milliseconds since the Unix epoch.
+    /// The moment at these milliseconds since the Unix epoch.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
@@ -29,7 +29,7 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
-    /// How long it is since `earlier`; nothing if that lies ahead.
+    /// The time since `earlier`; zero if that is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -59,9 +59,9 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Tells the time.
+/// A source of the current time.
 pub trait Clock: Send + Sync + fmt::Debug {
-    /// This moment.
+    /// The current time.
     fn now(&self) -> Timestamp;
 }
 
@@ -81,7 +81,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock for tests: it stands still at the moment it was made, until it is moved.
+/// A clock for tests that stands still until it is advanced.
 #[derive(Debug, Clone)]
 pub struct MovableClock(Arc<AtomicI64>);
 
@@ -92,7 +92,7 @@ impl Default for MovableClock {
 }
 
 impl MovableClock {
-    /// Moves it ahead.
+    /// Advances the clock.
     pub fn advance(&self, by: Duration) {
         let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         self.0.fetch_add(millis, Ordering::SeqCst);

@@ -1,4 +1,4 @@
-//! Files that are part of a program, compressed once.
+//! Files embedded in a program, compressed once at start.
 
 use std::io::Write as _;
 
@@ -7,17 +7,17 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-/// A file, as it is and as gzip packs it.
+/// An embedded file, uncompressed and compressed with gzip.
 #[derive(Debug, Clone)]
 pub struct Embedded {
     media_type: &'static str,
     plain: web::Bytes,
-    /// None where it would be no smaller.
+    /// `None` if gzip would not make it smaller.
     gzip: Option<web::Bytes>,
 }
 
 impl Embedded {
-    /// Packs a file.
+    /// Compresses a file.
     pub fn new(media_type: &'static str, content: impl Into<web::Bytes>) -> Self {
         let plain = content.into();
         let mut packed = GzEncoder::new(Vec::new(), Compression::best());
@@ -26,12 +26,12 @@ impl Embedded {
         Self { media_type, plain, gzip }
     }
 
-    /// What is in it.
+    /// The uncompressed content.
     pub fn content(&self) -> &[u8] {
         &self.plain
     }
 
-    /// Answers with it, packed if the client takes that (RFC 9110 §12.5.3).
+    /// Responds with the file, compressed if the client accepts gzip (RFC 9110 §12.5.3).
     pub fn respond(
         &self,
         request: &HttpRequest,
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_takes_gzip_gets_it_and_nobody_else() {
+    fn only_clients_that_accept_gzip_get_it() {
         let text = "the same again and again, ".repeat(50);
         let file = Embedded::new("text/plain", text);
         let encoding = |accepts: Option<&str>| {
@@ -81,6 +81,6 @@ mod tests {
             assert_eq!(encoding(accepts), None, "{accepts:?}");
         }
         let small = Embedded::new("text/plain", "x");
-        assert!(small.gzip.is_none(), "it would grow");
+        assert!(small.gzip.is_none(), "gzip would make it larger");
     }
 }

@@ -1,4 +1,4 @@
-//! What every response has, and what no request may exceed.
+//! Middleware and helpers for every response: limits, security headers, cookies, CORS, problem details.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -20,24 +20,24 @@ use foundation::origin::PublicUrl;
 use foundation::random::{Random, SystemRandom};
 use foundation::time::{Clock as _, SystemClock};
 
-/// The most bytes that all header fields of one request may have together.
+/// The largest total size of a request's header fields, in bytes.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
-/// The most bytes that a request target may have.
+/// The largest size of a request target, in bytes.
 const MAX_TARGET_BYTES: usize = 8 * 1024;
 
-/// Asked again and again by machines.
+/// Paths polled by machines; their requests are logged at debug level.
 const MACHINE_PATHS: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 
-/// What the responses of one program say about themselves.
+/// The security headers of one program's responses.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Content-Security-Policy for responses that set none; `{nonce}` stands for a fresh nonce.
+    /// Content-Security-Policy for responses that set none; `{nonce}` is replaced by a fresh nonce.
     pub csp: String,
-    /// Whether the program is reached by https, so that browsers shall insist on it.
+    /// True if the program is reached by https: responses then carry `Strict-Transport-Security`.
     pub https: bool,
 }
 
-/// The id of one request: what came in `X-Request-Id` if it is well-formed, else a new one.
+/// The id of one request: its `X-Request-Id` if that is well-formed, else a new UUID.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
@@ -73,8 +73,9 @@ impl CspNonce {
     }
 }
 
-/// Middleware for everything: limits, request id, security headers, access log (never the query: it may
-/// hold a delegation token), metrics.
+/// Middleware for every request: limits, request id, security headers, access log and metrics.
+///
+/// The log never contains the query, which may hold a delegation token.
 pub async fn harden(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
@@ -113,7 +114,7 @@ pub async fn harden(
     let route = response.request().match_pattern().unwrap_or_else(|| "unmatched".to_owned());
     count(&method, route, status, elapsed);
     let ms = elapsed.as_millis();
-    // What asks every moment would drown the rest.
+    // Health checks and scrapes would fill the log.
     if MACHINE_PATHS.contains(&path.as_str()) {
         span.in_scope(|| debug!(status, ms, "answered"));
     } else {
@@ -135,7 +136,7 @@ fn too_large(request: &ServiceRequest) -> Option<StatusCode> {
     }
 }
 
-/// What counts the answers of one kind.
+/// The counters of the responses with one method and status on one route.
 struct Meters {
     method: Method,
     status: u16,
@@ -143,13 +144,13 @@ struct Meters {
     seconds: Histogram,
 }
 
-/// Counts an answer.
+/// Counts a response in the Prometheus metrics.
 fn count(method: &Method, route: String, status: u16, elapsed: Duration) {
     thread_local! {
-        /// By route: finding them in the registry each time takes longer than counting.
+        /// Counters by route, because a look-up in the registry takes longer than counting.
         static METERS: RefCell<HashMap<String, Vec<Meters>>> = RefCell::default();
     }
-    // Whoever makes up methods must not make up time series.
+    // A client that invents methods must not create time series.
     let known = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE];
     let name = if known.contains(method) { method.as_str() } else { "other" };
     METERS.with_borrow_mut(|meters| {
@@ -177,7 +178,7 @@ fn count(method: &Method, route: String, status: u16, elapsed: Duration) {
     });
 }
 
-/// What every response says, unless it says something else.
+/// Headers of every response that does not set them itself.
 const DEFAULTS: [(HeaderName, HeaderValue); 7] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
@@ -215,7 +216,7 @@ fn secure(headers: &mut HeaderMap, policy: &Policy, nonce: &str) {
     }
 }
 
-/// A JSON error outside OAuth: problem details (RFC 9457).
+/// An error response as problem details (RFC 9457), for endpoints outside OAuth.
 pub fn problem(status: StatusCode, detail: &str) -> HttpResponse {
     HttpResponse::build(status)
         .insert_header((header::CACHE_CONTROL, "no-store"))
@@ -231,7 +232,9 @@ pub fn problem(status: StatusCode, detail: &str) -> HttpResponse {
         )
 }
 
-/// `name=value` of every cookie with this name, in order. More than one is somebody else's doing.
+/// The values of all cookies with this name, in order.
+///
+/// Several mean that another host of the domain has set one.
 pub fn cookies<'r>(headers: &'r HeaderMap, name: &'r str) -> impl Iterator<Item = &'r str> {
     headers
         .get_all(header::COOKIE)
@@ -241,8 +244,8 @@ pub fn cookies<'r>(headers: &'r HeaderMap, name: &'r str) -> impl Iterator<Item 
         .filter_map(move |(found, value)| (found == name).then_some(value))
 }
 
-/// The value of the one cookie with this name; `None` if there is none **or several** (a sibling site may
-/// have planted one).
+/// The value of the only cookie with this name; `None` if there is none **or several**, because a sibling site may
+/// have planted one.
 pub fn single_cookie<'r>(headers: &'r HeaderMap, name: &'r str) -> Option<&'r str> {
     let mut found = cookies(headers, name);
     let value = found.next()?;
@@ -256,20 +259,20 @@ pub struct SetCookie<'a> {
     pub name: &'a str,
     /// The value.
     pub value: &'a str,
-    /// Below which path it is sent.
+    /// The path below which browsers send it.
     pub path: &'a str,
-    /// The domain whose hosts all get it; `None` for the one host that sets it.
+    /// The domain whose hosts all receive it; `None` for the host that sets it.
     pub domain: Option<&'a str>,
     /// `Strict`, `Lax` or `None`.
     pub same_site: &'static str,
-    /// Seconds to live; `None` until the browser closes, 0 to remove it.
+    /// Lifetime in seconds; `None` until the browser closes, 0 to remove it.
     pub max_age: Option<u64>,
-    /// Whether it is sent over https alone.
+    /// True if browsers send it over https only.
     pub secure: bool,
 }
 
 impl SetCookie<'_> {
-    /// As a header value.
+    /// The `Set-Cookie` header.
     pub fn header(&self) -> (HeaderName, String) {
         let Self { name, value, path, same_site, .. } = self;
         let mut text = format!("{name}={value}; Path={path}; HttpOnly; SameSite={same_site}");
@@ -286,7 +289,7 @@ impl SetCookie<'_> {
     }
 }
 
-/// Lets the scripts of exactly these origins call, with credentials; nobody else's.
+/// CORS rules that allow requests with credentials from exactly these origins.
 pub fn cors(
     origins: &[PublicUrl],
     allowed_headers: &[HeaderName],

@@ -1,11 +1,11 @@
-//! What every program here does the same way.
+//! Shared parts of every program: settings, logs, HTTP middleware, health, shutdown.
 //!
-//! | module | what |
+//! | module | contents |
 //! | --- | --- |
-//! | [`settings`] | one table of settings, read from flags, the environment and a file; unknown ones are refused |
-//! | [`embedded`] | files that are part of a program |
-//! | [`http`] | request ids, security headers, size limits, access log, metrics |
-//! | [`run`] | logging, health, serving and stopping |
+//! | [`settings`] | one table of settings, read from flags, the environment and a file; unknown ones are rejected |
+//! | [`embedded`] | files embedded in a program |
+//! | [`http`] | request ids, security headers, size limits, cookies, CORS, access log |
+//! | [`run`] | logging, metrics, health checks, serving and shutdown |
 
 pub mod embedded;
 pub mod http;

@@ -1,7 +1,7 @@
-//! Logging, health, serving and stopping.
+//! Logging, metrics, health checks, serving and shutdown.
 
 use std::future::Future;
-use std::io::{Read as _, Write as _};
+use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -21,20 +21,20 @@ use tracing_subscriber::EnvFilter;
 use crate::http::{Policy, harden};
 use crate::settings::SettingsError;
 
-/// How long requests under way may take to finish after a stop was asked for.
+/// Time in seconds that requests in progress have to finish after a stop was requested.
 pub const SHUTDOWN_SECONDS: u64 = 25;
-/// How long `/readyz` says no before the socket closes, so that a proxy can look elsewhere.
+/// Time between the first 503 of `/readyz` and the closing of the socket, for proxies to choose another replica.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// How long the head of a request may take to arrive.
-const HEAD_PATIENCE: Duration = Duration::from_secs(10);
+/// Time that the head of a request has to arrive.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// Plain lines for people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -52,11 +52,17 @@ impl FromStr for LogFormat {
 
 /// Starts logging to standard error. A second call in one process changes nothing.
 ///
+/// Lines have colours only on a terminal, and not if `NO_COLOR` is set (<https://no-color.org>).
+///
 /// # Errors
-/// A text that says what is wrong with the filter.
+/// A message when the filter cannot be parsed.
 pub fn start_logging(filter: &str, format: LogFormat) -> Result<(), String> {
     let filter = EnvFilter::try_new(filter).map_err(|error| error.to_string())?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let ansi = std::io::stderr().is_terminal() && !no_color();
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(ansi);
     let _ = match format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
@@ -64,15 +70,34 @@ pub fn start_logging(filter: &str, format: LogFormat) -> Result<(), String> {
     Ok(())
 }
 
-/// Makes aws-lc the process's TLS provider. Every `main` calls it once; again is harmless.
+fn no_color() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+/// Writes a line to standard output. A reader that closed the pipe (`| head`) is no error.
+///
+/// # Errors
+/// When the line cannot be written for another reason, such as a full disk.
+pub fn print_line(line: &str) -> std::io::Result<()> {
+    write_line(std::io::stdout().lock(), line)
+}
+
+fn write_line(mut output: impl std::io::Write, line: &str) -> std::io::Result<()> {
+    match writeln!(output, "{line}").and_then(|()| output.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+/// Makes aws-lc the process's TLS provider. Every `main` calls it once; further calls do nothing.
 pub fn install_crypto() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
 }
 
-/// Why a program ends, in words.
+/// An error that ends a program.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Runs a program to its end: exit status 0, 1 when it failed, 2 when its settings are wrong.
+/// Runs a program to its end: exit status 0, 1 when it failed, 2 when its settings are invalid.
 pub async fn to_exit(program: impl Future<Output = Result<(), Failure>>) -> ExitCode {
     install_crypto();
     match program.await {
@@ -84,7 +109,7 @@ pub async fn to_exit(program: impl Future<Output = Result<(), Failure>>) -> Exit
     }
 }
 
-/// Starts counting. Recorders are per process, so programs that share one share the numbers.
+/// Installs the metrics recorder. It is per process: programs that run in one process share its counters.
 pub fn start_metrics() {
     let _ = prometheus();
 }
@@ -100,7 +125,7 @@ fn prometheus() -> &'static PrometheusHandle {
     })
 }
 
-/// Durations are kept one by one until they are summed up, which must not wait until somebody asks for them.
+/// Aggregates recorded durations every 5 s: they are kept one by one until then, also when no client reads `/metrics`.
 fn keep_small(handle: PrometheusHandle) {
     let sum_up = move || loop {
         std::thread::sleep(Duration::from_secs(5));
@@ -109,7 +134,7 @@ fn keep_small(handle: PrometheusHandle) {
     let _ = std::thread::Builder::new().name("metrics".to_owned()).spawn(sum_up);
 }
 
-/// `GET /metrics`, in Prometheus' text format.
+/// `GET /metrics`, in the Prometheus text format.
 pub async fn metrics_endpoint() -> HttpResponse {
     prometheus().run_upkeep();
     HttpResponse::Ok().content_type("text/plain; version=0.0.4").body(prometheus().render())
@@ -125,7 +150,7 @@ pub fn version(name: &'static str, version: &'static str) -> HttpResponse {
     HttpResponse::Ok().json(json!({ "name": name, "version": version }))
 }
 
-/// The answer of `/readyz`: 200, or 503 with what is missing.
+/// The response of `/readyz`: 200, or 503 with the names of what is missing.
 pub fn readyz(missing: &[&str]) -> HttpResponse {
     if missing.is_empty() {
         return HttpResponse::Ok().json(json!({ "status": "ok" }));
@@ -135,47 +160,47 @@ pub fn readyz(missing: &[&str]) -> HttpResponse {
         .json(json!({ "status": "unavailable", "missing": missing }))
 }
 
-/// Says that it is time to stop. Clones are told alike.
+/// A stop signal for tasks. All clones receive it.
 #[derive(Debug, Clone)]
 pub struct Stop(watch::Receiver<bool>);
 
-/// The other end of a [`Stop`].
+/// The sender of a [`Stop`] signal.
 #[derive(Debug)]
 pub struct StopHandle(watch::Sender<bool>);
 
 impl StopHandle {
-    /// Tells everyone to stop.
+    /// Sends the stop signal.
     pub fn stop(&self) {
         self.0.send_replace(true);
     }
 }
 
 impl Stop {
-    /// A pair: whoever holds the handle says when.
+    /// A signal and its sender.
     pub fn pair() -> (StopHandle, Self) {
         let (sender, receiver) = watch::channel(false);
         (StopHandle(sender), Self(receiver))
     }
 
-    /// Stops on SIGTERM or Ctrl-C.
+    /// A stop signal that is sent on SIGTERM or Ctrl-C.
     pub fn on_signals() -> Self {
         let (handle, stop) = Self::pair();
         tokio::spawn(async move {
             wait_for_signal().await;
             info!("stopping: requests under way are finished first");
             handle.stop();
-            // Kept until the process ends: a dropped handle would count as a stop all the same.
+            // A dropped handle would count as a stop.
             std::future::pending::<()>().await;
         });
         stop
     }
 
-    /// Whether it has been said.
+    /// True once the signal was sent.
     pub fn is_stopping(&self) -> bool {
         *self.0.borrow()
     }
 
-    /// Waits until it is said.
+    /// Waits for the signal.
     pub async fn wait(&self) {
         let mut receiver = self.0.clone();
         let _ = receiver.wait_for(|stopping| *stopping).await;
@@ -193,18 +218,16 @@ async fn wait_for_signal() {
     }
 }
 
-/// So many connections may wait until they are accepted, if the system allows as many (`net.core.somaxconn`). Whoever
-/// comes when it is full tries again after a second. The standard library has 128: fewer than come at once when a
-/// replica takes over.
+/// Connections that may wait to be accepted, if the system allows as many (`net.core.somaxconn`).
+///
+/// A client that connects when the queue is full retries after a second. The standard library's 128 are fewer than
+/// connect at once when a replica takes over.
 const BACKLOG: i32 = 4096;
 
-/// A socket that listens.
-///
-/// # Errors
-/// What the system says.
+/// Opens a listening socket with a queue of [`BACKLOG`] connections.
 pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // A restart need not wait until the connections of the last run are forgotten.
+    // A restart must not wait for connections of the last run in TIME_WAIT.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.bind(&address.into())?;
@@ -212,11 +235,9 @@ pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// A server on a socket that already listens: limits, request ids, headers and health around what `configure` adds.
-/// What handlers share with each other goes into `configure` as application data.
+/// A server on a listening socket: the routes of `configure` behind the middleware [`harden`].
 ///
-/// # Errors
-/// What the socket says.
+/// State that handlers share goes into `configure` as application data.
 pub fn server(
     listener: TcpListener,
     policy: Policy,
@@ -233,39 +254,36 @@ pub fn server(
     let server = server
         .disable_signals()
         .shutdown_timeout(SHUTDOWN_SECONDS)
-        .client_request_timeout(HEAD_PATIENCE)
+        .client_request_timeout(HEAD_TIMEOUT)
         .listen(listener)?;
     Ok(server.run())
 }
 
-/// Asks the program that listens here whether it is ready: for a container's health check, which has no other tool.
+/// Requests `/readyz` of the program that listens on this address, for a container's health check.
 ///
 /// # Errors
-/// What it answered, or that nobody did.
+/// A message when the program does not answer within 3 s, or answers anything but 200.
 pub fn ask_readiness(mut listen: SocketAddr) -> Result<(), String> {
-    const PATIENCE: Duration = Duration::from_secs(3);
+    const READY_TIMEOUT: Duration = Duration::from_secs(3);
     if listen.ip().is_unspecified() {
         listen.set_ip(Ipv4Addr::LOCALHOST.into());
     }
-    let ask = || {
-        let mut stream = TcpStream::connect_timeout(&listen, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+    let fetch = || {
+        let mut stream = TcpStream::connect_timeout(&listen, READY_TIMEOUT)?;
+        stream.set_read_timeout(Some(READY_TIMEOUT))?;
         write!(stream, "GET /readyz HTTP/1.1\r\nHost: {listen}\r\nConnection: close\r\n\r\n")?;
         let mut answer = String::new();
         stream.take(64 * 1024).read_to_string(&mut answer)?;
         Ok(answer)
     };
-    let answer: String = ask().map_err(|error: std::io::Error| format!("{listen}: {error}"))?;
+    let answer: String = fetch().map_err(|error: std::io::Error| format!("{listen}: {error}"))?;
     if answer.starts_with("HTTP/1.1 200 ") {
         return Ok(());
     }
     Err(format!("{listen} is not ready: {}", answer.lines().last().unwrap_or_default()))
 }
 
-/// Runs a server until `stop`: readiness turns first, then the socket closes, then requests finish.
-///
-/// # Errors
-/// What the server ends with.
+/// Runs a server until `stop`: `/readyz` fails first, then the socket closes, then requests in progress finish.
 pub async fn serve(server: Server, stop: Stop) -> std::io::Result<()> {
     let handle: ServerHandle = server.handle();
     let stopper = async move {
@@ -277,12 +295,12 @@ pub async fn serve(server: Server, stop: Stop) -> std::io::Result<()> {
     ended
 }
 
-/// Runs a future on the process's main runtime to its end, even if the caller is dropped meanwhile.
+/// Runs a future on the process's main runtime to its end, even if the caller is dropped.
 ///
-/// A client that hangs up cancels its handler; what changes tokens must not stop halfway for that.
+/// A client that disconnects cancels its handler; a change of tokens must not stop halfway because of that.
 ///
 /// # Panics
-/// When the future does.
+/// When the future panics.
 pub async fn detached<T: Send + 'static>(
     runtime: &tokio::runtime::Handle,
     future: impl Future<Output = T> + Send + 'static,
@@ -313,13 +331,35 @@ pub fn machine_routes(
 mod tests {
     use super::*;
 
-    /// Nobody accepts here. Where the line is full, a connection is only there at its second try, after a second.
+    struct Output(std::io::ErrorKind);
+
+    impl std::io::Write for Output {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
     #[test]
-    fn many_who_come_at_once_find_a_place_in_the_line() {
+    fn a_closed_pipe_is_no_error_but_a_full_disk_is() {
+        use std::io::ErrorKind::{BrokenPipe, StorageFull};
+        assert!(write_line(Output(BrokenPipe), "x").is_ok());
+        assert_eq!(write_line(Output(StorageFull), "x").unwrap_err().kind(), StorageFull);
+        let mut written = Vec::new();
+        write_line(&mut written, "x").unwrap();
+        assert_eq!(written, b"x\n");
+    }
+
+    /// Nothing is accepted here: with a full queue a connection succeeds only at its second try, after a second.
+    #[test]
+    fn many_simultaneous_connections_fit_in_the_queue() {
         let listener = listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
-        let patience = Duration::from_millis(800);
-        let come = |_| TcpStream::connect_timeout(&address, patience).unwrap();
-        assert_eq!((0..400).map(come).collect::<Vec<_>>().len(), 400);
+        let timeout = Duration::from_millis(800);
+        let connect = |_| TcpStream::connect_timeout(&address, timeout).unwrap();
+        assert_eq!((0..400).map(connect).collect::<Vec<_>>().len(), 400);
     }
 }

@@ -1,6 +1,6 @@
-//! One table of settings per program, read from flags, the environment and a file, in that order of weight.
+//! One table of settings per program, read from flags, the environment and a file, in that order of precedence.
 //!
-//! An unknown setting is an error that names the nearest known one, wherever it stands: a misspelt
+//! An unknown setting is an error that names the nearest known one, in every source: a misspelt
 //! `AA_AT_TTLL` must not silently leave the default in force.
 
 use std::collections::BTreeMap;
@@ -17,13 +17,13 @@ use zeroize::Zeroizing;
 /// One setting: `at_ttl` is `--at-ttl`, `AA_AT_TTL` and `at_ttl = …` in the file.
 #[derive(Debug, Clone, Copy)]
 pub struct Setting {
-    /// Its name in the file.
+    /// The name in the file.
     pub name: &'static str,
-    /// What holds when nobody sets it.
+    /// The value if the setting is not given.
     pub default: Option<&'static str>,
     /// One line for `--help`.
     pub help: &'static str,
-    /// Whether it is a secret, which is never a flag: arguments are seen by every user of the machine.
+    /// True for a secret, which is never a flag: every user of the machine can see arguments.
     pub secret: bool,
 }
 
@@ -38,7 +38,7 @@ impl Setting {
         Self { name, default: None, help, secret: false }
     }
 
-    /// A secret: by environment or file alone.
+    /// A secret, set by environment or file only.
     pub const fn secret(name: &'static str, help: &'static str) -> Self {
         Self { name, default: None, help, secret: true }
     }
@@ -48,7 +48,7 @@ impl Setting {
     }
 }
 
-/// Why settings cannot be used. The text says which, from where, and what to do.
+/// An invalid setting. The message names it, its source and the remedy.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct SettingsError(String);
@@ -60,7 +60,7 @@ impl SettingsError {
     }
 }
 
-/// A program's settings as they were given.
+/// The settings given to a program.
 #[derive(Debug)]
 pub struct Settings {
     prefix: String,
@@ -104,34 +104,31 @@ pub fn flags(prefix: &str, table: &'static [Setting]) -> Vec<Arg> {
     std::iter::once(file).chain(flags).collect()
 }
 
-/// A program whose settings are all it is told: what its `--help` says, and where it looks.
+/// A program that is configured by settings alone: its `--help` and the sources of its settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Program {
-    /// Its name.
+    /// The name of the program.
     pub name: &'static str,
-    /// Its version.
+    /// The version of the program.
     pub version: &'static str,
-    /// What it is, in a line.
+    /// A description in one line.
     pub about: &'static str,
     /// The prefix of its environment variables.
     pub prefix: &'static str,
-    /// Its settings.
+    /// The table of settings.
     pub settings: &'static [Setting],
-    /// The settings file that is read when it is there.
+    /// The settings file, read if it exists.
     pub file: &'static str,
 }
 
 impl Program {
     /// Reads the process's arguments and environment, and the file. `--help`, mistakes in flags and the command
     /// `check --live` end the process.
-    ///
-    /// # Errors
-    /// [`SettingsError`].
     pub fn read_settings(&self) -> Result<Settings, SettingsError> {
         let live = Arg::new("live").long("live").required(true).action(ArgAction::SetTrue);
         let check = clap::Command::new("check")
-            .about("Say whether the running program is ready")
-            .arg(live.help("Ask the one that listens where LISTEN says"));
+            .about("Check whether the running program is ready")
+            .arg(live.help("Ask the program that listens on the address of LISTEN"));
         let command = clap::Command::new(self.name).version(self.version).about(self.about);
         let command = command.subcommand(check).args(flags(self.prefix, self.settings));
         let matches = command.get_matches();
@@ -151,7 +148,7 @@ impl Program {
 }
 
 impl Settings {
-    /// Settings that nobody has given yet, to be [`set`](Settings::set) by a program.
+    /// Settings without values, to be [`set`](Settings::set) by a program.
     pub fn empty(prefix: &str, table: &'static [Setting]) -> Self {
         Self { prefix: prefix.to_owned(), table, values: BTreeMap::new() }
     }
@@ -202,7 +199,7 @@ impl Settings {
         let text = std::fs::read_to_string(file)
             .map_err(|error| SettingsError(format!("{shown} cannot be read: {error}")))?;
         let document: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-            SettingsError(format!("{shown} is no valid TOML: {}", error.message()))
+            SettingsError(format!("{shown} is not valid TOML: {}", error.message()))
         })?;
         for (name, value) in document {
             let setting = self.known(&name, &format!("`{name}` in {shown}"), str::to_owned)?;
@@ -210,7 +207,7 @@ impl Settings {
                 toml::Value::String(text) => text,
                 toml::Value::Integer(number) => number.to_string(),
                 toml::Value::Boolean(flag) => flag.to_string(),
-                _ => return Err(SettingsError(format!("`{name}` in {shown} must be a text"))),
+                _ => return Err(SettingsError(format!("`{name}` in {shown} must be a string"))),
             };
             self.put(setting, text, format!("{shown}"));
         }
@@ -240,7 +237,7 @@ impl Settings {
         self.values.entry(name).or_insert(Value { text, origin });
     }
 
-    /// Sets a value as if a flag had given it; what was there gives way.
+    /// Sets a value as if a flag had given it; replaces an earlier value.
     pub fn set(&mut self, name: &'static str, text: impl Into<String>) {
         self.values.insert(
             name,
@@ -264,18 +261,17 @@ impl Settings {
     ) -> Result<Option<T>, SettingsError> {
         let Some((text, origin)) = self.text(name) else { return Ok(None) };
         parse(text).map(Some).map_err(|reason| {
-            SettingsError(format!(
-                "{}{} (from {origin}): {reason}",
-                self.prefix,
-                name.to_uppercase()
-            ))
+            let name = format!("{}{}", self.prefix, name.to_uppercase());
+            // The environment variable is the name itself.
+            let origin = if origin == name { String::new() } else { format!(" (from {origin})") };
+            SettingsError(format!("{name}{origin}: {reason}"))
         })
     }
 
     /// A setting that may be absent.
     ///
     /// # Errors
-    /// [`SettingsError`] when it is there and cannot be read.
+    /// [`SettingsError`] when it is given and cannot be parsed.
     pub fn optional<T>(&self, name: &str) -> Result<Option<T>, SettingsError>
     where
         T: FromStr,
@@ -287,7 +283,7 @@ impl Settings {
     /// A setting that has a default or must be given.
     ///
     /// # Errors
-    /// [`SettingsError`] when it is missing or cannot be read.
+    /// [`SettingsError`] when it is missing or cannot be parsed.
     pub fn get<T>(&self, name: &str) -> Result<T, SettingsError>
     where
         T: FromStr,
@@ -299,12 +295,13 @@ impl Settings {
     /// A duration such as `5m` or `30days`.
     ///
     /// # Errors
-    /// [`SettingsError`] when it is there and no duration.
+    /// [`SettingsError`] when it is given and is not a duration.
     pub fn duration(&self, name: &str) -> Result<Option<Duration>, SettingsError> {
         self.parsed(name, |text| humantime::parse_duration(text).map_err(|error| error.to_string()))
     }
 
-    /// Takes out those of these settings that were given as flags: they mean something else than usual.
+    /// Removes and returns those of these settings that were given as flags, for commands where such a flag has another
+    /// meaning.
     #[must_use]
     pub fn take_flags(&mut self, names: &[&str]) -> Self {
         let taken =
@@ -313,9 +310,9 @@ impl Settings {
         Self { prefix: self.prefix.clone(), table: self.table, values }
     }
 
-    /// A secret: the content of the file that `<name>_file` names, else the value itself.
+    /// A secret: the content of the file in the setting `file`, else the value of the setting `name`.
     ///
-    /// One line break at the end of a file does not count.
+    /// One line break at the end of the file is removed.
     ///
     /// # Errors
     /// [`SettingsError`] when the file cannot be read.
@@ -331,7 +328,7 @@ impl Settings {
         Ok(self.text(name).map(|(text, _)| SecretString::from(text)))
     }
 
-    /// Whether somebody set it.
+    /// True if the setting is given, by any source.
     pub fn is_set(&self, name: &str) -> bool {
         self.values.contains_key(name)
     }
@@ -341,11 +338,9 @@ impl Settings {
     }
 }
 
-/// Reads a private file, or makes it for its owner's eyes alone. Whoever comes first wins, and everyone reads
-/// that one; a crash leaves no half of it.
+/// Reads a private file, or creates it with mode 0600.
 ///
-/// # Errors
-/// What the file system says.
+/// If several processes create it at once, the first wins and all read its content. A crash leaves no partial file.
 pub fn read_or_make_private(
     path: &Path,
     content: impl FnOnce() -> String,
@@ -363,7 +358,7 @@ pub fn read_or_make_private(
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(folder)?;
     }
-    // Written whole under another name first; a link never overwrites.
+    // Written completely under another name first; a hard link never overwrites.
     let draft = path.with_extension(std::process::id().to_string());
     let mut options = std::fs::OpenOptions::new();
     options.create(true).truncate(true).write(true);
@@ -405,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_outweigh_the_environment_and_that_the_file() {
+    fn flags_override_the_environment_and_that_the_file() {
         let file = "listen = 'file'\nat_ttl = '1m'";
         let env = [("T_LISTEN", "env"), ("OTHER", "x")];
         let settings = load(&["--listen", "flag"], &env, file).unwrap();
@@ -427,10 +422,13 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_named_with_where_it_came_from() {
+    fn an_invalid_value_is_named_with_its_source() {
         let settings = load(&[], &[("T_AT_TTL", "soon")], "").unwrap();
         let error = settings.duration("at_ttl").unwrap_err().to_string();
-        assert!(error.starts_with("T_AT_TTL (from T_AT_TTL): "), "{error}");
+        assert!(error.starts_with("T_AT_TTL: "), "{error}");
+        let settings = load(&["--at-ttl", "soon"], &[], "").unwrap();
+        let error = settings.duration("at_ttl").unwrap_err().to_string();
+        assert!(error.starts_with("T_AT_TTL (from --at-ttl): "), "{error}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Debian's chromium, without a window. What goes wrong ends the test.
+//! Headless Chromium, driven by chromedriver.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use thirtyfour::prelude::*;
 
-/// How long a page may take to show what is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The time that a page has to show an expected state.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A chromedriver of this test's own; it ends with it.
+/// A chromedriver process, ended when dropped.
 pub struct Driver {
     process: Child,
     port: u16,
@@ -23,10 +23,10 @@ impl Drop for Driver {
     }
 }
 
-/// `None` without a browser, unless `CI=true`: then a missing one is a failure.
+/// Starts a chromedriver; `None` when it is not installed.
 ///
 /// # Panics
-/// When there should be one.
+/// When it is not installed and `CI=true`.
 pub fn driver() -> Option<Driver> {
     let port = crate::free_ports(1);
     let started = Command::new("chromedriver")
@@ -44,11 +44,10 @@ pub fn driver() -> Option<Driver> {
     }
 }
 
-/// A browser with a profile of its own, in which the authority's pages run no JavaScript. It takes self-made
-/// certificates.
+/// Opens a browser with a new profile that accepts self-signed certificates.
 ///
 /// # Errors
-/// What the driver says.
+/// When the driver fails.
 pub async fn browser(
     driver: &Driver,
     profile: PathBuf,
@@ -91,28 +90,28 @@ pub async fn browser(
     }
 }
 
-/// Waits for an element that is shown.
+/// Waits for a visible element.
 ///
 /// # Errors
-/// When it does not come.
+/// When it does not appear in time.
 pub async fn find(browser: &WebDriver, css: &str) -> WebDriverResult<WebElement> {
     browser
         .query(By::Css(css))
-        .wait(PATIENCE, Duration::from_millis(50))
+        .wait(PAGE_TIMEOUT, Duration::from_millis(50))
         .and_displayed()
         .first()
         .await
 }
 
-/// Waits until the address begins like this.
+/// Waits until the page's address has this prefix.
 ///
 /// # Errors
-/// What the driver says.
+/// When the driver fails.
 ///
 /// # Panics
-/// When it does not come to that.
+/// When the time runs out.
 pub async fn at(browser: &WebDriver, prefix: &str) -> WebDriverResult<()> {
-    let mut left = PATIENCE.as_millis() / 50;
+    let mut left = PAGE_TIMEOUT.as_millis() / 50;
     while !browser.current_url().await?.as_str().starts_with(prefix) {
         left -= 1;
         assert!(left > 0, "expected {prefix}, am at {}", browser.current_url().await?);
@@ -121,15 +120,15 @@ pub async fn at(browser: &WebDriver, prefix: &str) -> WebDriverResult<()> {
     Ok(())
 }
 
-/// Waits until an element's text has this part, and answers the text.
+/// Waits until an element's text contains this part; returns the text.
 ///
 /// # Errors
-/// What the driver says.
+/// When the driver fails.
 ///
 /// # Panics
-/// When it does not come to that.
+/// When the time runs out.
 pub async fn shows(browser: &WebDriver, css: &str, part: &str) -> WebDriverResult<String> {
-    for _ in 0..PATIENCE.as_millis() / 50 {
+    for _ in 0..PAGE_TIMEOUT.as_millis() / 50 {
         if let Ok(element) = browser.find(By::Css(css)).await
             && let Ok(text) = element.text().await
             && text.contains(part)
@@ -144,7 +143,7 @@ pub async fn shows(browser: &WebDriver, css: &str, part: &str) -> WebDriverResul
 /// Fills in the authority's sign-in page.
 ///
 /// # Errors
-/// What the driver says.
+/// When the driver fails.
 pub async fn sign_in(browser: &WebDriver, email: &str, password: &str) -> WebDriverResult<()> {
     let field = find(browser, "#email").await?;
     field.clear().await?;
@@ -153,10 +152,10 @@ pub async fn sign_in(browser: &WebDriver, email: &str, password: &str) -> WebDri
     find(browser, "main button[type=submit]").await?.click().await
 }
 
-/// Keeps a picture, if the environment's `SCREENSHOTS` names a folder.
+/// Saves a screenshot if the environment variable `SCREENSHOTS` names a folder.
 ///
 /// # Errors
-/// What the driver says.
+/// When the driver fails.
 pub async fn screenshot(browser: &WebDriver, name: &str) -> WebDriverResult<()> {
     if let Some(folder) = std::env::var_os("SCREENSHOTS") {
         browser.screenshot(&PathBuf::from(folder).join(format!("{name}.png"))).await?;
@@ -164,13 +163,13 @@ pub async fn screenshot(browser: &WebDriver, name: &str) -> WebDriverResult<()> 
     Ok(())
 }
 
-/// Runs a function body in the page; what it returns, awaited.
+/// Runs the body of an async function in the page; returns its result.
 ///
 /// # Errors
-/// What the driver says.
+/// When the driver fails.
 ///
 /// # Panics
-/// When the body throws.
+/// When the function throws.
 pub async fn run(browser: &WebDriver, body: &str) -> WebDriverResult<Value> {
     let script = format!(
         "const done = arguments[arguments.length - 1];
@@ -183,13 +182,13 @@ pub async fn run(browser: &WebDriver, body: &str) -> WebDriverResult<Value> {
 }
 
 impl Driver {
-    /// Cuts the network of the tab that is looked at, or mends it.
+    /// Disconnects or reconnects the network of the current tab.
     ///
     /// # Errors
-    /// What the driver says.
+    /// When the driver fails.
     ///
     /// # Panics
-    /// When it cannot.
+    /// When the driver refuses.
     pub async fn cut(&self, browser: &WebDriver, offline: bool) -> WebDriverResult<()> {
         let session = browser.handle().session_id().to_string();
         let url = format!("http://127.0.0.1:{}/session/{session}/goog/cdp/execute", self.port);

@@ -1,8 +1,8 @@
-//! What tests need of the machine.
+//! Servers and browsers for tests.
 //!
-//! [`postgres`] gives a fresh database in a PostgreSQL of the test process's own, made with `initdb` in a folder
-//! that is gone when the process is, and [`redis`] a Redis likewise. With `CI=true` a missing server is a failure, else a line on standard
-//! error says that the test did not run.
+//! [`postgres`] creates a database in a PostgreSQL server of the test process, whose folder is removed when the process
+//! ends; [`redis`] does the same for Redis. A missing server is a failure with `CI=true`; otherwise a line on standard
+//! error says that the test was skipped.
 
 #[cfg(feature = "chromium")]
 pub mod chromium;
@@ -13,15 +13,15 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// Whether what is missing on this machine is a failure.
+/// True if a missing server or browser is a failure (`CI=true`).
 pub fn is_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| value == "true")
 }
 
-/// The URL of a new, empty database; `None` when there is no PostgreSQL here.
+/// The URL of a new, empty database; `None` when PostgreSQL is not installed.
 ///
 /// # Panics
-/// When there should be one (`CI=true`), or when it does not work.
+/// When it is not installed and `CI=true`, or when it fails.
 pub fn postgres() -> Option<String> {
     static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
     static COUNTER: AtomicU32 = AtomicU32::new(0);
@@ -31,14 +31,14 @@ pub fn postgres() -> Option<String> {
     Some(cluster.url(&name))
 }
 
-/// What makes tests quick: nothing has to last.
+/// Settings that trade durability for speed.
 const HASTY: &[&str] =
     &["fsync=off", "full_page_writes=off", "max_connections=400", "shared_buffers=64MB"];
 
-/// The URL of an empty Redis of the test process's own; `None` when there is none here.
+/// The URL of an empty Redis of the test process's own; `None` when Redis is not installed.
 ///
 /// # Panics
-/// When there should be one (`CI=true`), or when it does not work.
+/// When it is not installed and `CI=true`, or when it fails.
 pub fn redis() -> Option<String> {
     static SERVER: OnceLock<Option<(Keeper, u16)>> = OnceLock::new();
     let start = || {
@@ -57,12 +57,12 @@ pub fn redis() -> Option<String> {
     Some(format!("redis://127.0.0.1:{port}"))
 }
 
-/// The first of `count` ports in a row that nobody listens on.
+/// The first of `count` consecutive free ports.
 ///
-/// Below those that the system gives to outgoing connections, or one of these could take it meanwhile.
+/// They are below the range for outgoing connections, so that none of those takes one meanwhile.
 ///
 /// # Panics
-/// When there is none.
+/// When no such range is free.
 pub fn free_ports(count: u16) -> u16 {
     const FIRST: u16 = 10_000;
     const RANGE: u32 = 20_000;
@@ -79,17 +79,17 @@ pub fn free_ports(count: u16) -> u16 {
     panic!("no port is free");
 }
 
-/// A PostgreSQL of this process's own, on loopback; it is gone when the process is.
+/// A PostgreSQL server on loopback that lives as long as this process.
 pub struct Cluster {
-    /// The folder of its programs.
+    /// The folder with its programs.
     pub bin: PathBuf,
-    /// Its port.
+    /// The port it listens on.
     pub port: u16,
     _keeper: Keeper,
 }
 
 /// A shell script that starts a server, waits for the end of its input, stops the server, and removes
-/// everything. However this process ends, that is when.
+/// everything. The input ends with this process, however it ends.
 struct Keeper(
     #[expect(dead_code, reason = "its input is open as long as this is")] std::process::Child,
 );
@@ -106,7 +106,7 @@ impl Keeper {
     }
 }
 
-/// `$1`: the folder of PostgreSQL's programs, `$2`: the port, then its settings.
+/// `$1` is the folder with PostgreSQL's programs, `$2` the port; settings follow.
 const POSTGRES: &str = r#"
 set -eu
 bin=$1 port=$2
@@ -126,7 +126,7 @@ kill -INT $server
 wait $server || true
 "#;
 
-/// `$1`: the port.
+/// `$1` is the port.
 const REDIS: &str = r#"
 set -eu
 folder=$(mktemp -d /tmp/testing-redis.XXXXXX)
@@ -139,10 +139,10 @@ wait $server || true
 "#;
 
 impl Cluster {
-    /// Starts one with these settings (`name=value`, without spaces); `None` when there is no PostgreSQL here.
+    /// Starts one with these settings (`name=value`, without spaces); `None` when PostgreSQL is not installed.
     ///
     /// # Panics
-    /// When there should be one (`CI=true`), or when it does not start.
+    /// When it is not installed and `CI=true`, or when it does not start.
     pub fn start(settings: &[&str]) -> Option<Self> {
         let Some(bin) = postgres_programs() else {
             assert!(!is_ci(), "PostgreSQL is needed (Debian: postgresql)");
@@ -166,10 +166,10 @@ impl Cluster {
         Some(Self { bin, port, _keeper: keeper })
     }
 
-    /// Makes an empty database.
+    /// Creates an empty database.
     ///
     /// # Panics
-    /// When that fails.
+    /// When the database cannot be created.
     pub fn create_database(&self, name: &str) {
         let made = Command::new(self.bin.join("createdb"))
             .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres", name])
@@ -178,10 +178,10 @@ impl Cluster {
         assert!(made.status.success(), "createdb: {}", String::from_utf8_lossy(&made.stderr));
     }
 
-    /// Its first process.
+    /// The process id of the postmaster.
     ///
     /// # Panics
-    /// When it has none.
+    /// When the server has not written its pid file.
     pub fn pid(&self) -> u32 {
         let asked = Command::new(self.bin.join("psql"))
             .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres", "-Atc"])
@@ -208,7 +208,7 @@ fn wait_until(what: &str, ready: impl Fn() -> bool) {
     panic!("{what} did not start");
 }
 
-/// Where a program is, if it is on the path.
+/// The path of a program, if `PATH` has it.
 pub fn find_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     let sbin = ["/usr/sbin", "/sbin"].into_iter().map(PathBuf::from);
@@ -218,7 +218,7 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
         .find(|file| file.exists())
 }
 
-/// The folder of PostgreSQL's programs.
+/// The folder with PostgreSQL's programs.
 pub fn postgres_programs() -> Option<PathBuf> {
     let mut folders: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .ok()

@@ -121,7 +121,7 @@ pub(crate) fn read() -> Result<Invocation, Failure> {
         Command::Serve => Invocation::Serve(config),
         Command::Check { live: true } => {
             ask_readiness(config.listen)?;
-            Output::new("It is ready.", json!({ "ready": true })).print(cli.json);
+            Output::new("It is ready.", json!({ "ready": true })).print(cli.json)?;
             Invocation::Done
         }
         command => Invocation::Run(config, Request { command, client_settings, json: cli.json }),
@@ -150,7 +150,7 @@ impl Request {
                 Output::new("The schema is up to date.", json!({ "migrated": true }))
             }
         };
-        output.print(self.json);
+        output.print(self.json)?;
         Ok(())
     }
 }

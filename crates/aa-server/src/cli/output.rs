@@ -1,6 +1,7 @@
 //! What a command prints.
 
 use serde_json::Value;
+use service::run::print_line;
 
 /// The output of a command: a text for people, a JSON document for programs.
 #[derive(Debug)]
@@ -14,11 +15,14 @@ impl Output {
         Self { text: text.into(), json }
     }
 
-    pub(super) fn print(&self, json: bool) {
+    /// Prints the output. A reader that closed the pipe is no error.
+    pub(super) fn print(&self, json: bool) -> std::io::Result<()> {
         if json {
-            println!("{}", self.json);
-        } else if !self.text.is_empty() {
-            println!("{}", self.text);
+            print_line(&self.json.to_string())
+        } else if self.text.is_empty() {
+            Ok(())
+        } else {
+            print_line(&self.text)
         }
     }
 }

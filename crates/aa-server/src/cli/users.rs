@@ -50,7 +50,7 @@ pub(super) enum UserCommand {
         #[arg(long)]
         admin: bool,
     },
-    /// Disable a user, which ends everything of theirs.
+    /// Disable a user, which ends all their sessions.
     Disable {
         /// Their e-mail address.
         email: String,
@@ -60,7 +60,7 @@ pub(super) enum UserCommand {
         /// Their e-mail address.
         email: String,
     },
-    /// Set a user's password, which ends everything of theirs.
+    /// Set a user's password, which ends all their sessions.
     SetPassword {
         /// Their e-mail address.
         email: String,
@@ -102,7 +102,7 @@ pub(super) async fn run(authority: &Authority, command: UserCommand) -> Result<O
             let user = find(authority, &email).await?;
             users::set_enabled(authority, &user, false, &operator).await?;
             Output::new(
-                format!("{email} is disabled, and everything of theirs has ended."),
+                format!("{email} is disabled, and all their sessions have ended."),
                 json!({ "id": user.id, "enabled": false }),
             )
         }
@@ -118,7 +118,7 @@ pub(super) async fn run(authority: &Authority, command: UserCommand) -> Result<O
             let user = find(authority, &email).await?;
             users::reset_password(authority, &user, read_password()?, &operator).await?;
             Output::new(
-                format!("The password of {email} is set, and everything of theirs has ended."),
+                format!("The password of {email} is set, and all their sessions have ended."),
                 json!({ "id": user.id }),
             )
         }

@@ -222,7 +222,7 @@ impl ClientMetadata {
         for scope in &self.scopes {
             let parsed: Result<Scope, ()> = scope.parse();
             if scope.is_empty() || scope.contains(' ') || parsed.is_err() || scope.len() > 128 {
-                return Err(format!("scopes: `{scope}` is no scope name"));
+                return Err(format!("scopes: `{scope}` is not a valid scope name"));
             }
         }
         for audience in &self.audiences {

@@ -167,7 +167,7 @@ fn mistakes_are_told_with_what_to_do() {
         ("AA_AT_TTLL", "5m", "did you mean AA_AT_TTL?", 2),
         ("AA_AT_TTL", "25h", "AA_AT_TTL must be at most 1day", 2),
         ("AA_DT_TTL", "0s", "AA_DT_TTL must be at least one second", 2),
-        ("AA_AT_TTL", "soon", "AA_AT_TTL (from AA_AT_TTL)", 2),
+        ("AA_AT_TTL", "soon", "AA_AT_TTL: ", 2),
         ("AA_PUBLIC_URL", "http://aa.example", "--insecure-http", 2),
         ("AA_PUBLIC_URL", "https://aa.example/path", "nothing more", 2),
         ("AA_REGISTRATION", "everybody", "open, invite, closed", 2),

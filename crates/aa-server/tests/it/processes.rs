@@ -398,7 +398,7 @@ async fn a_copy_of_sqlite_made_meanwhile_can_be_restored() {
     let make = || drop(deployment.json(&["backup", &path], ""));
     let (app, at_copy, after_copy) = copied_while_running(&deployment, &server, make).await;
     let again = deployment.command().args(["backup", &path]).output().unwrap();
-    assert!(String::from_utf8_lossy(&again.stderr).contains("it is there already"));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("the file exists already"));
     drop(server);
     deployment.database_url = Some(format!("sqlite://{path}"));
     restored(&deployment, &app, &at_copy, &after_copy).await;

@@ -140,7 +140,7 @@ fn connect(pool: &SqlitePool) -> Result<Connection> {
     let connection = Connection::open(pool.connect_options().get_filename())?;
     // Durable at every commit, as the pool's connections are. With QPSG, SQLite keeps the plan of a prepared statement;
     // without it, it plans anew at every binding once the database has statistics (`ANALYZE`).
-    connection.busy_timeout(database::PATIENCE)?;
+    connection.busy_timeout(database::CONNECTION_TIMEOUT)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.execute_batch(
         "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -4096;
