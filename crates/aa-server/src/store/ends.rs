@@ -9,7 +9,8 @@ use foundation::time::Timestamp;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Error, Event, Family, Result, Store};
+use super::family::Family;
+use super::{Error, Event, Result, Store};
 use crate::domain::event::{EndKind, EndReason};
 use crate::domain::ids::{BrowserId, BrowserSessionId, FamilyId, UserId};
 use crate::domain::refresh_token::SecretHash;

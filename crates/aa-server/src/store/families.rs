@@ -3,7 +3,7 @@ use foundation::time::Timestamp;
 use uuid::Uuid;
 
 use super::ends::{self, End};
-use super::grant::Grant;
+use super::family::Family;
 use super::{Error, Event, Result, Store};
 use crate::domain::event::EndReason;
 use crate::domain::family::FamilyState;
@@ -38,58 +38,6 @@ pub struct NewFamily<'a> {
     pub ip: &'a str,
     /// What the browser says it is.
     pub user_agent: &'a str,
-}
-
-/// A family, and whether what it hangs on still stands.
-#[derive(Debug, Clone)]
-pub struct Family {
-    /// Its id: the family token.
-    pub id: Uuid,
-    /// Of the secret its tokens carry.
-    pub secret_hash: SecretHash,
-    /// Whose it is.
-    pub user_id: Uuid,
-    /// The app it is for.
-    pub client_id: String,
-    /// The browser it is in.
-    pub browser_id: Uuid,
-    /// What it allows.
-    pub scope: String,
-    /// For whom its application tokens are.
-    pub audience: String,
-    /// When the person signed in, in Unix milliseconds.
-    pub auth_time: i64,
-    /// Authentication methods, separated by spaces.
-    pub amr: String,
-    /// Where the delegation token was sent.
-    pub redirect_uri: String,
-    /// Base64url SHA-256 of the PKCE verifier; none in a direct delegation.
-    pub code_challenge: Option<String>,
-    /// The app's nonce.
-    pub nonce: Option<String>,
-    /// Where its newest token came from.
-    pub rotated_ip: String,
-    /// And what that said it is.
-    pub rotated_user_agent: String,
-    /// What the rules look at.
-    pub state: FamilyState,
-}
-
-impl From<Family> for Grant {
-    fn from(family: Family) -> Self {
-        Self {
-            family: family.id,
-            generation: family.state.generation,
-            user_id: family.user_id,
-            scope: family.scope,
-            audience: family.audience,
-            auth_time: family.auth_time,
-            amr: family.amr,
-            nonce: family.nonce,
-            expires_at: family.state.expires_at,
-            ends_at: family.state.ends_at(),
-        }
-    }
 }
 
 #[derive(sqlx::FromRow)]

@@ -169,8 +169,10 @@ fn layer(module: &str) -> usize {
 /// The text without comments and literals, up to its unit tests.
 fn code_of(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    // A visibility is no import.
+    let text = &text.replace("pub(in crate::", "pub(in ");
     let mut code = String::with_capacity(text.len());
-    let mut rest = text;
+    let mut rest = text.as_str();
     while let Some(c) = rest.chars().next() {
         if rest.starts_with("//") {
             rest = rest.find('\n').map_or("", |end| &rest[end..]);

@@ -14,7 +14,8 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{MAX_BATCH, PendingRotation, RotatedRow, Rotation, respond_all};
+use super::pending::{MAX_BATCH, PendingRotation, respond_all};
+use super::statement::{RotatedRow, Rotation};
 
 /// Committers per process. More are slower: they share one write-ahead log, and each of their batches is smaller.
 pub(super) const COMMITTERS: usize = 2;

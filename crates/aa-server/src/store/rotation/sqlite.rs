@@ -21,8 +21,9 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::{MAX_BATCH, PendingRotation, ROTATE, RotatedRow, Rotation, respond_all};
-use crate::store::grant::Grant;
+use super::pending::{MAX_BATCH, PendingRotation, respond_all};
+use super::statement::{ROTATE, RotatedRow, Rotation};
+use crate::store::family::Grant;
 
 /// Pages in the log, about, at which a checkpoint begins. A rotation changes one page. Pages scattered over a large file
 /// are cheaper to write many at a time, but a long log delays the first start after a crash.

@@ -1,0 +1,82 @@
+use foundation::time::Timestamp;
+use uuid::Uuid;
+
+use crate::domain::family::FamilyState;
+use crate::domain::refresh_token::SecretHash;
+
+/// The state of a family after a rotation, from which its tokens are issued.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// The family.
+    pub family: Uuid,
+    /// The generation of its newest token.
+    pub generation: u32,
+    /// Whose it is.
+    pub user_id: Uuid,
+    /// What it allows.
+    pub scope: String,
+    /// For whom its application tokens are.
+    pub audience: String,
+    /// When the person signed in, in Unix milliseconds.
+    pub auth_time: i64,
+    /// Authentication methods, separated by spaces.
+    pub amr: String,
+    /// The app's nonce.
+    pub nonce: Option<String>,
+    /// The absolute end.
+    pub expires_at: Timestamp,
+    /// When it ends if nobody uses it.
+    pub ends_at: Timestamp,
+}
+
+/// A family, and whether what it hangs on still stands.
+#[derive(Debug, Clone)]
+pub struct Family {
+    /// Its id: the family token.
+    pub id: Uuid,
+    /// Of the secret its tokens carry.
+    pub secret_hash: SecretHash,
+    /// Whose it is.
+    pub user_id: Uuid,
+    /// The app it is for.
+    pub client_id: String,
+    /// The browser it is in.
+    pub browser_id: Uuid,
+    /// What it allows.
+    pub scope: String,
+    /// For whom its application tokens are.
+    pub audience: String,
+    /// When the person signed in, in Unix milliseconds.
+    pub auth_time: i64,
+    /// Authentication methods, separated by spaces.
+    pub amr: String,
+    /// Where the delegation token was sent.
+    pub redirect_uri: String,
+    /// Base64url SHA-256 of the PKCE verifier; none in a direct delegation.
+    pub code_challenge: Option<String>,
+    /// The app's nonce.
+    pub nonce: Option<String>,
+    /// Where its newest token came from.
+    pub rotated_ip: String,
+    /// And what that said it is.
+    pub rotated_user_agent: String,
+    /// What the rules look at.
+    pub state: FamilyState,
+}
+
+impl From<Family> for Grant {
+    fn from(family: Family) -> Self {
+        Self {
+            family: family.id,
+            generation: family.state.generation,
+            user_id: family.user_id,
+            scope: family.scope,
+            audience: family.audience,
+            auth_time: family.auth_time,
+            amr: family.amr,
+            nonce: family.nonce,
+            expires_at: family.state.expires_at,
+            ends_at: family.state.ends_at(),
+        }
+    }
+}
