@@ -76,13 +76,13 @@ pub(super) struct AddApp {
     /// An audience of its tokens; default: its client id.
     #[arg(long = "audience", value_name = "AUDIENCE")]
     audiences: Vec<String>,
-    /// Scopes it may ask for; default: openid profile email offline_access.
+    /// Scopes it may ask for; default: openid profile email `offline_access`.
     #[arg(long = "scope", value_name = "SCOPE", num_args = 1..)]
     scopes: Vec<String>,
     /// How the launcher opens it.
     #[arg(long, value_enum, default_value = "code")]
     delegation: DelegationMode,
-    /// Issue refresh tokens without the scope offline_access.
+    /// Issue refresh tokens without the scope `offline_access`.
     #[arg(long)]
     always_refresh: bool,
     /// Its sessions outlive the browser session they came from.
