@@ -15,14 +15,14 @@ use crate::domain::caller::Caller;
 use crate::domain::client::{ClientMetadata, ClientType, DelegationMode, Lifetimes};
 use crate::ops::clients::{self, Applied};
 
-/// What an app has of its own instead of the deployment's.
+/// Settings of one app that override the deployment's.
 pub(super) type OwnSettings = (Lifetimes, Option<Algorithm>);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum AppCommand {
     /// Register an app, and print its secret, once.
     Add(Box<AddApp>),
-    /// Make apps as a file declares them, or change them to be so.
+    /// Create or change apps to match a file.
     Apply {
         /// TOML with `[[app]]` tables.
         file: PathBuf,
@@ -32,7 +32,7 @@ pub(super) enum AppCommand {
     },
     /// List all apps.
     List,
-    /// Show what is declared about an app.
+    /// Show the settings of an app.
     Show {
         /// Its client id.
         id: String,
@@ -42,12 +42,12 @@ pub(super) enum AppCommand {
         /// Its client id.
         id: String,
     },
-    /// Turn an app off: it gets no token any more.
+    /// Disable an app: it gets no more tokens.
     Disable {
         /// Its client id.
         id: String,
     },
-    /// Turn an app on again.
+    /// Enable an app again.
     Enable {
         /// Its client id.
         id: String,
@@ -58,51 +58,51 @@ pub(super) enum AppCommand {
 pub(super) struct AddApp {
     /// Its client id.
     id: String,
-    /// Its name, as people see it.
+    /// Its display name.
     #[arg(long)]
     name: String,
-    /// Whether it can keep a secret, and whether people use it.
+    /// Its type.
     #[arg(long, value_enum, default_value = "confidential")]
     kind: ClientType,
-    /// Where answers may be sent.
+    /// A redirect URI.
     #[arg(long = "redirect-uri", value_name = "URI")]
     redirect_uris: Vec<String>,
-    /// Where people may be sent after signing out.
+    /// A redirect URI after sign-out.
     #[arg(long = "post-logout-uri", value_name = "URI")]
     post_logout_uris: Vec<String>,
-    /// Where the launcher opens it.
+    /// The address the launcher opens.
     #[arg(long, value_name = "URL")]
     launch_url: Option<String>,
-    /// An audience its tokens may be for; default: its own id.
+    /// An audience of its tokens; default: its client id.
     #[arg(long = "audience", value_name = "AUDIENCE")]
     audiences: Vec<String>,
     /// Scopes it may ask for; default: openid profile email `offline_access`.
     #[arg(long = "scope", value_name = "SCOPE", num_args = 1..)]
     scopes: Vec<String>,
-    /// How the launcher hands a sign-in over.
+    /// How the launcher opens it.
     #[arg(long, value_enum, default_value = "code")]
     delegation: DelegationMode,
-    /// It gets refresh tokens without asking for `offline_access`.
+    /// Issue refresh tokens without the scope `offline_access`.
     #[arg(long)]
     always_refresh: bool,
-    /// Its sessions outlive the sign-in they came from.
+    /// Its sessions outlive the browser session they came from.
     #[arg(long)]
     outlives_sign_out: bool,
     /// One user may have several sessions of it in one browser.
     #[arg(long, alias = "several-families")]
     multiple_sessions: bool,
-    /// A claim about the person its tokens carry: roles, email or name.
+    /// A claim about the user in its tokens: roles, email or name.
     #[arg(long = "claim", value_name = "CLAIM")]
     claims: Vec<String>,
-    /// Algorithm of its ID tokens.
+    /// The algorithm of its ID tokens.
     #[arg(long, value_name = "ALG")]
     id_token_alg: Option<Algorithm>,
-    /// It gets an ID token at every refresh.
+    /// Issue an ID token at every refresh.
     #[arg(long)]
     id_token_on_refresh: bool,
 }
 
-/// After `app add`, these flags speak of the app, not of the deployment.
+/// Flags that, after `app add`, set the app's own value.
 pub(super) const OWN_SETTINGS: [&str; 6] =
     ["at_ttl", "dt_ttl", "refresh_grace", "family_idle_ttl", "family_ttl", "at_alg"];
 
@@ -180,7 +180,7 @@ pub(super) async fn run(
         AppCommand::Disable { id } => {
             clients::set_enabled(authority, &id, false, &operator).await?;
             let json = json!({ "client_id": id, "enabled": false });
-            Output::new(format!("{id} gets no token any more."), json)
+            Output::new(format!("{id} gets no more tokens."), json)
         }
         AppCommand::Enable { id } => {
             clients::set_enabled(authority, &id, true, &operator).await?;
@@ -265,7 +265,7 @@ async fn apply(
     Ok(Output::new(lines.join("\n"), json.into()))
 }
 
-/// The secret in a file, which is made if it is missing.
+/// Reads a secret from a file. A missing file is created with a new secret.
 fn secret_in(authority: &Authority, file: &Path) -> Result<SecretString, Failure> {
     let text = read_or_make_private(file, || authority.random.token())
         .map_err(|error| format!("{}: {error}", file.display()))?;

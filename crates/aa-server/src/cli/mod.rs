@@ -28,7 +28,7 @@ use crate::config::{Config, FILE, PREFIX, SETTINGS};
 #[derive(Debug, Parser)]
 #[command(name = "aa-server", version, propagate_version = true)]
 struct Cli {
-    /// One JSON document on standard output.
+    /// Print one JSON document on standard output.
     #[arg(long, global = true)]
     json: bool,
     #[command(subcommand)]
@@ -37,7 +37,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the authority (this is what happens without a command).
+    /// Run the authority (the default).
     Serve,
     /// People who may sign in.
     #[command(subcommand)]
@@ -51,7 +51,7 @@ enum Command {
     /// Signing keys.
     #[command(subcommand)]
     Keys(KeysCommand),
-    /// What happened.
+    /// The event log.
     #[command(subcommand)]
     Events(EventsCommand),
     /// Messages to other systems that are waiting or were given up.
@@ -59,14 +59,14 @@ enum Command {
     Delivery(DeliveryCommand),
     /// Bring the database's schema up to date.
     Migrate,
-    /// Write a copy of an SQLite database into a new file, while the authority goes on.
+    /// Copy an SQLite database into a new file, while the authority runs.
     Backup {
         /// The new file.
         file: PathBuf,
     },
-    /// Say what is wrong with the configuration, and how to mend it.
+    /// Report problems with the configuration, and how to fix it.
     Check {
-        /// Ask the authority that runs here whether it is ready, and nothing more.
+        /// Only ask the running authority whether it is ready.
         #[arg(long)]
         live: bool,
     },
@@ -79,7 +79,7 @@ pub(crate) enum Invocation {
     Serve(Config),
     /// Run a command on an opened authority.
     Run(Config, Request),
-    /// Nothing: it is done.
+    /// Nothing: the command has run.
     Done,
 }
 
@@ -191,7 +191,7 @@ async fn check(authority: &Authority) -> Result<Output, Failure> {
         notes.push("the clock is in the past: tokens will be refused elsewhere".to_owned());
     }
     if !authority.store.has_administrator().await? {
-        notes.push("nobody administers the authority: `aa-server user add --admin …`".to_owned());
+        notes.push("there is no administrator: `aa-server user add --admin …`".to_owned());
     }
     let text = lines.iter().cloned().chain(notes.iter().map(|note| format!("note: {note}")));
     let text = text.collect::<Vec<_>>().join("\n");

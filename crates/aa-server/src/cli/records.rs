@@ -35,9 +35,9 @@ pub(super) enum FamilyCommand {
 pub(super) enum KeysCommand {
     /// List the signing keys.
     List,
-    /// Make new signing keys, which sign in ten minutes.
+    /// Create new signing keys, which sign in ten minutes.
     Rotate,
-    /// Make the HS256 secret of an audience, and print it, once.
+    /// Create the HS256 secret of an audience, and print it, once.
     Add {
         /// The audience.
         audience: String,
@@ -48,10 +48,10 @@ pub(super) enum KeysCommand {
 pub(super) enum EventsCommand {
     /// List events, the newest first.
     List {
-        /// Of this user alone.
+        /// Only of this user.
         #[arg(long)]
         user: Option<String>,
-        /// At most so many.
+        /// The maximum number of events.
         #[arg(long, default_value_t = 100)]
         limit: u32,
     },
@@ -67,17 +67,17 @@ pub(super) async fn family(
             let seen = overview(authority, user.id, None).await?;
             let mut lines = Vec::new();
             let mut json = Vec::new();
-            for device in &seen.browsers {
-                for session in &device.live {
+            for browser in &seen.browsers {
+                for session in &browser.live {
                     lines.push(format!(
                         "{}  {}  {}  last used {} from {}",
-                        session.id, session.app, device.browser, session.last_used, session.ip
+                        session.id, session.app, browser.browser, session.last_used, session.ip
                     ));
                     json.push(json!({
                         "id": session.id,
                         "app": session.app,
-                        "device": device.id,
-                        "browser": device.browser,
+                        "device": browser.id,
+                        "browser": browser.browser,
                         "started_at": session.started.to_string(),
                         "last_used_at": session.last_used.to_string(),
                         "ip": session.ip,

@@ -20,33 +20,33 @@ use crate::store::{Invitation, User};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
-    /// Make a user.
+    /// Create a user.
     Add {
         /// Their e-mail address.
         #[arg(long)]
         email: String,
-        /// What they want to be called.
+        /// Display name.
         #[arg(long, default_value = "")]
         name: String,
-        /// They administer the authority.
+        /// Make them an administrator.
         #[arg(long)]
         admin: bool,
         #[command(flatten)]
         password: PasswordInput,
     },
-    /// Make those users of a file who are not there yet.
+    /// Create the users of a file that do not exist yet.
     Apply {
-        /// TOML with `[[user]]` tables: email, password, and perhaps name and admin.
+        /// TOML with `[[user]]` tables: email, password, and optionally name and admin.
         file: PathBuf,
     },
     /// List all users.
     List,
-    /// Print a one-time link with which somebody makes an account.
+    /// Print a one-time link for creating an account.
     Invite {
-        /// For this address alone.
+        /// Only for this address.
         #[arg(long, default_value = "")]
         email: String,
-        /// They will administer the authority.
+        /// The account will be an administrator.
         #[arg(long)]
         admin: bool,
     },
@@ -81,8 +81,8 @@ pub(super) async fn run(authority: &Authority, command: UserCommand) -> Result<O
     Ok(match command {
         UserCommand::Add { email, name, admin, password: _ } => {
             let password = read_password()?;
-            let person = NewAccount { email: email.clone(), name, password, admin };
-            let id = users::add(authority, person, &operator).await?;
+            let account = NewAccount { email: email.clone(), name, password, admin };
+            let id = users::add(authority, account, &operator).await?;
             Output::new(format!("{email} may sign in."), json!({ "id": id, "email": email }))
         }
         UserCommand::Apply { file } => apply(authority, &file, &operator).await?,
@@ -140,7 +140,7 @@ struct UserForm {
     name: String,
     #[serde(default)]
     admin: bool,
-    /// The first one: somebody who is there keeps theirs.
+    /// The initial password. An existing user keeps theirs.
     password: SecretString,
 }
 
@@ -156,8 +156,8 @@ async fn apply(authority: &Authority, file: &Path, operator: &Caller) -> Result<
     for UserForm { email, name, admin, password } in file.user {
         let is_known = authority.store.user_by_email(&email.trim().to_lowercase()).await?.is_some();
         if !is_known {
-            let person = NewAccount { email: email.clone(), name, password, admin };
-            users::add(authority, person, operator)
+            let account = NewAccount { email: email.clone(), name, password, admin };
+            users::add(authority, account, operator)
                 .await
                 .map_err(|error| format!("{shown}: {email}: {error}"))?;
         }
@@ -191,7 +191,7 @@ pub(super) async fn find(authority: &Authority, email: &str) -> Result<User, Fai
     found.ok_or_else(|| format!("there is no user {email}").into())
 }
 
-/// One line of standard input, so that the password is no argument.
+/// Reads the password from standard input: one line, 8 KiB at most.
 fn read_password() -> Result<SecretString, Failure> {
     let mut text = zeroize::Zeroizing::new(String::new());
     std::io::stdin().take(8 * 1024).read_to_string(&mut text)?;

@@ -227,7 +227,7 @@ impl ClientMetadata {
         }
         for audience in &self.audiences {
             if audience.is_empty() || audience.len() > 256 || audience.contains(char::is_control) {
-                return Err(format!("audiences: `{audience}` is no audience"));
+                return Err(format!("audiences: `{audience}` is not a valid audience"));
             }
         }
         for claim in &self.claims {
@@ -304,7 +304,7 @@ impl ClientMetadata {
 }
 
 fn check_redirect_uri(uri: &str) -> Result<(), &'static str> {
-    let url = Url::parse(uri).map_err(|_| "is no absolute URL")?;
+    let url = Url::parse(uri).map_err(|_| "is not a valid absolute URL")?;
     if url.fragment().is_some() || uri.contains('#') {
         return Err("has a fragment");
     }

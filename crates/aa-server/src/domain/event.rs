@@ -95,7 +95,7 @@ impl EventKind {
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::BrowserSessionStarted => "Signed in",
-            Self::SignInRefused => "A sign-in failed",
+            Self::SignInRefused => "Failed sign-in",
             Self::BrowserSessionEnded => "Signed out",
             Self::FamilyStarted => "Opened an app",
             Self::FamilyEnded => "Ended a session",
@@ -103,9 +103,9 @@ impl EventKind {
             Self::BrowserEnded => "Ended all sessions of a browser",
             Self::BrowserRenamed => "Renamed a browser",
             Self::UserSessionsEnded => "Ended sessions in other browsers",
-            Self::UserMade => "The account was made",
-            Self::PasswordChanged => "The password was changed",
-            Self::PasswordReset => "The password was reset",
+            Self::UserMade => "Account created",
+            Self::PasswordChanged => "Password changed",
+            Self::PasswordReset => "Password reset",
             Self::UserDisabled => "The account was disabled",
             Self::UserEnabled => "The account was enabled",
             Self::InvitationMade => "An invitation was made",

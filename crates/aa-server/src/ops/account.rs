@@ -36,7 +36,7 @@ pub enum AccountError {
     #[error("Registration is closed.")]
     Closed,
     /// The current password is incorrect.
-    #[error("The current password is not right.")]
+    #[error("Current password is incorrect.")]
     WrongPassword,
     /// Too many attempts.
     #[error("Too many tries.")]

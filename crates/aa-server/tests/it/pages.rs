@@ -276,7 +276,7 @@ async fn the_account_page_changes_the_password_and_shows_what_happened(#[case] e
     let Some(t) = engine.start().await else { return };
     let browser = t.signed_in("ann@example.com").await;
     for (current, new, why) in [
-        ("wrong password", "violet anchor 9", "The current password is not right."),
+        ("wrong password", "violet anchor 9", "Current password is incorrect."),
         (PASSWORD, "short", "at least 8"),
         (PASSWORD, "iloveyou", "most common"),
     ] {
@@ -297,7 +297,7 @@ async fn the_account_page_changes_the_password_and_shows_what_happened(#[case] e
         StatusCode::SEE_OTHER
     );
     let page = browser.get("/account/activity").await.text().await.unwrap();
-    for line in ["The password was changed", "Signed in", "A sign-in failed", "Firefox on Linux"] {
+    for line in ["Password changed", "Signed in", "Failed sign-in", "Firefox on Linux"] {
         assert!(page.contains(line), "{line}");
     }
     assert_eq!(location(&browser.get("/.well-known/change-password").await), "/account");

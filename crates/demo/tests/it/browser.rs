@@ -18,7 +18,7 @@ async fn the_persons_way(browser: &WebDriver, options: &Options) -> WebDriverRes
     screenshot(browser, "login").await?;
     sign_in(browser, ann.email, "not-her-password").await?;
     let error = find(browser, "#error").await?.text().await?;
-    assert_eq!(error, "The e-mail address or the password is not right.");
+    assert_eq!(error, "Incorrect email or password.");
     assert_eq!(find(browser, "#email").await?.prop("value").await?.as_deref(), Some(ann.email));
     screenshot(browser, "login-wrong").await?;
     sign_in(browser, ann.email, ann.password).await?;
@@ -31,7 +31,7 @@ async fn the_persons_way(browser: &WebDriver, options: &Options) -> WebDriverRes
     let uri = format!("{notes}/auth/callback").replace(':', "%3A").replace('/', "%2F");
     browser.goto(format!("{authority}/oauth/authorize?{query}&redirect_uri={uri}")).await?;
     let button = find(browser, "#answer button").await?.text().await?;
-    assert_eq!(button, "On to Notes");
+    assert_eq!(button, "Continue to Notes");
 
     // Open Notes: no further page, no password.
     browser.goto(format!("{authority}/apps")).await?;
@@ -97,7 +97,7 @@ async fn the_persons_way(browser: &WebDriver, options: &Options) -> WebDriverRes
     find(browser, "#signed-out a").await?.click().await?;
     at(browser, &format!("{authority}/login")).await?;
     // The sign-in page says where it leads, and its form leads there.
-    assert!(find(browser, "main").await?.text().await?.contains("to go on to Notes"));
+    assert!(find(browser, "main").await?.text().await?.contains("to continue to Notes"));
     sign_in(browser, ann.email, ann.password).await?;
     at(browser, &notes).await?;
     find(browser, "#notes li").await?;

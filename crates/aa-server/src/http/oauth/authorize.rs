@@ -115,7 +115,7 @@ async fn target(authority: &Authority, params: &Params) -> Result<Target, Error>
         Error::refused(
             StatusCode::BAD_REQUEST,
             "This link does not work",
-            format!("An app sent you here with {what}. Its team can mend that."),
+            format!("An app sent you here with {what}. Please tell the app's team."),
         )
     };
     let client_id = params.get("client_id").map_err(|_| wrong("two client_ids"))?;

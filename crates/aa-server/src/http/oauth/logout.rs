@@ -75,7 +75,7 @@ async fn read(authority: &Authority, params: &Params) -> Result<Asked, Error> {
         Error::refused(
             StatusCode::BAD_REQUEST,
             "This link does not work",
-            format!("An app sent you here to sign out with {what}. Its team can mend that."),
+            format!("An app sent you here to sign out with {what}. Please tell the app's team."),
         )
     };
     // A hint that cannot be verified counts as none: the key may be long gone. Then the person is asked.

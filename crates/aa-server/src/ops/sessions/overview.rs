@@ -19,7 +19,7 @@ const EXPIRED: &str = "expired";
 
 /// One browser of a person.
 #[derive(Debug)]
-pub struct Device {
+pub struct Browser {
     /// Its id.
     pub id: Uuid,
     /// The name the person gave it, or empty.
@@ -72,7 +72,7 @@ pub struct Ended {
 #[derive(Debug)]
 pub struct Overview {
     /// This browser first, then the last used.
-    pub browsers: Vec<Device>,
+    pub browsers: Vec<Browser>,
     /// The latest first.
     pub ended: Vec<Ended>,
 }
@@ -92,9 +92,9 @@ pub async fn overview(
         .clients()
         .await?
         .into_iter()
-        .map(|authority| (authority.metadata.client_id, authority.metadata.name))
+        .map(|client| (client.metadata.client_id, client.metadata.name))
         .collect();
-    let mut browsers: Vec<Device> = Vec::new();
+    let mut browsers: Vec<Browser> = Vec::new();
     let mut ended = Vec::new();
     for row in authority.store.sessions(user, now - SHOWN).await? {
         let name = names.get(&row.client_id).unwrap_or(&row.client_id).clone();
@@ -111,20 +111,20 @@ pub async fn overview(
                     last_used: Timestamp::from_millis(row.rotated_at),
                     ip: row.rotated_ip.clone(),
                 };
-                match browsers.iter_mut().find(|device| device.id == row.browser_id) {
-                    Some(device) => device.live.push(session),
+                match browsers.iter_mut().find(|browser| browser.id == row.browser_id) {
+                    Some(browser) => browser.live.push(session),
                     None => browsers.push(browser_of_row(&row, this, session)),
                 }
             }
         }
     }
-    browsers.sort_by_key(|device| (!device.is_this, std::cmp::Reverse(device.last_seen)));
+    browsers.sort_by_key(|browser| (!browser.is_this, std::cmp::Reverse(browser.last_seen)));
     ended.sort_by_key(|ended| std::cmp::Reverse(ended.at));
     Ok(Overview { browsers, ended })
 }
 
-fn browser_of_row(row: &SessionRow, this: Option<Uuid>, first: Session) -> Device {
-    Device {
+fn browser_of_row(row: &SessionRow, this: Option<Uuid>, first: Session) -> Browser {
+    Browser {
         id: row.browser_id,
         name: row.browser_name.clone(),
         browser: describe_browser(&row.browser_user_agent),
