@@ -1,4 +1,4 @@
-//! The commands of SPEC §5. One JSON document on standard output with `--json`; logs and progress go to standard
+//! The commands (contract §5). One JSON document on standard output with `--json`; logs and progress go to standard
 //! error; exit status 0, 1 (failed) or 2 (usage).
 
 mod clients;

@@ -181,7 +181,7 @@ impl EndKind {
 pub enum EndReason {
     /// The user signed out.
     SignedOut,
-    /// Somebody signed in again in the same browser.
+    /// A user signed in again in the same browser.
     SignedInAgain,
     /// The user ended it on the sessions page.
     RevokedByUser,

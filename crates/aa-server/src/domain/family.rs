@@ -1,4 +1,4 @@
-//! What becomes of a family when one of its tokens is presented (SPEC §2 rules 2 to 5, 7 and 11).
+//! The decision about a family when one of its tokens is presented (`docs/contract.md#rule-2` to `#rule-5`, `#rule-11`).
 //!
 //! A family is a counter. A presented token is genuine when this is asked (its MAC and secret hold, and the
 //! right app presents it), so all that is left to decide is how its generation compares with the counter.
@@ -82,7 +82,7 @@ impl FamilyState {
         self.rejection(self.generation, now).is_none()
     }
 
-    /// When it ends if nobody uses it.
+    /// The time of its end if it is not used again.
     pub fn ends_at(&self) -> Timestamp {
         self.expires_at.min(self.idle_expires_at)
     }

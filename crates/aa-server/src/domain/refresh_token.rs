@@ -1,4 +1,4 @@
-//! The wire form of delegation and refresh tokens (SPEC §2 rule 1).
+//! The wire format of delegation and refresh tokens (`docs/contract.md#rule-1`).
 //!
 //! `dt_` or `rt_`, then base64url of
 //!
@@ -143,7 +143,7 @@ impl EncodedToken {
 
 impl fmt::Debug for EncodedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("WireToken(…)")
+        f.write_str("EncodedToken(…)")
     }
 }
 
@@ -199,7 +199,7 @@ impl RefreshTokenCodec {
 
 impl fmt::Debug for RefreshTokenCodec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TokenMint(…)")
+        f.write_str("RefreshTokenCodec(…)")
     }
 }
 

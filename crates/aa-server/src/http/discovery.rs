@@ -71,7 +71,7 @@ fn public(document: &Value) -> HttpResponse {
         .json(document)
 }
 
-/// `GET /readyz`: database and keys are usable, and nobody has said stop.
+/// `GET /readyz`: database and keys are usable, and the server is not stopping.
 pub async fn readyz(authority: web::Data<Authority>) -> HttpResponse {
     let mut missing = Vec::new();
     if authority.stop.is_stopping() {

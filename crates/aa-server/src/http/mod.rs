@@ -205,7 +205,7 @@ async fn not_found(request: HttpRequest) -> HttpResponse {
     response
 }
 
-/// Whether a page would be of no use to whoever asks.
+/// Whether the request comes from a program, which has no use for a page.
 fn is_program(request: &HttpRequest) -> bool {
     let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let machine = ["/oauth/", "/.well-known/"];

@@ -62,7 +62,7 @@ struct Key {
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Signer(…)")
+        f.write_str("Keyring(…)")
     }
 }
 

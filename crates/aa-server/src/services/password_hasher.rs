@@ -1,4 +1,4 @@
-//! Password hashing with bounded concurrency (SPEC §7): a hash takes 19 MiB and about 13 ms, so requests must not be
+//! Password hashing with bounded concurrency (contract §7): a hash takes 19 MiB and about 13 ms, so requests must not be
 //! able to start any number of them.
 
 use std::sync::Arc;

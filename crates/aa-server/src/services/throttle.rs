@@ -1,7 +1,7 @@
-//! Slows guessing down, per account and per address (SPEC §7), in the memory of one process.
+//! Limits on attempts to guess, per account and per address (contract §7), in the memory of one process.
 //!
 //! A try is taken **before** the password is checked, so parallel guesses cannot outrun it, and given back when
-//! it was right. A browser that the user has signed in with before has a counter of its own, so a stranger who
+//! it was right. A browser that the user has signed in with before has a counter of its own, so an attacker who
 //! uses up the account's cannot lock the user out there.
 
 use std::collections::HashMap;

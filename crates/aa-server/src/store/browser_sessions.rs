@@ -51,7 +51,7 @@ pub struct NewBrowserSession<'a> {
     pub idle_expires_at: Timestamp,
     /// In any case.
     pub expires_at: Timestamp,
-    /// The identity that this browser had before: it ends, whoever's it was.
+    /// The previous session of this browser. It ends, whichever user it belongs to.
     pub replaces: Option<SecretHash>,
 }
 

@@ -25,7 +25,7 @@ pub struct Grant {
     pub nonce: Option<String>,
     /// The absolute end.
     pub expires_at: Timestamp,
-    /// When it ends if nobody uses it.
+    /// The time of its end if it is not used again.
     pub ends_at: Timestamp,
 }
 

@@ -7,7 +7,7 @@ use crate::domain::refresh_token::SecretHash;
 /// A one-time link to make an account.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct Invitation {
-    /// Empty when whoever has the link may choose an address.
+    /// The address of the new account. Empty when the holder of the link may choose one.
     pub email: String,
     /// Whether the account administers the authority.
     pub admin: bool,
@@ -67,7 +67,7 @@ impl Store {
     /// Makes a user by an invitation, which is used up. `None` when it was used or expired meanwhile.
     ///
     /// # Errors
-    /// [`Error::Conflict`](database::Error::Conflict) when somebody has the address; the invitation stays good.
+    /// [`Error::Conflict`](database::Error::Conflict) when another user has the address; the invitation stays good.
     pub async fn accept_invitation(
         &self,
         token_hash: &SecretHash,

@@ -67,10 +67,10 @@ pub struct NewUser<'a> {
 }
 
 impl Store {
-    /// Makes a user, if nobody has the address.
+    /// Creates a user with a new address.
     ///
     /// # Errors
-    /// [`Error::Conflict`](database::Error::Conflict) when somebody has it.
+    /// [`Error::Conflict`](database::Error::Conflict) when another user has the address.
     pub async fn add_user(&self, user: &NewUser<'_>, event: Event, now: Timestamp) -> Result<()> {
         let mut tx = self.db.begin().await?;
         add(&mut tx, user, now).await?;

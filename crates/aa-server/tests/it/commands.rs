@@ -1,4 +1,4 @@
-//! The commands of SPEC §5, as an operator types them.
+//! The commands of contract §5, as an operator types them.
 
 use std::process::Output;
 

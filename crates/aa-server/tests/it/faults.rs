@@ -1,4 +1,4 @@
-//! A fault is not a refusal (SPEC §2 rule 10): a database that is away, a client that hangs up.
+//! A fault is not a refusal (`docs/contract.md#rule-10`): a database that is away, a client that hangs up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

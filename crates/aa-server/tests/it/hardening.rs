@@ -1,4 +1,4 @@
-//! What every route has (SPEC §7). These tests walk the route table, so a new route is covered by being added.
+//! What every route has (contract §7). These tests walk the route table, so a new route is covered by being added.
 
 use aa_server::http::{Kind, ROUTES};
 use reqwest::{Method, StatusCode};

@@ -1,4 +1,4 @@
-//! The token rules (SPEC §2), one by one. Each test fails when its rule is taken out.
+//! The token rules (contract §2), one by one. Each test fails when its rule is taken out.
 
 use aa_server::domain::caller::Caller;
 use aa_server::domain::client::{ClientType, DelegationMode};

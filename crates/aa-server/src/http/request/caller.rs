@@ -13,7 +13,7 @@ use crate::http::error::Error;
 /// Where a request comes from. Only trusted proxies are believed about it.
 ///
 /// # Errors
-/// 400 when a trusted proxy says something that is no address: better nobody than somebody else.
+/// 400 when a trusted proxy names an address that cannot be parsed: a wrong address must not be recorded.
 pub fn address(authority: &Authority, request: &HttpRequest) -> Result<IpAddr, Error> {
     let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip());
     let trusted = |ip: IpAddr| {

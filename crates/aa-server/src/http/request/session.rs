@@ -14,7 +14,7 @@ use crate::store::{BrowserSession, User};
 /// How often the use of a browser session is recorded.
 const TOUCH_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Somebody who is signed in.
+/// The user who is signed in, with their browser session.
 #[derive(Debug)]
 pub struct CurrentUser {
     /// Their sign-in.

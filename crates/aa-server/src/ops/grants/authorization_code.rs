@@ -1,4 +1,4 @@
-//! The `authorization_code` grant: a delegation token is redeemed (RFC 6749 §4.1.3; SPEC §2 rules 2, 7 and 8).
+//! The `authorization_code` grant: a delegation token is redeemed (RFC 6749 §4.1.3; `docs/contract.md#rule-2`, `#rule-7`, `#rule-8`).
 
 use std::sync::Arc;
 

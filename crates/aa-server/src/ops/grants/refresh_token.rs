@@ -1,4 +1,4 @@
-//! The `refresh_token` grant (RFC 6749 §6; SPEC §2 rules 3 to 5, 7, 9 and 10).
+//! The `refresh_token` grant (RFC 6749 §6; `docs/contract.md#rule-3` to `#rule-5`, `#rule-9`, `#rule-10`).
 
 use std::sync::Arc;
 
