@@ -211,7 +211,7 @@ async fn an_attempt_goes_on_at_another_replica() {
     let there = Browser::new(&replica.url);
     there.cookies.lock().unwrap().clone_from(&here.cookies.lock().unwrap());
     let page = there.get(&format!("/login?again=1&return_to={path}")).await;
-    assert!(page.text().await.unwrap().contains("go on to <strong>backend"));
+    assert!(page.text().await.unwrap().contains("continue to <strong>backend"));
     t.advance(1);
     replica.advance(1);
     assert_eq!(location(&sign_in_to(&there, &path).await), path);
@@ -268,7 +268,7 @@ async fn registering_leads_on_to_the_app() {
         body.split("name=\"return_to\" value=\"").nth(1).unwrap().split('"').next().unwrap();
     assert!(field.starts_with("/oauth/authorize?attempt="), "{field}");
     let back = link(&body, "/login");
-    assert!(browser.get(&back).await.text().await.unwrap().contains("go on to <strong>backend"));
+    assert!(browser.get(&back).await.text().await.unwrap().contains("continue to <strong>backend"));
     t.advance(1);
     let weak = [("email", "ann@example.com"), ("password", "short"), ("return_to", field)];
     let refused = browser.submit(&register, "/register", &weak).await.text().await.unwrap();

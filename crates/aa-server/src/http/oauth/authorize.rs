@@ -171,15 +171,14 @@ async fn sign_in_first(
         return refuse(authority, request, client, &asked.login_required());
     }
     let csrf = Csrf::of(authority, request);
-    let reference = match attempt {
-        Some(attempt) => attempt.reference,
-        None => {
-            let browser = csrf.binding();
-            let work = |authority: web::Data<Authority>| async move {
-                attempt::begin(&authority, asked, &browser).await
-            };
-            detached(authority, work).await?
-        }
+    let reference = if let Some(attempt) = attempt {
+        attempt.reference
+    } else {
+        let browser = csrf.binding();
+        let work = |authority: web::Data<Authority>| async move {
+            attempt::begin(&authority, asked, &browser).await
+        };
+        detached(authority, work).await?
     };
     let query = form_urlencoded::Serializer::new(String::new())
         .append_pair("return_to", &format!("/oauth/authorize?attempt={reference}"))
