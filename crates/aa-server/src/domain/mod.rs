@@ -1,5 +1,7 @@
 //! Pure rules: no clock, no database, no network.
 
+pub mod authentication;
+pub mod authorization_request;
 pub mod caller;
 pub mod client;
 pub mod delivery;
@@ -7,5 +9,6 @@ pub mod event;
 pub mod family;
 pub mod ids;
 pub mod password;
+pub mod redirect_uri;
 pub mod refresh_token;
 pub mod user;

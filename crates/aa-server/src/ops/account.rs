@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::authority::Authority;
 use crate::config::RegistrationMode;
+use crate::domain::authentication::{Authentication, Step};
 use crate::domain::caller::Caller;
 use crate::domain::event::{Actor, EventKind};
 use crate::domain::password::{self, WeakPassword};
@@ -188,7 +189,8 @@ pub async fn register(
     let device = sign_in::known_browser(authority, command.browser_token.as_deref()).await?;
     let user = authority.store.user(made.id).await?.ok_or(AccountError::EmailTaken)?;
     let replaces = command.session_token.as_deref();
-    Ok(sign_in::begin(authority, &user, device, replaces, caller).await?)
+    let done = Authentication::begin(Step::Password, authority.now());
+    Ok(sign_in::begin(authority, (&user, &done), device, replaces, caller).await?)
 }
 
 /// Changes a user's own password, and ends all their sessions except those of this browser.

@@ -43,6 +43,8 @@ pub struct NewBrowserSession<'a> {
     pub browser_token_hash: Option<SecretHash>,
     /// Authentication methods, separated by spaces.
     pub amr: &'a str,
+    /// The time of the last step of the sign-in.
+    pub auth_time: Timestamp,
     /// Where from.
     pub ip: &'a str,
     /// What the browser says it is.
@@ -131,13 +133,14 @@ impl Store {
             tx.on(),
             "INSERT INTO browser_sessions (id, token_hash, user_id, user_epoch, browser_id, amr, auth_time,
                                      seen_at, idle_expires_at, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $7, $8, $9)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             browser_session.id,
             browser_session.token_hash.as_bytes(),
             browser_session.user_id,
             browser_session.user_epoch,
             browser_session.browser_id,
             browser_session.amr,
+            browser_session.auth_time.millis(),
             now.millis(),
             browser_session.idle_expires_at.millis(),
             browser_session.expires_at.millis()

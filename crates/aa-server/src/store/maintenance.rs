@@ -69,6 +69,16 @@ impl Store {
             )?)
         })
         .await?;
+        removed += in_batches(|| async move {
+            Ok(execute!(
+                self.db.write(),
+                "DELETE FROM authentication_attempts WHERE token_hash IN (
+                     SELECT token_hash FROM authentication_attempts WHERE expires_at <= $1 LIMIT $2)",
+                now.millis(),
+                BATCH
+            )?)
+        })
+        .await?;
         removed +=
             execute!(self.db.write(), "DELETE FROM invitations WHERE expires_at < $1", remembered)?;
         removed += execute!(

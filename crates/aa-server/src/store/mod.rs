@@ -3,6 +3,7 @@
 //! Statements stand in the methods that use them, as one text for both databases. A test finds every one of
 //! them in this folder and prepares it on both.
 
+mod authentication_attempts;
 mod browser_sessions;
 mod clients;
 mod ends;
@@ -19,6 +20,7 @@ mod users;
 
 use database::Db;
 
+pub use authentication_attempts::{ATTEMPT_TTL, AttemptKey, AuthenticationAttempt, MAX_ATTEMPTS};
 pub use browser_sessions::{BrowserSession, NewBrowserSession};
 pub use clients::{Client, ClientSecretHash};
 pub use database::{Error, Result};

@@ -1,6 +1,7 @@
 //! One binary for all integration tests. Most run on SQLite and on PostgreSQL: see `support::both_databases`.
 
 mod architecture;
+mod attempts;
 mod authorize;
 mod batches;
 mod commands;

@@ -17,6 +17,7 @@ const UNDO: &[(i64, &str)] = &[
     (2, include_str!("undo/0002.sql")),
     (3, include_str!("undo/0003.sql")),
     (4, include_str!("undo/0004.sql")),
+    (5, include_str!("undo/0005.sql")),
     (6, include_str!("undo/0006.sql")),
     (7, include_str!("undo/0007.sql")),
 ];

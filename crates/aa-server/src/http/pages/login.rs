@@ -4,17 +4,19 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use secrecy::ExposeSecret as _;
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use super::{Frame, html_with, local_path, redirect};
 use crate::authority::Authority;
 use crate::config::RegistrationMode;
+use crate::domain::client::ClientMetadata;
 use crate::http::error::Error;
 use crate::http::render::allow_form_origins;
 use crate::http::request::params::Params;
 use crate::http::request::{
     Cookie, Csrf, CurrentUser, address, caller, current_user, detached, form, query_params,
 };
+use crate::ops::authentication::attempt;
 use crate::ops::authentication::sign_in::{SignIn, SignInError, SignedIn, sign_in};
 use crate::ops::sessions::end;
 
@@ -25,7 +27,8 @@ struct Page<'a> {
     return_to: &'a str,
     email: &'a str,
     app: Option<&'a str>,
-    can_register: bool,
+    /// Where to register, if registration is open.
+    register: Option<String>,
     wrong: bool,
 }
 
@@ -40,8 +43,7 @@ pub async fn show(
     if !again && current_user(&authority, &request).await?.is_some() {
         return Ok(redirect(&return_to));
     }
-    let hint = parameter_of(&authority, &return_to, "login_hint").unwrap_or_default();
-    page(&authority, &request, &return_to, &hint, StatusCode::OK).await
+    page(&authority, &request, &return_to, None, StatusCode::OK).await
 }
 
 /// `POST /login`.
@@ -70,7 +72,7 @@ pub async fn submit(
     match done {
         Ok(signed_in) => Ok(welcome(&authority, &request, &signed_in, &return_to)),
         Err(SignInError::Wrong) => {
-            page(&authority, &request, &return_to, &email, StatusCode::UNAUTHORIZED).await
+            page(&authority, &request, &return_to, Some(&email), StatusCode::UNAUTHORIZED).await
         }
         Err(SignInError::TooMany(tries)) => Err(Error::too_many(tries.retry_after)),
         Err(SignInError::Busy(_)) => Err(Error::unavailable()),
@@ -102,45 +104,98 @@ pub(super) fn welcome(
     response
 }
 
+/// The page, with the address that was entered before, if there is one.
 async fn page(
     authority: &Authority,
     request: &HttpRequest,
     return_to: &str,
-    email: &str,
+    email: Option<&str>,
     status: StatusCode,
 ) -> Result<HttpResponse, Error> {
-    let destination = destination(authority, return_to).await?;
     let csrf = Csrf::of(authority, request);
+    let destination = destination(authority, &csrf, return_to).await?;
+    let can_register = authority.config.registration == RegistrationMode::Open;
     let page = Page {
         frame: Frame::new("Sign in", &csrf, None),
         return_to,
-        email,
-        app: destination.as_ref().map(|found| found.name.as_str()),
-        can_register: authority.config.registration == RegistrationMode::Open,
+        email: email.or(destination.login_hint.as_deref()).unwrap_or_default(),
+        app: destination.client.as_ref().map(|client| client.name.as_str()),
+        register: can_register.then(|| with_return_to("/register", return_to)),
         wrong: status == StatusCode::UNAUTHORIZED,
     };
     let mut response = html_with(authority, &csrf, status, &page);
-    if let Some(destination) = destination {
-        allow_form_origins(request, &mut response, &destination.origins());
-    }
+    destination.let_forms_lead_there(request, &mut response);
     Ok(response)
 }
 
-/// The app that signing in leads to.
-async fn destination(
+/// The link to a page that leads on to the same place.
+pub(super) fn with_return_to(page: &str, return_to: &str) -> String {
+    if return_to == "/apps" {
+        return page.to_owned();
+    }
+    let query = form_urlencoded::Serializer::new(String::new())
+        .append_pair("return_to", return_to)
+        .finish();
+    format!("{page}?{query}")
+}
+
+/// What a sign-in leads to.
+#[derive(Debug, Default)]
+pub(super) struct Destination {
+    client: Option<ClientMetadata>,
+    login_hint: Option<String>,
+}
+
+impl Destination {
+    /// Lets the forms of a page be redirected to the client.
+    pub(super) fn let_forms_lead_there(&self, request: &HttpRequest, response: &mut HttpResponse) {
+        if let Some(client) = &self.client {
+            allow_form_origins(request, response, &client.origins());
+        }
+    }
+}
+
+/// Finds out what signing in leads to.
+///
+/// # Errors
+/// [`attempt_expired`] when it is an attempt that this browser cannot use, and when the database cannot answer.
+pub(super) async fn destination(
     authority: &Authority,
+    csrf: &Csrf,
     return_to: &str,
-) -> Result<Option<crate::domain::client::ClientMetadata>, Error> {
+) -> Result<Destination, Error> {
+    let parameter = |name| parameter_of(authority, return_to, name);
+    let mut login_hint = parameter("login_hint");
     let client_id = match return_to.strip_prefix("/open/") {
         Some(client_id) => Some(client_id.to_owned()),
         None if return_to.starts_with("/oauth/authorize?") => {
-            parameter_of(authority, return_to, "client_id")
+            match (parameter("client_id"), parameter("attempt")) {
+                (None, Some(reference)) => {
+                    let found = attempt::find(authority, &reference, &csrf.binding()).await?;
+                    let request = found.ok_or_else(attempt_expired)?.request;
+                    login_hint = request.login_hint;
+                    Some(request.client_id)
+                }
+                (client_id, _) => client_id,
+            }
         }
         None => None,
     };
-    let Some(client_id) = client_id.filter(|id| !id.contains('\0')) else { return Ok(None) };
+    let Some(client_id) = client_id.filter(|id| !id.contains('\0')) else {
+        return Ok(Destination { client: None, login_hint });
+    };
     let found = authority.store.client(&client_id).await?.filter(|found| found.enabled);
-    Ok(found.map(|found| found.metadata))
+    Ok(Destination { client: found.map(|found| found.metadata), login_hint })
+}
+
+/// The page about an attempt that has expired, or was begun in another browser.
+pub(in crate::http) fn attempt_expired() -> Error {
+    Error::refused(
+        StatusCode::GONE,
+        "This sign-in has expired",
+        "It was begun more than 30 minutes ago, or in another browser. \
+         Please go back to the app that you came from, and sign in there once more.",
+    )
 }
 
 fn parameter_of(authority: &Authority, path: &str, name: &'static str) -> Option<String> {

@@ -4,8 +4,8 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::login::welcome;
-use super::{Frame, html_with};
+use super::login::{destination, welcome, with_return_to};
+use super::{Frame, html_with, local_path};
 use crate::authority::Authority;
 use crate::http::error::Error;
 use crate::http::request::{Cookie, Csrf, address, caller, detached, form, query_params};
@@ -17,6 +17,8 @@ use crate::store::Invitation;
 struct Page<'a> {
     frame: Frame,
     invitation: &'a str,
+    return_to: &'a str,
+    sign_in: String,
     email: &'a str,
     email_is_fixed: bool,
     name: &'a str,
@@ -29,6 +31,7 @@ struct Page<'a> {
 #[derive(Default)]
 struct Typed {
     invitation: Option<String>,
+    return_to: String,
     email: String,
     name: String,
 }
@@ -41,8 +44,9 @@ pub async fn show(
     let params = query_params(&request)?;
     let invitation = params.get("invitation")?.map(str::to_owned);
     let offer = registration_offer(&authority, invitation.as_deref()).await.map_err(refusal)?;
-    let typed = Typed { invitation, ..Typed::default() };
-    Ok(page(&authority, &request, &typed, offer.as_ref(), None))
+    let return_to = local_path(&authority, params.get("return_to")?);
+    let typed = Typed { invitation, return_to, ..Typed::default() };
+    page(&authority, &request, &typed, offer.as_ref(), None).await
 }
 
 /// `POST /register`.
@@ -55,6 +59,7 @@ pub async fn submit(
     let text = |name| Ok::<_, Error>(fields.get(name)?.unwrap_or_default().to_owned());
     let typed = Typed {
         invitation: fields.get("invitation")?.map(str::to_owned),
+        return_to: local_path(&authority, fields.get("return_to")?),
         email: text("email")?,
         name: text("name")?,
     };
@@ -78,7 +83,7 @@ pub async fn submit(
         )
         .await;
     match done {
-        Ok(signed_in) => Ok(welcome(&authority, &request, &signed_in, "/apps")),
+        Ok(signed_in) => Ok(welcome(&authority, &request, &signed_in, &typed.return_to)),
         Err(
             mistake @ (AccountError::Invalid(_)
             | AccountError::WeakPassword(_)
@@ -86,25 +91,28 @@ pub async fn submit(
         ) => {
             let offer = registration_offer(&authority, typed.invitation.as_deref());
             let offer = offer.await.map_err(refusal)?;
-            Ok(page(&authority, &request, &typed, offer.as_ref(), Some(mistake.to_string())))
+            page(&authority, &request, &typed, offer.as_ref(), Some(mistake.to_string())).await
         }
         Err(other) => Err(refusal(other)),
     }
 }
 
-fn page(
+async fn page(
     authority: &Authority,
     request: &HttpRequest,
     typed: &Typed,
     offer: Option<&Invitation>,
     error: Option<String>,
-) -> HttpResponse {
+) -> Result<HttpResponse, Error> {
     let csrf = Csrf::of(authority, request);
+    let destination = destination(authority, &csrf, &typed.return_to).await?;
     let status = if error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let invited = offer.map(|offer| offer.email.as_str()).filter(|email| !email.is_empty());
     let page = Page {
         frame: Frame::new("Create an account", &csrf, None),
         invitation: typed.invitation.as_deref().unwrap_or_default(),
+        return_to: &typed.return_to,
+        sign_in: with_return_to("/login", &typed.return_to),
         email: invited.unwrap_or(&typed.email),
         email_is_fixed: invited.is_some(),
         name: &typed.name,
@@ -112,7 +120,9 @@ fn page(
         min_chars: authority.config.password_min_chars,
         error,
     };
-    html_with(authority, &csrf, status, &page)
+    let mut response = html_with(authority, &csrf, status, &page);
+    destination.let_forms_lead_there(request, &mut response);
+    Ok(response)
 }
 
 fn refusal(refused: AccountError) -> Error {

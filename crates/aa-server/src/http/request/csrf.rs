@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::params::Params;
 use super::{Cookie, body_params};
 use crate::authority::Authority;
+use crate::domain::refresh_token::SecretHash;
 use crate::http::error::Error;
 
 /// A CSRF token: the HMAC of a random cookie, which only our own pages can respond.
@@ -28,6 +29,11 @@ impl Csrf {
         let cookie = known.unwrap_or_else(|| authority.random.token());
         let tag = hmac::sign(&authority.csrf_key, cookie.as_bytes());
         Self { field: URL_SAFE_NO_PAD.encode(tag), cookie, is_new }
+    }
+
+    /// The hash of its cookie, to which sign-in attempts of this browser are bound.
+    pub fn binding(&self) -> SecretHash {
+        SecretHash::of(self.cookie.as_bytes())
     }
 
     /// The header that sets its cookie, if the browser has none.

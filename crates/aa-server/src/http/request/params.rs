@@ -81,12 +81,9 @@ impl Params {
         })
     }
 
-    /// As form-encoded text, without some and with one more.
-    pub fn encode_with(&self, without: &str, (name, value): (&str, &str)) -> String {
-        form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(self.0.iter().filter(|(known, _)| known != without))
-            .append_pair(name, value)
-            .finish()
+    /// Names and values, in the order they came.
+    pub fn pairs(&self) -> &[(String, String)] {
+        &self.0
     }
 
     /// As form-encoded text.

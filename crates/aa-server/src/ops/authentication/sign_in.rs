@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use crate::authority::Authority;
+use crate::domain::authentication::{Authentication, Step};
 use crate::domain::caller::Caller;
 use crate::domain::event::{Actor, EventKind};
 use crate::domain::password::MAX_CHARS;
@@ -94,7 +95,9 @@ pub async fn sign_in(
         }
     };
     authority.throttle.give_back(&counters);
-    Ok(begin(authority, &user, device, command.session_token.as_deref(), caller).await?)
+    let done = Authentication::begin(Step::Password, authority.now());
+    let replaces = command.session_token.as_deref();
+    Ok(begin(authority, (&user, &done), device, replaces, caller).await?)
 }
 
 /// The device of a cookie.
@@ -108,10 +111,10 @@ pub(in crate::ops) async fn known_browser(
     }
 }
 
-/// Records the sign-in of a user who has been recognised.
+/// Records the sign-in of a user who has done these steps.
 pub(in crate::ops) async fn begin(
     authority: &Authority,
-    user: &User,
+    (user, authentication): (&User, &Authentication),
     device: Option<Uuid>,
     replaces: Option<&str>,
     caller: &Caller,
@@ -127,7 +130,8 @@ pub(in crate::ops) async fn begin(
         user_epoch: user.epoch,
         browser_id,
         browser_token_hash: browser_token.as_ref().map(|token| SecretHash::of(token.as_bytes())),
-        amr: "pwd",
+        amr: &authentication.amr(),
+        auth_time: authentication.auth_time(),
         ip: &caller.ip,
         user_agent: &caller.user_agent,
         idle_expires_at: now

@@ -58,10 +58,10 @@ pub async fn redeem(
     if !bound {
         return Err(GrantError::Invalid);
     }
-    let audience =
-        issue::choose_audience(metadata, command.resource.as_deref(), Some(&family.audience))
-            .map_err(|_| GrantError::UnknownResource)?
-            .to_owned();
+    let audience = metadata
+        .choose_audience(command.resource.as_deref(), Some(&family.audience))
+        .map_err(|_| GrantError::UnknownResource)?
+        .to_owned();
     let now = authority.now();
     match family.state.decide_redemption(now) {
         Decision::Rotate => {}

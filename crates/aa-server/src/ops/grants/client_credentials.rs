@@ -25,7 +25,7 @@ pub fn client_credentials(
     if !scope.is_subset_of(&allowed) {
         return Err(GrantError::ScopeTooWide);
     }
-    let audience = issue::choose_audience(metadata, resource, None)
-        .map_err(|_| GrantError::UnknownResource)?;
+    let audience =
+        metadata.choose_audience(resource, None).map_err(|_| GrantError::UnknownResource)?;
     Ok(issue::for_service(authority, metadata, audience, &scope)?)
 }

@@ -169,9 +169,9 @@ async fn issue(
     grant: &Grant,
 ) -> Result<TokenResponse, GrantError> {
     let metadata = &command.client.metadata;
-    let audience =
-        issue::choose_audience(metadata, command.resource.as_deref(), Some(&grant.audience))
-            .map_err(|_| GrantError::UnknownResource)?;
+    let audience = metadata
+        .choose_audience(command.resource.as_deref(), Some(&grant.audience))
+        .map_err(|_| GrantError::UnknownResource)?;
     let with_id_token = metadata.id_token_on_refresh;
     let user = if issue::needs_user(metadata, with_id_token) {
         Box::pin(authority.store.user(grant.user_id)).await?
@@ -205,7 +205,8 @@ async fn check_request(
     if command.scope.as_ref().is_some_and(|scope| !scope.is_subset_of(&granted)) {
         return Err(GrantError::ScopeTooWide);
     }
-    issue::choose_audience(metadata, command.resource.as_deref(), Some(&family.audience))
+    metadata
+        .choose_audience(command.resource.as_deref(), Some(&family.audience))
         .map(drop)
         .map_err(|_| GrantError::UnknownResource)
 }

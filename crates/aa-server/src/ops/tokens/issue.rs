@@ -262,29 +262,3 @@ pub fn user_claims(user: &User, scope: &Scope) -> Map<String, Value> {
     }
     claims
 }
-
-/// Chooses the audience of a request (RFC 8707): the one that `resource` names, else `default`, else the first.
-///
-/// # Errors
-/// [`UnknownResource`] when `resource` is not an audience of the client.
-pub fn choose_audience<'a>(
-    client: &'a ClientMetadata,
-    resource: Option<&str>,
-    default: Option<&'a str>,
-) -> Result<&'a str, UnknownResource> {
-    let allowed = client.allowed_audiences();
-    match resource {
-        Some(resource) => {
-            allowed.into_iter().find(|audience| *audience == resource).ok_or(UnknownResource)
-        }
-        // An earlier choice holds only while the client is registered for it.
-        None => match default.filter(|default| allowed.contains(default)) {
-            Some(default) => Ok(default),
-            None => allowed.first().copied().ok_or(UnknownResource),
-        },
-    }
-}
-
-/// The client is not registered for the requested audience.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnknownResource;

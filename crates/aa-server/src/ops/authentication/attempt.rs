@@ -1,0 +1,74 @@
+//! Sign-in attempts: an authorization request waits in the database while the user signs in. The browser carries a
+//! reference, so nothing in its address can weaken `prompt` or `max_age`.
+
+use foundation::time::Timestamp;
+
+use crate::authority::Authority;
+use crate::domain::authorization_request::AuthorizationRequest;
+use crate::domain::refresh_token::SecretHash;
+use crate::store::{self, AttemptKey, AuthenticationAttempt};
+
+/// An attempt that a browser has referred to.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// The reference.
+    pub reference: String,
+    /// The request that waits.
+    pub request: AuthorizationRequest,
+    /// The user must sign in after this moment; `None` if any sign-in will do.
+    pub floor: Option<Timestamp>,
+    key: AttemptKey,
+}
+
+fn key(reference: &str, browser: &SecretHash) -> AttemptKey {
+    AttemptKey { token_hash: SecretHash::of(reference.as_bytes()), browser_hash: browser.clone() }
+}
+
+/// Stores a request that waits for a sign-in in this browser. Returns the reference.
+///
+/// # Errors
+/// When the database cannot answer.
+pub async fn begin(
+    authority: &Authority,
+    request: AuthorizationRequest,
+    browser: &SecretHash,
+) -> Result<String, store::Error> {
+    let now = authority.now();
+    let reference = authority.random.token();
+    let floor = request.demands_recent_sign_in().then_some(now);
+    let attempt = AuthenticationAttempt { request, floor };
+    authority.store.add_attempt(&key(&reference, browser), &attempt, now).await?;
+    Ok(reference)
+}
+
+/// The attempt with this reference. `None` if it was begun in another browser, has expired, or never existed.
+///
+/// # Errors
+/// When the database cannot answer.
+pub async fn find(
+    authority: &Authority,
+    reference: &str,
+    browser: &SecretHash,
+) -> Result<Option<Attempt>, store::Error> {
+    let key = key(reference, browser);
+    let found = authority.store.attempt(&key, authority.now()).await?;
+    Ok(found.map(|AuthenticationAttempt { request, floor }| Attempt {
+        reference: reference.to_owned(),
+        request,
+        floor,
+        key,
+    }))
+}
+
+/// Uses a sign-in of this time for the attempt. `false` if it was used before: the user has to sign in again to use
+/// the attempt once more.
+///
+/// # Errors
+/// When the database cannot answer.
+pub async fn complete(
+    authority: &Authority,
+    attempt: &Attempt,
+    auth_time: Timestamp,
+) -> Result<bool, store::Error> {
+    authority.store.complete_attempt(&attempt.key, auth_time, authority.now()).await
+}
