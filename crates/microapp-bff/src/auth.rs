@@ -3,13 +3,12 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
-use relying_party::attempt::local_path;
 use relying_party::web::Site;
 use relying_party::web::auth::{
     no_token, not_signed_in, parameter, redirect, session_expired, sign_out, store_session,
     unavailable, who,
 };
-use relying_party::{TokenError, TokenRequest};
+use relying_party::{TokenError, TokenRequest, local_path};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
 use service::http::problem;

@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use relying_party::signin::{AccessToken, SESSION_TTL};
 use relying_party::web::Site;
 use relying_party::web::auth::{Answer, come_back, not_signed_in, token_json, unavailable};
-use relying_party::{FinishError, ProviderError, TokenRequest, provider::Tokens};
+use relying_party::{FinishError, ProviderError, TokenRequest, Tokens};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use service::http::problem;
@@ -74,7 +74,7 @@ async fn callback(
         let confirmed = site.party.confirm(&answer.as_callback()).await?;
         if confirmed.tokens.refresh_token.is_none() {
             let why = "there is no refresh token: ask for offline_access".to_owned();
-            return Err(FinishError::Provider(ProviderError::Wrong(why)));
+            return Err(FinishError::Provider(ProviderError::InvalidResponse(why)));
         }
         Ok(confirmed)
     };
@@ -169,7 +169,7 @@ async fn refresh(
             }
             response.json(token_json(&token, site.party.now()))
         }
-        Err(ProviderError::Refused(code)) if code == "invalid_grant" => {
+        Err(ProviderError::ErrorResponse(code)) if code == "invalid_grant" => {
             info!("the provider has ended the session");
             session_expired(&site)
         }

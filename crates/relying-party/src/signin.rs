@@ -10,6 +10,7 @@ use std::time::Duration;
 use foundation::random::Random;
 use foundation::seal::{MasterSecret, Seal};
 use foundation::time::{Clock, Timestamp};
+use oidc_client::{Attempt, Provider, ProviderError, TokenRequest, Tokens};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -17,8 +18,6 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use self::refresh::Waiting;
-use crate::attempt::Attempt;
-use crate::provider::{Provider, ProviderError, TokenRequest, Tokens};
 use crate::session::{IdHash, SessionRecord, SessionStore, StoreError};
 
 /// How long a session lasts at most. The provider may end it earlier.

@@ -10,12 +10,12 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use foundation::time::Timestamp;
+use oidc_client::{ProviderError, TokenRequest, Tokens};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
 use super::{AccessToken, RelyingParty, SessionData, TokenError};
-use crate::provider::{ProviderError, TokenRequest, Tokens};
 use crate::session::{IdHash, SessionRecord};
 
 /// How far ahead of its end an access token is refreshed; a fifth of its life, if that is shorter.
@@ -179,7 +179,7 @@ impl RelyingParty {
         };
         match answer {
             Ok(tokens) => self.keep(id, claim, &refresh_token, tokens, wanted).await,
-            Err(ProviderError::Refused(code)) if code == "invalid_grant" => {
+            Err(ProviderError::ErrorResponse(code)) if code == "invalid_grant" => {
                 // If somebody else has refreshed meanwhile, it was this token that was old, and not the session.
                 match self.open(id).await? {
                     Some((_, now)) if now.refresh_token != kept.refresh_token => {

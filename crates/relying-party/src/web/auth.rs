@@ -3,6 +3,7 @@
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use foundation::time::Timestamp;
+use oidc_client::{ATTEMPT_TTL, Attempt, local_path};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use service::http::problem;
@@ -12,7 +13,6 @@ use url::form_urlencoded;
 
 use super::cookies::Cookie;
 use super::{Site, front};
-use crate::attempt::{ATTEMPT_TTL, Attempt, local_path};
 use crate::signin::{AccessToken, Callback, SESSION_TTL};
 use crate::{FinishError, ProviderError, TokenError};
 
@@ -127,7 +127,9 @@ where
             response.finish()
         }
         Err(FinishError::NoAttempt) => start_again(request),
-        Err(FinishError::Provider(ProviderError::Refused(code))) => refused(request, forget, &code),
+        Err(FinishError::Provider(ProviderError::ErrorResponse(code))) => {
+            refused(request, forget, &code)
+        }
         Err(error) => {
             error!(%error, "a sign-in could not be finished");
             front::message(

@@ -206,7 +206,7 @@ async fn readyz(site: web::Data<Site>) -> HttpResponse {
     if site.stop.is_stopping() {
         missing.push("stopping");
     }
-    if !site.party.provider().is_known() {
+    if !site.party.provider().is_discovered() {
         missing.push("provider");
     }
     if site.party.store().ping().await.is_err() {

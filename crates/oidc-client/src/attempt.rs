@@ -1,5 +1,5 @@
-//! One try to sign in. Each has a state, nonce and PKCE verifier of its own, in a cookie of its own, so that ten
-//! tabs can sign in at once; the server keeps nothing.
+//! An authorization attempt. Each has a state, nonce and PKCE verifier of its own, in a cookie of its own, so that
+//! several tabs can sign in at once; the server stores nothing.
 
 use std::time::Duration;
 
@@ -11,25 +11,25 @@ use foundation::seal::Seal;
 use foundation::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// How long a person may take to sign in.
+/// Lifetime of an attempt: the time in which a user has to sign in.
 pub const ATTEMPT_TTL: Duration = Duration::from_mins(15);
 
-/// What has to be remembered from the start of a sign-in to its callback.
+/// State of a sign-in between the authorization request and the callback.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Attempt {
-    /// Comes back with the answer (RFC 6749 §10.12).
+    /// `state`: returns in the authorization response (RFC 6749 §10.12).
     pub state: String,
-    /// Comes back in the ID token (OpenID Connect Core §3.1.2.1).
+    /// `nonce`: returns in the ID token (OpenID Connect Core §3.1.2.1).
     pub nonce: String,
-    /// Proves that the same app redeems the code (RFC 7636 §4.1).
+    /// PKCE code verifier (RFC 7636 §4.1).
     pub verifier: String,
-    /// Where the person was going: a local path.
+    /// Local path to which the sign-in leads.
     pub return_to: String,
     expires_at: i64,
 }
 
 impl Attempt {
-    /// A new try, which leads to `return_to`.
+    /// A new attempt, which leads to `return_to`.
     pub fn new(random: &dyn Random, return_to: &str, now: Timestamp) -> Self {
         Self {
             state: random.token(),
@@ -45,18 +45,18 @@ impl Attempt {
         URL_SAFE_NO_PAD.encode(digest(&SHA256, self.verifier.as_bytes()))
     }
 
-    /// The last part of the cookie's name: tells tries apart, and tells nothing.
+    /// The last part of the cookie's name: distinguishes attempts without revealing the state.
     pub fn label(state: &str) -> String {
         URL_SAFE_NO_PAD.encode(&digest(&SHA256, state.as_bytes()).as_ref()[..9])
     }
 
-    /// Sealed, for a cookie.
+    /// The value of the cookie.
     pub fn seal(&self, seal: &Seal) -> String {
         let plain = serde_json::to_vec(self).expect("an attempt is JSON");
         URL_SAFE_NO_PAD.encode(seal.seal(b"attempt", &plain))
     }
 
-    /// From a cookie; `None` unless it was sealed here, belongs to this state, and is in time.
+    /// The attempt in a cookie's value; `None` if it was not sealed with `seal`, has another state, or has expired.
     pub fn unseal(seal: &Seal, cookie: &str, state: &str, now: Timestamp) -> Option<Self> {
         let sealed = URL_SAFE_NO_PAD.decode(cookie).ok()?;
         let plain = seal.unseal(b"attempt", &sealed).ok()?;
@@ -66,15 +66,15 @@ impl Attempt {
     }
 }
 
-/// A path of this app, or `/`: nothing that a browser would take for another site.
+/// `text` if it is a path of this app, else `/`. Rejects everything that a browser would resolve to another site.
 pub fn local_path(text: Option<&str>) -> String {
-    let stays = |path: &&str| {
+    let is_local = |path: &&str| {
         path.starts_with('/')
             && !path.starts_with("//")
             && path.len() <= 1024
             && !path.contains(|c: char| c == '\\' || c.is_control() || c.is_whitespace())
     };
-    text.filter(stays).unwrap_or("/").to_owned()
+    text.filter(is_local).unwrap_or("/").to_owned()
 }
 
 #[cfg(test)]
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_try_opens_with_its_own_state_and_in_time_alone() {
+    fn an_attempt_unseals_with_its_own_state_and_in_time_alone() {
         let seal = Seal::new(&[1; 32]);
         let now = Timestamp::from_millis(0);
         let random = SeededRandom::new(1);

@@ -1,0 +1,21 @@
+//! An OpenID Connect client: discovery, authorization attempt, code exchange, logout.
+//!
+//! | module | content |
+//! | --- | --- |
+//! | [`attempt`] | an authorization attempt: its `state`, `nonce` and PKCE verifier, sealed into a cookie |
+//! | [`provider`] | an OpenID provider: its configuration, its errors, the authorization request |
+//! | `metadata` | discovery: the provider's metadata and keys, cached |
+//! | [`token_endpoint`] | code exchange, refresh, revocation |
+//! | `id_token` | validation of ID tokens |
+//! | `logout` | the URL for RP-initiated logout |
+
+pub mod attempt;
+mod id_token;
+mod logout;
+mod metadata;
+pub mod provider;
+pub mod token_endpoint;
+
+pub use attempt::{ATTEMPT_TTL, Attempt, local_path};
+pub use provider::{Provider, ProviderConfig, ProviderError};
+pub use token_endpoint::{TokenRequest, Tokens};

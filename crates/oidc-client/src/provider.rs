@@ -1,0 +1,149 @@
+//! An OpenID provider: its configuration, its errors, the authorization request.
+
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use foundation::time::Timestamp;
+use secrecy::SecretString;
+use url::Url;
+
+use crate::attempt::Attempt;
+use crate::metadata::{Discovery, METADATA_MAX_AGE};
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Largest response body that is read, in bytes.
+const MAX_BODY: usize = 1024 * 1024;
+
+/// Configuration of a provider, and of this client's registration there.
+#[derive(Debug, Clone)]
+pub struct ProviderConfig {
+    /// Issuer, compared exactly.
+    pub issuer: String,
+    /// URL at which this process reaches the provider, if not by the name that browsers use.
+    pub backchannel_url: Option<String>,
+    /// Client id.
+    pub client_id: String,
+    /// Client secret; `None` for a public client.
+    pub client_secret: Option<SecretString>,
+    /// Redirect URI, as registered.
+    pub redirect_uri: String,
+    /// Redirect URI after logout, as registered (OpenID Connect RP-Initiated Logout 1.0 §2).
+    pub post_logout_redirect_uri: String,
+    /// Scopes of the authorization request, with spaces between them.
+    pub scopes: String,
+}
+
+/// An OpenID provider.
+#[derive(Debug)]
+pub struct Provider {
+    pub(crate) config: ProviderConfig,
+    pub(crate) http: reqwest::Client,
+    pub(crate) discovery: RwLock<Option<Arc<Discovery>>>,
+    pub(crate) fetching: tokio::sync::Mutex<()>,
+}
+
+/// Error of a request to the provider.
+#[derive(Debug, thiserror::Error)]
+pub enum ProviderError {
+    /// The provider could not be reached, or had a fault: a retry may help, and nothing is lost.
+    #[error("the provider cannot answer: {0}")]
+    Unavailable(String),
+    /// The provider sent an error response with this code (RFC 6749 §5.2).
+    #[error("the provider refuses: {0}")]
+    ErrorResponse(String),
+    /// The response is invalid: an unexpected issuer, an invalid ID token.
+    #[error("the provider's answer is not right: {0}")]
+    InvalidResponse(String),
+}
+
+impl From<reqwest::Error> for ProviderError {
+    fn from(error: reqwest::Error) -> Self {
+        // Without the URL: its query may hold secrets, which do not belong in a log.
+        Self::Unavailable(error.without_url().to_string())
+    }
+}
+
+impl Provider {
+    /// A provider before discovery.
+    ///
+    /// # Errors
+    /// [`ProviderError::Unavailable`] when no HTTP client can be made.
+    pub fn new(config: ProviderConfig) -> Result<Self, ProviderError> {
+        let http = reqwest::Client::builder()
+            .timeout(TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        let fetching = tokio::sync::Mutex::default();
+        Ok(Self { config, http, discovery: RwLock::default(), fetching })
+    }
+
+    /// Configuration of this provider.
+    pub fn config(&self) -> &ProviderConfig {
+        &self.config
+    }
+
+    /// URL at which this process reaches what browsers reach at `url`.
+    pub(crate) fn backchannel(&self, url: &str) -> String {
+        match (
+            &self.config.backchannel_url,
+            url.strip_prefix(self.config.issuer.trim_end_matches('/')),
+        ) {
+            (Some(base), Some(path)) => format!("{}{path}", base.trim_end_matches('/')),
+            _ => url.to_owned(),
+        }
+    }
+
+    /// URL of the authorization request (OpenID Connect Core §3.1.2.1).
+    ///
+    /// # Errors
+    /// [`ProviderError`] when discovery has never succeeded.
+    pub async fn authorization_url(
+        &self,
+        attempt: &Attempt,
+        prompt: Option<&str>,
+        now: Timestamp,
+    ) -> Result<String, ProviderError> {
+        let discovery = self.discovery(now, METADATA_MAX_AGE).await?;
+        let mut url = Url::parse(&discovery.metadata.authorization_endpoint)
+            .map_err(|error| ProviderError::InvalidResponse(error.to_string()))?;
+        url.query_pairs_mut()
+            .append_pair("response_type", "code")
+            .append_pair("client_id", &self.config.client_id)
+            .append_pair("redirect_uri", &self.config.redirect_uri)
+            .append_pair("scope", &self.config.scopes)
+            .append_pair("state", &attempt.state)
+            .append_pair("nonce", &attempt.nonce)
+            .append_pair("code_challenge", &attempt.challenge())
+            .append_pair("code_challenge_method", "S256")
+            .extend_pairs(prompt.map(|prompt| ("prompt", prompt)));
+        Ok(url.into())
+    }
+
+    /// Checks the `iss` of an authorization response (RFC 9207 §2.4): required if the metadata promises it.
+    ///
+    /// # Errors
+    /// [`ProviderError::InvalidResponse`].
+    pub async fn check_iss(&self, iss: Option<&str>, now: Timestamp) -> Result<(), ProviderError> {
+        let discovery = self.discovery(now, METADATA_MAX_AGE).await?;
+        let promised = discovery.metadata.authorization_response_iss_parameter_supported;
+        match iss {
+            Some(iss) if iss == self.config.issuer => Ok(()),
+            None if !promised => Ok(()),
+            _ => {
+                Err(ProviderError::InvalidResponse("the answer is from another issuer".to_owned()))
+            }
+        }
+    }
+}
+
+/// Reads a body of at most 1 MiB.
+pub(crate) async fn read_body(mut response: reqwest::Response) -> Result<Vec<u8>, ProviderError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_BODY {
+            return Err(ProviderError::InvalidResponse("the answer is too large".to_owned()));
+        }
+    }
+    Ok(body)
+}

@@ -1,0 +1,170 @@
+//! The token endpoint and the revocation endpoint: code exchange, refresh, revocation.
+
+use foundation::time::Timestamp;
+use reqwest::StatusCode;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use url::form_urlencoded;
+
+use crate::attempt::Attempt;
+use crate::metadata::{METADATA_MAX_AGE, ProviderMetadata};
+use crate::provider::{Provider, ProviderError, read_body};
+
+/// The parameters of a refresh that choose between the access tokens of one sign-in.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TokenRequest {
+    /// The resource server (RFC 8707); `None` leaves the choice to the provider.
+    pub resource: Option<String>,
+    /// The scope, a part of what was granted (RFC 6749 §6); `None` means all of it.
+    pub scope: Option<String>,
+}
+
+/// A successful response of the token endpoint (RFC 6749 §5.1).
+#[derive(Deserialize)]
+pub struct Tokens {
+    /// The access token.
+    pub access_token: SecretString,
+    /// The refresh token.
+    pub refresh_token: Option<SecretString>,
+    /// The ID token (OpenID Connect Core §3.1.3.3).
+    pub id_token: Option<String>,
+    /// Lifetime of the access token in seconds.
+    pub expires_in: Option<u64>,
+    /// Lifetime of the refresh token in seconds, if the provider says so
+    /// (draft-ietf-oauth-refresh-token-expiration; Keycloak leaves out "token").
+    #[serde(alias = "refresh_expires_in")]
+    pub refresh_token_expires_in: Option<u64>,
+}
+
+impl std::fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tokens").field("expires_in", &self.expires_in).finish_non_exhaustive()
+    }
+}
+
+impl Provider {
+    /// Exchanges a code for tokens (RFC 6749 §4.1.3, RFC 7636 §4.5). Returns the claims of the validated ID token too.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    pub async fn redeem(
+        &self,
+        code: &str,
+        attempt: &Attempt,
+        now: Timestamp,
+    ) -> Result<(Tokens, Map<String, Value>), ProviderError> {
+        let tokens = self
+            .token_request(
+                &[
+                    ("grant_type", "authorization_code"),
+                    ("code", code),
+                    ("redirect_uri", &self.config.redirect_uri),
+                    ("code_verifier", &attempt.verifier),
+                ],
+                now,
+            )
+            .await?;
+        let id_token = tokens
+            .id_token
+            .as_deref()
+            .ok_or_else(|| ProviderError::InvalidResponse("there is no ID token".to_owned()))?;
+        let claims = self.validate_id_token(id_token, &attempt.nonce, now).await?;
+        Ok((tokens, claims))
+    }
+
+    /// Refreshes (RFC 6749 §6).
+    ///
+    /// # Errors
+    /// [`ProviderError`]; `ErrorResponse("invalid_grant")` when the session has ended.
+    pub async fn refresh(
+        &self,
+        refresh_token: &SecretString,
+        request: &TokenRequest,
+        now: Timestamp,
+    ) -> Result<Tokens, ProviderError> {
+        let token = refresh_token.expose_secret();
+        let mut fields = vec![("grant_type", "refresh_token"), ("refresh_token", token)];
+        fields.extend(request.resource.as_deref().map(|resource| ("resource", resource)));
+        fields.extend(request.scope.as_deref().map(|scope| ("scope", scope)));
+        self.token_request(&fields, now).await
+    }
+
+    /// Revokes a refresh token (RFC 7009 §2.1), if the provider has a revocation endpoint.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    pub async fn revoke(&self, token: &SecretString, now: Timestamp) -> Result<(), ProviderError> {
+        let discovery = self.discovery(now, METADATA_MAX_AGE).await?;
+        let Some(endpoint) = &discovery.metadata.revocation_endpoint else { return Ok(()) };
+        let fields = [("token", token.expose_secret()), ("token_type_hint", "refresh_token")];
+        let response = self.post(endpoint, &discovery.metadata, &fields).await?;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        Err(error_of(response).await)
+    }
+
+    async fn token_request(
+        &self,
+        fields: &[(&str, &str)],
+        now: Timestamp,
+    ) -> Result<Tokens, ProviderError> {
+        let discovery = self.discovery(now, METADATA_MAX_AGE).await?;
+        let metadata = &discovery.metadata;
+        let response = self.post(&metadata.token_endpoint, metadata, fields).await?;
+        if !response.status().is_success() {
+            return Err(error_of(response).await);
+        }
+        let body = read_body(response).await?;
+        serde_json::from_slice(&body).map_err(|_| {
+            ProviderError::InvalidResponse("the token answer cannot be read".to_owned())
+        })
+    }
+
+    /// Posts a form with client authentication (RFC 6749 §2.3.1).
+    async fn post(
+        &self,
+        endpoint: &str,
+        metadata: &ProviderMetadata,
+        fields: &[(&str, &str)],
+    ) -> Result<reqwest::Response, ProviderError> {
+        let mut request = self.http.post(self.backchannel(endpoint));
+        let mut form = fields.to_vec();
+        let encode =
+            |text: &str| -> String { form_urlencoded::byte_serialize(text.as_bytes()).collect() };
+        // OpenID Connect Discovery §3: left out, it means client_secret_basic.
+        let methods = &metadata.token_endpoint_auth_methods_supported;
+        let basic =
+            methods.is_empty() || methods.iter().any(|method| method == "client_secret_basic");
+        match &self.config.client_secret {
+            Some(secret) if basic => {
+                let id = encode(&self.config.client_id);
+                request = request.basic_auth(id, Some(encode(secret.expose_secret())));
+            }
+            Some(secret) => {
+                form.push(("client_id", &self.config.client_id));
+                form.push(("client_secret", secret.expose_secret()));
+            }
+            None => form.push(("client_id", &self.config.client_id)),
+        }
+        Ok(request.form(&form).send().await?)
+    }
+}
+
+/// The error of an unsuccessful response. Only 400 and 401 with an error code (RFC 6749 §5.2) are an error response;
+/// everything else means that the provider is unavailable.
+async fn error_of(response: reqwest::Response) -> ProviderError {
+    #[derive(Deserialize)]
+    struct ErrorResponse {
+        error: String,
+    }
+    let status = response.status();
+    let body = read_body(response).await.unwrap_or_default();
+    match serde_json::from_slice::<ErrorResponse>(&body) {
+        Ok(response) if matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) => {
+            ProviderError::ErrorResponse(response.error)
+        }
+        _ => ProviderError::Unavailable(status.to_string()),
+    }
+}
