@@ -288,7 +288,7 @@ impl RelyingParty {
         };
         let sealed = self.close(&hash, &kept);
         self.store
-            .create(&hash, &SessionRecord { version: 1, claimed: false, sealed, expires_at })
+            .create(&hash, &SessionRecord { version: 1, leased: false, sealed, expires_at })
             .await?;
         if let Some(old) = old_id {
             // Its refresh token is not given back: some providers would end the new one with it.

@@ -164,7 +164,7 @@ fn next_tokens(number: u32) -> ResponseTemplate {
     ResponseTemplate::new(200).set_body_json(next)
 }
 
-/// Slower than the silence after which a claim is taken over.
+/// Slower than the silence after which a lease is taken over.
 const VERY_SLOW: Duration = Duration::from_secs(7);
 
 /// Two replicas, 25 requests at each, and a provider that takes its time: one refresh.
@@ -257,7 +257,7 @@ async fn a_provider_that_does_not_rotate_means_the_same_refresh_token() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_claim_whose_holder_died_is_taken_over() {
+async fn a_lease_whose_holder_died_is_taken_over() {
     let folder = tempfile::tempdir().unwrap();
     let store = format!("sqlite://{}/s.db", folder.path().display());
     let world = world_with(&store).await;
@@ -321,7 +321,7 @@ async fn a_refusal_of_a_token_that_is_old_by_now_ends_nothing() {
     let other = replica(&world.server, &world.clock, &store).await;
     let id = world.sign_in(|_| ()).await.unwrap().session_id;
     world.clock.advance(Duration::from_secs(301));
-    // The first one's request is refused, late: it stood still so long that its claim was taken over.
+    // The first one's request is refused, late: it stood still so long that its lease was taken over.
     let refused = ResponseTemplate::new(400).set_body_json(json!({ "error": "invalid_grant" }));
     let slow = Mock::given(method("POST"))
         .and(body_string_contains("refresh_token=rt-1"))
@@ -335,8 +335,8 @@ async fn a_refusal_of_a_token_that_is_old_by_now_ends_nothing() {
     drop(slow);
     world.on_refresh(next_tokens(2)).await;
     let hash = session::IdHash::of(id.expose_secret());
-    let claimed = other.store().read(&hash, world.clock.now()).await.unwrap().unwrap();
-    let free = session::SessionRecord { version: claimed.version + 1, claimed: false, ..claimed };
+    let leased = other.store().read(&hash, world.clock.now()).await.unwrap().unwrap();
+    let free = session::SessionRecord { version: leased.version + 1, leased: false, ..leased };
     assert!(other.store().update(&hash, &free).await.unwrap());
     assert_eq!(ask(&other, &id).await.unwrap().unwrap().token.expose_secret(), "at-2");
     assert_eq!(late.await.unwrap().unwrap().token.expose_secret(), "at-2");

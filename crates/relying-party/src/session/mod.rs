@@ -34,8 +34,8 @@ impl IdHash {
 pub struct SessionRecord {
     /// Counts the writes.
     pub version: i64,
-    /// Whether somebody is refreshing its tokens. They show that they are alive by writing again and again.
-    pub claimed: bool,
+    /// Whether a request holds the lease on this session, in order to refresh its tokens. `version` moves while it lives.
+    pub leased: bool,
     /// Sealed.
     pub sealed: Vec<u8>,
     /// When it ends in any case.
@@ -126,12 +126,8 @@ mod tests {
         let now = SystemClock.now();
         let later = now + Duration::from_mins(1);
         let id = IdHash::of("one");
-        let first = SessionRecord {
-            version: 1,
-            claimed: false,
-            sealed: vec![1, 0, 255],
-            expires_at: later,
-        };
+        let first =
+            SessionRecord { version: 1, leased: false, sealed: vec![1, 0, 255], expires_at: later };
         assert_eq!(store.read(&id, now).await.unwrap(), None);
         store.create(&id, &first).await.unwrap();
         assert_eq!(store.read(&id, now).await.unwrap(), Some(first.clone()));
@@ -140,14 +136,14 @@ mod tests {
 
         let sooner = later + Duration::from_secs(1);
         let second =
-            SessionRecord { version: 2, claimed: true, sealed: vec![4], expires_at: sooner };
+            SessionRecord { version: 2, leased: true, sealed: vec![4], expires_at: sooner };
         assert!(store.update(&id, &second).await.unwrap());
         assert!(!store.update(&id, &second).await.unwrap(), "a second writer loses");
         assert_eq!(store.read(&id, now).await.unwrap(), Some(second.clone()));
         assert!(!store.update(&IdHash::of("two"), &second).await.unwrap());
 
         // Of many who write the next version at once, one does; of many who remove it, one gets it.
-        let third = SessionRecord { version: 3, claimed: false, ..second };
+        let third = SessionRecord { version: 3, leased: false, ..second };
         let writing: Vec<_> = (0..16)
             .map(|_| {
                 let (store, id, third) = (Arc::clone(&store), id.clone(), third.clone());
@@ -181,7 +177,7 @@ mod tests {
         let now = SystemClock.now();
         for number in 0..1_100 {
             let expires_at = if number < 1_050 { now } else { now + Duration::from_mins(1) };
-            let session = SessionRecord { version: 1, claimed: false, sealed: vec![], expires_at };
+            let session = SessionRecord { version: 1, leased: false, sealed: vec![], expires_at };
             store.create(&IdHash::of(&number.to_string()), &session).await.unwrap();
         }
         assert_eq!(store.remove_expired(now).await.unwrap(), 1_050);
@@ -222,7 +218,7 @@ mod tests {
         let now = SystemClock.now();
         let id = IdHash::of("short");
         let expires_at = now + Duration::from_millis(300);
-        let session = SessionRecord { version: 1, claimed: false, sealed: vec![7], expires_at };
+        let session = SessionRecord { version: 1, leased: false, sealed: vec![7], expires_at };
         ours.create(&id, &session).await.unwrap();
         assert_eq!(others.read(&id, now).await.unwrap(), None);
         assert!(ours.read(&id, now).await.unwrap().is_some());

@@ -54,11 +54,11 @@ impl Redis {
     }
 }
 
-/// Version (8 bytes), end (8 bytes), claim (1 byte), and the rest sealed.
+/// A record as bytes: version (8 bytes), end (8 bytes), lease (1 byte), sealed data.
 fn to_bytes(session: &SessionRecord) -> Vec<u8> {
     let mut bytes = session.version.to_be_bytes().to_vec();
     bytes.extend(session.expires_at.millis().to_be_bytes());
-    bytes.push(u8::from(session.claimed));
+    bytes.push(u8::from(session.leased));
     bytes.extend(&session.sealed);
     bytes
 }
@@ -66,10 +66,10 @@ fn to_bytes(session: &SessionRecord) -> Vec<u8> {
 fn from_bytes(bytes: &[u8]) -> Option<SessionRecord> {
     let (version, rest) = bytes.split_first_chunk()?;
     let (expires_at, rest) = rest.split_first_chunk()?;
-    let (claimed, sealed) = rest.split_first()?;
+    let (leased, sealed) = rest.split_first()?;
     Some(SessionRecord {
         version: i64::from_be_bytes(*version),
-        claimed: *claimed != 0,
+        leased: *leased != 0,
         sealed: sealed.to_vec(),
         expires_at: Timestamp::from_millis(i64::from_be_bytes(*expires_at)),
     })

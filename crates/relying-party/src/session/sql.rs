@@ -12,7 +12,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 /// Rows that one statement of the cleanup removes.
 const BATCH: i64 = 500;
 
-/// `version`, `claimed`, `sealed`, `expires_at`.
+/// `version`, `leased`, `sealed`, `expires_at`.
 type Row = (i64, i64, Vec<u8>, i64);
 
 #[derive(Debug)]
@@ -26,10 +26,10 @@ impl Sql {
     }
 }
 
-fn stored((version, claimed, sealed, expires_at): Row) -> SessionRecord {
+fn stored((version, leased, sealed, expires_at): Row) -> SessionRecord {
     SessionRecord {
         version,
-        claimed: claimed != 0,
+        leased: leased != 0,
         sealed,
         expires_at: Timestamp::from_millis(expires_at),
     }
@@ -40,11 +40,11 @@ impl SessionStore for Sql {
     async fn create(&self, id: &IdHash, session: &SessionRecord) -> Result<(), StoreError> {
         execute!(
             self.0.write(),
-            "INSERT INTO rp_sessions (id_hash, version, claimed, sealed, expires_at)
+            "INSERT INTO rp_sessions (id_hash, version, leased, sealed, expires_at)
              VALUES ($1, $2, $3, $4, $5)",
             id.as_bytes(),
             session.version,
-            i64::from(session.claimed),
+            i64::from(session.leased),
             session.sealed.as_slice(),
             session.expires_at.millis()
         )?;
@@ -55,7 +55,7 @@ impl SessionStore for Sql {
         let row = optional!(
             self.0.read(),
             Row,
-            "SELECT version, claimed, sealed, expires_at FROM rp_sessions
+            "SELECT version, leased, sealed, expires_at FROM rp_sessions
              WHERE id_hash = $1 AND expires_at > $2",
             id.as_bytes(),
             now.millis()
@@ -66,10 +66,10 @@ impl SessionStore for Sql {
     async fn update(&self, id: &IdHash, session: &SessionRecord) -> Result<bool, StoreError> {
         let updated = execute!(
             self.0.write(),
-            "UPDATE rp_sessions SET version = $1, claimed = $2, sealed = $3, expires_at = $4
+            "UPDATE rp_sessions SET version = $1, leased = $2, sealed = $3, expires_at = $4
              WHERE id_hash = $5 AND version = $6",
             session.version,
-            i64::from(session.claimed),
+            i64::from(session.leased),
             session.sealed.as_slice(),
             session.expires_at.millis(),
             id.as_bytes(),
@@ -83,7 +83,7 @@ impl SessionStore for Sql {
             self.0.write(),
             Row,
             "DELETE FROM rp_sessions WHERE id_hash = $1
-             RETURNING version, claimed, sealed, expires_at",
+             RETURNING version, leased, sealed, expires_at",
             id.as_bytes()
         )?;
         Ok(row.map(stored))
@@ -108,5 +108,45 @@ impl SessionStore for Sql {
 
     async fn ping(&self) -> Result<(), StoreError> {
         Ok(self.0.ping().await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_database_of_the_previous_version_is_upgraded() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite://{}/s.db", folder.path().display());
+        for (name, text) in [
+            ("0001_sessions.sql", include_str!("../../migrations/0001_sessions.sql")),
+            ("0002_claims.sql", include_str!("../../migrations/0002_claims.sql")),
+        ] {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let previous = Migrator::new(folder.path()).await.unwrap();
+        let db = Db::connect(&url).await.unwrap();
+        db.migrate(&previous).await.unwrap();
+        let id = IdHash::of("one");
+        execute!(
+            db.write(),
+            "INSERT INTO rp_sessions (id_hash, version, claimed, sealed, expires_at)
+             VALUES ($1, 7, 1, $2, 1000)",
+            id.as_bytes(),
+            [1_u8, 2].as_slice()
+        )
+        .unwrap();
+        db.close().await;
+
+        let store = Sql::open(&url).await.unwrap();
+        let session = store.read(&id, Timestamp::from_millis(0)).await.unwrap().unwrap();
+        let expires_at = Timestamp::from_millis(1000);
+        let expected = SessionRecord { version: 7, leased: true, sealed: vec![1, 2], expires_at };
+        assert_eq!(session, expected);
+        let released = SessionRecord { version: 8, leased: false, ..session };
+        assert!(store.update(&id, &released).await.unwrap());
+        assert_eq!(store.read(&id, Timestamp::from_millis(0)).await.unwrap(), Some(released));
+        Sql::open(&url).await.unwrap();
     }
 }

@@ -1,9 +1,10 @@
 //! Fresh tokens for sessions.
 //!
-//! **One refresh per session**, however many requests, processes and replicas: whoever wants to refresh *claims* the
-//! session first, by a guarded write in the store that all share. A claim does not run out while its holder lives: it
-//! writes again every second. Another one takes over only after it has seen the session unchanged for
-//! [`LEASE_TIMEOUT`] by its own watch, so clocks are never compared. Meanwhile a token that is still good is used.
+//! **One refresh per session**, however many requests, processes and replicas: a request takes a *lease* on the
+//! session before it refreshes, by a guarded write in the store that all replicas share. A lease does not expire while
+//! its holder lives: the holder writes again every second. Another request takes the lease over only after it has seen
+//! the session unchanged for [`LEASE_TIMEOUT`], measured by itself, so that clocks are never compared. Meanwhile a
+//! token that is still valid is used.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
@@ -22,9 +23,9 @@ use crate::session::{IdHash, SessionRecord};
 const REFRESH_AHEAD: Duration = Duration::from_mins(5);
 /// A token this close to its end might not arrive in time.
 const MARGIN: Duration = Duration::from_secs(1);
-/// How often a holder shows that it is alive.
+/// Interval at which the holder of a lease writes.
 const HEARTBEAT: Duration = Duration::from_secs(1);
-/// Beats that have to be missed before another one takes a claim over.
+/// Time without a write after which a lease is taken over.
 const LEASE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a provider that was away is left alone by those who need not ask.
 const REST: Duration = Duration::from_secs(2);
@@ -91,7 +92,7 @@ impl RelyingParty {
         let now = self.now();
         let is_fresh = now + ahead < expires_at;
         let is_resting = now.millis() < self.resting_until.load(Ordering::SeqCst);
-        let is_all_there_is = stored.claimed || is_resting || kept.refresh_token.is_none();
+        let is_all_there_is = stored.leased || is_resting || kept.refresh_token.is_none();
         (is_fresh || (is_all_there_is && now + MARGIN < expires_at))
             .then(|| token.as_access_token())
     }
@@ -107,7 +108,7 @@ impl RelyingParty {
         new
     }
 
-    /// Waits for somebody's refresh, or claims the session and refreshes.
+    /// A token after the refresh of the lease's holder, or after a refresh under a lease taken here.
     async fn refreshed(
         &self,
         id: &IdHash,
@@ -133,13 +134,13 @@ impl RelyingParty {
             } else {
                 (stored.version, Duration::ZERO)
             };
-            if stored.claimed && seen.1 < LEASE_TIMEOUT {
+            if stored.leased && seen.1 < LEASE_TIMEOUT {
                 sleep(POLL).await;
                 continue;
             }
-            let claim = SessionRecord { version: stored.version + 1, claimed: true, ..stored };
-            if self.store.update(id, &claim).await? {
-                let done = self.refresh(id, claim, kept, wanted).await;
+            let lease = SessionRecord { version: stored.version + 1, leased: true, ..stored };
+            if self.store.update(id, &lease).await? {
+                let done = self.refresh(id, lease, kept, wanted).await;
                 *turn = match &done {
                     Err(TokenError::Unavailable(fault)) => Some(fault.clone()),
                     _ => None,
@@ -150,11 +151,11 @@ impl RelyingParty {
         }
     }
 
-    /// Refreshes a session that this call has claimed.
+    /// Refreshes a session whose lease this call holds.
     async fn refresh(
         &self,
         id: &IdHash,
-        mut claim: SessionRecord,
+        mut lease: SessionRecord,
         kept: SessionData,
         wanted: &TokenRequest,
     ) -> Result<AccessToken, TokenError> {
@@ -169,16 +170,16 @@ impl RelyingParty {
             tokio::select! {
                 answer = &mut asking => break answer,
                 () = sleep(HEARTBEAT) => {
-                    let beat = SessionRecord { version: claim.version + 1, ..claim.clone() };
+                    let beat = SessionRecord { version: lease.version + 1, ..lease.clone() };
                     // Whoever has taken over finds the same answer; what counts is decided at the end.
                     if self.store.update(id, &beat).await.is_ok_and(|written| written) {
-                        claim = beat;
+                        lease = beat;
                     }
                 }
             }
         };
         match answer {
-            Ok(tokens) => self.keep(id, claim, &refresh_token, tokens, wanted).await,
+            Ok(tokens) => self.keep(id, lease, &refresh_token, tokens, wanted).await,
             Err(ProviderError::ErrorResponse(code)) if code == "invalid_grant" => {
                 // If somebody else has refreshed meanwhile, it was this token that was old, and not the session.
                 match self.open(id).await? {
@@ -197,9 +198,9 @@ impl RelyingParty {
             Err(error) => {
                 let again = self.now() + REST;
                 self.resting_until.store(again.millis(), Ordering::SeqCst);
-                let freed = SessionRecord { version: claim.version + 1, claimed: false, ..claim };
+                let freed = SessionRecord { version: lease.version + 1, leased: false, ..lease };
                 if let Err(error) = self.store.update(id, &freed).await {
-                    warn!(%error, "a claim could not be given up; it will be taken over");
+                    warn!(%error, "a lease could not be released; it will be taken over");
                 }
                 match kept.newest(wanted) {
                     Some(token) if self.now() + MARGIN < token.expires_at => {
@@ -216,14 +217,14 @@ impl RelyingParty {
     async fn keep(
         &self,
         id: &IdHash,
-        claim: SessionRecord,
+        lease: SessionRecord,
         used: &str,
         tokens: Tokens,
         wanted: &TokenRequest,
     ) -> Result<AccessToken, TokenError> {
         let token = self.kept_token(&tokens, wanted);
         let answer = token.as_access_token();
-        let mut before = Some(claim);
+        let mut before = Some(lease);
         loop {
             let found = match before.take() {
                 Some(stored) => self.unseal(id, &stored).map(|kept| (stored, kept)),
@@ -246,7 +247,7 @@ impl RelyingParty {
             kept.tokens.push(token.clone());
             let update = SessionRecord {
                 version: stored.version + 1,
-                claimed: false,
+                leased: false,
                 sealed: self.close(id, &kept),
                 expires_at: self.end_of_session(
                     &tokens,
