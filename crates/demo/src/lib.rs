@@ -23,33 +23,33 @@ use tokio::task::JoinSet;
 
 pub use micro_apps::{MICRO_APPS, MicroApp};
 
-/// Somebody to try it with.
+/// A user of the demo.
 #[derive(Debug, Clone, Copy)]
-pub struct Person {
-    /// What they are called.
+pub struct User {
+    /// Name.
     pub name: &'static str,
-    /// Their address.
+    /// Email address.
     pub email: &'static str,
-    /// Their password, which is no secret.
+    /// Password, which is no secret.
     pub password: &'static str,
-    /// Whether they administer the authority.
+    /// Whether the user is an administrator of the authority.
     pub admin: bool,
 }
 
 /// Ports in a row that the demo needs.
 pub const PORTS: u16 = 5;
 
-/// The demo's people.
-pub const PEOPLE: [Person; 3] = [
-    Person { name: "Ann", email: "ann@example.com", password: "tangerine-lamp", admin: false },
-    Person { name: "Ben", email: "ben@example.com", password: "violet-anchor", admin: false },
-    Person { name: "Ada", email: "admin@example.com", password: "copper-window", admin: true },
+/// Users of the demo.
+pub const USERS: [User; 3] = [
+    User { name: "Ann", email: "ann@example.com", password: "tangerine-lamp", admin: false },
+    User { name: "Ben", email: "ben@example.com", password: "violet-anchor", admin: false },
+    User { name: "Ada", email: "admin@example.com", password: "copper-window", admin: true },
 ];
 
-/// How the demo is to run.
+/// Options of the demo.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where everything is kept.
+    /// Folder of all data.
     pub data_dir: PathBuf,
     /// The authority's port; each micro-app has the next ones.
     pub port_base: u16,
@@ -133,13 +133,13 @@ fn authority_config(options: &Options) -> Result<Config, Failure> {
 }
 
 async fn add_people(authority: &Authority) -> Result<(), Failure> {
-    for person in PEOPLE {
-        if authority.store.user_by_email(person.email).await?.is_none() {
+    for user in USERS {
+        if authority.store.user_by_email(user.email).await?.is_none() {
             let new = NewAccount {
-                email: person.email.to_owned(),
-                name: person.name.to_owned(),
-                password: person.password.into(),
-                admin: person.admin,
+                email: user.email.to_owned(),
+                name: user.name.to_owned(),
+                password: user.password.into(),
+                admin: user.admin,
             };
             users::add(authority, new, &Caller::operator()).await?;
         }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use demo::{Demo, MICRO_APPS, Options, PEOPLE};
+use demo::{Demo, MICRO_APPS, Options, USERS};
 use service::run::{Failure, LogFormat, Stop, start_logging};
 use service::settings::{Program, Setting};
 
@@ -49,9 +49,9 @@ fn welcome(options: &Options) {
         println!("  {:<32} {}", options.url(app.place), app.about);
     }
     println!("\n  {:<20} password", "e-mail");
-    for person in PEOPLE {
-        let role = if person.admin { "  (administrator)" } else { "" };
-        println!("  {:<20} {}{role}", person.email, person.password);
+    for user in USERS {
+        let role = if user.admin { "  (administrator)" } else { "" };
+        println!("  {:<20} {}{role}", user.email, user.password);
     }
     println!("\nCtrl-C stops it.");
 }

@@ -19,7 +19,7 @@ pub struct MicroApp {
     pub place: u16,
     /// What the demo says about it; nothing if there is nothing to click.
     pub about: &'static str,
-    /// How the authority knows it, if it signs people in.
+    /// Registration at the authority, if it signs users in.
     pub registration: fn(&Options, &MicroApp) -> Option<ClientMetadata>,
     /// Starts it, if it is a program of its own.
     pub start: Option<for<'a> fn(&'a Options, &'a MicroApp, &'a Stop) -> Starting<'a>>,
@@ -119,7 +119,7 @@ pub const MICRO_APPS: &[MicroApp] = &[
     },
 ];
 
-/// How the authority knows an app with the Notes front end.
+/// Registration of an app with the Notes front end.
 fn notes_app(options: &Options, app: &MicroApp, name: &str, after_logout: &str) -> ClientMetadata {
     let url = options.url(app.place);
     let scopes = "openid profile email offline_access notes:read notes:write";

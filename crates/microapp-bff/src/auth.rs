@@ -1,12 +1,12 @@
-//! `/auth/*`: come back, who am I, sign out, and the question of a proxy.
+//! `/auth/*`: callback, user, sign-out, and forward authentication for a proxy.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use relying_party::web::Site;
 use relying_party::web::auth::{
-    no_token, not_signed_in, parameter, redirect, session_expired, sign_out, store_session,
-    unavailable, who,
+    self, no_token, not_signed_in, parameter, redirect, session_expired, sign_out, store_session,
+    unavailable,
 };
 use relying_party::{TokenError, TokenRequest, local_path};
 use secrecy::ExposeSecret as _;
@@ -33,7 +33,7 @@ async fn callback(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
 
 /// `GET /auth/me`.
 async fn me(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
-    who(&site, &request, &SESSION).await
+    auth::me(&site, &request, &SESSION).await
 }
 
 /// `POST /auth/logout`.
@@ -42,7 +42,8 @@ async fn logout(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
 }
 
 /// `/auth/verify`: whether a proxy may let a request through (nginx `auth_request`, Caddy `forward_auth`, Traefik
-/// `ForwardAuth`). Says who it is; the token only to whoever knows the secret, because a page's own script can ask too.
+/// `ForwardAuth`). Names the user; the token goes only to a client that knows the secret, because a page's own
+/// script can ask too.
 async fn verify(site: web::Data<Site>, bff: web::Data<Bff>, request: HttpRequest) -> HttpResponse {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     let method = header("x-forwarded-method").or_else(|| header("x-original-method"));
@@ -58,23 +59,23 @@ async fn verify(site: web::Data<Site>, bff: web::Data<Bff>, request: HttpRequest
         let back: String = byte_serialize(local_path(uri).as_bytes()).collect();
         site.public_url.join(&format!("/auth/login?return_to={back}"))
     };
-    let with_login = |mut refused: HttpResponse| {
-        if refused.status() != StatusCode::UNAUTHORIZED {
-            return refused;
+    let with_login = |mut response: HttpResponse| {
+        if response.status() != StatusCode::UNAUTHORIZED {
+            return response;
         }
         if is_visit && parameter(&request, "login").as_deref() == Some("redirect") {
             return redirect(&login()).finish();
         }
         if let Ok(url) = HeaderValue::from_str(&login()) {
-            refused.headers_mut().insert(HeaderName::from_static("x-auth-login"), url);
+            response.headers_mut().insert(HeaderName::from_static("x-auth-login"), url);
         }
-        refused
+        response
     };
     let Some(id) = site.cookies.read(&SESSION, &request) else {
         return with_login(not_signed_in());
     };
-    let person = match site.party.person(&id).await {
-        Ok(Some(person)) => person,
+    let user = match site.party.user(&id).await {
+        Ok(Some(user)) => user,
         Ok(None) => return with_login(session_expired(&site, &SESSION)),
         Err(error) => return unavailable(&error),
     };
@@ -88,13 +89,13 @@ async fn verify(site: web::Data<Site>, bff: web::Data<Bff>, request: HttpRequest
     });
     let token = match token.await {
         Ok(token) => Some(token),
-        // Who it is stands, although the provider is away.
+        // The user is known, although the provider is unavailable.
         Err(TokenError::Unavailable(_)) if !trusted => None,
-        Err(refused) => return with_login(no_token(&site, &SESSION, &refused)),
+        Err(error) => return with_login(no_token(&site, &SESSION, &error)),
     };
     let mut response = HttpResponse::Ok();
     for (name, claim) in [("x-auth-subject", "sub"), ("x-auth-email", "email")] {
-        if let Some(value) = person.claims.get(claim).and_then(Value::as_str)
+        if let Some(value) = user.claims.get(claim).and_then(Value::as_str)
             && let Ok(value) = HeaderValue::from_str(value)
         {
             response.insert_header((name, value));

@@ -56,16 +56,16 @@ const PROGRAM: site::Program = site::Program {
 pub struct Config {
     /// Those that all backends of browser apps have.
     pub site: settings::Config,
-    /// Where sessions are kept.
+    /// URL of the session store.
     pub session_store: String,
-    /// What is proxied where.
+    /// Routes of the proxy.
     pub routes: Routes,
-    /// Whoever knows it gets tokens from `/auth/verify`.
+    /// Secret of clients that get tokens from `/auth/verify`.
     pub verify_secret: Option<SecretString>,
 }
 
 impl Config {
-    /// Types what was given.
+    /// Parses settings.
     ///
     /// # Errors
     /// [`SettingsError`].
@@ -83,7 +83,7 @@ impl Config {
     }
 }
 
-/// What handlers share, beside what all backends of browser apps do.
+/// State that handlers share, beside what all backends of browser apps do.
 struct Bff {
     routes: Routes,
     upstream: reqwest::Client,

@@ -19,7 +19,7 @@ use service::run::detached;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tracing::warn;
 
-use crate::routes::{Astray, Target};
+use crate::routes::{RouteError, Target};
 use crate::{Bff, SESSION};
 
 /// Chunks of a request body that wait for the upstream.
@@ -47,17 +47,17 @@ pub(crate) async fn forward(
     let uri = request.uri();
     let target = match bff.routes.find(request.method(), uri.path(), uri.query()) {
         Ok(target) => target,
-        Err(astray) => return went_astray(&astray),
+        Err(error) => return route_error(&error),
     };
     let Some(id) = site.cookies.read(&SESSION, &request) else { return not_signed_in() };
-    let wanted = target.route.wanted.clone();
-    let (shared, session, which) = (site.clone(), id.clone(), wanted.clone());
+    let token_request = target.route.token_request.clone();
+    let (shared, session, which) = (site.clone(), id.clone(), token_request.clone());
     // A refresh that has begun is finished, or its token might be lost.
     let token =
         detached(&site.runtime, async move { shared.party.access_token(&session, &which).await });
     let token = match token.await {
         Ok(token) => token,
-        Err(refused) => return no_token(&site, &SESSION, &refused),
+        Err(error) => return no_token(&site, &SESSION, &error),
     };
     if is_websocket(request.headers()) {
         return upgrade(&bff, &request, payload, &target, &token).await;
@@ -74,11 +74,11 @@ pub(crate) async fn forward(
     // The upstream does not take the token: perhaps the session has ended since, or keys were changed.
     let shared = site.clone();
     let next: Result<AccessToken, TokenError> = detached(&site.runtime, async move {
-        shared.party.token_after_refusal(&id, &wanted, &token.token).await
+        shared.party.token_after_refusal(&id, &token_request, &token.token).await
     })
     .await;
     match next {
-        Err(refused) => no_token(&site, &SESSION, &refused),
+        Err(error) => no_token(&site, &SESSION, &error),
         Ok(token) if bodiless => match send(&bff, &request, &target, &token, None).await {
             Ok(answer) => relay(answer),
             Err(failed) => failed.into(),
@@ -88,11 +88,11 @@ pub(crate) async fn forward(
     }
 }
 
-fn went_astray(astray: &Astray) -> HttpResponse {
-    match astray {
-        Astray::NotPlain => problem(StatusCode::BAD_REQUEST, "the path is not plain"),
-        Astray::Unknown => problem(StatusCode::NOT_FOUND, "there is no such API here"),
-        Astray::Method(allowed) => {
+fn route_error(error: &RouteError) -> HttpResponse {
+    match error {
+        RouteError::NotPlain => problem(StatusCode::BAD_REQUEST, "the path is not plain"),
+        RouteError::Unknown => problem(StatusCode::NOT_FOUND, "there is no such API here"),
+        RouteError::Method(allowed) => {
             let detail = "this API does not answer that method";
             let mut response = problem(StatusCode::METHOD_NOT_ALLOWED, detail);
             if let Ok(allowed) = header::HeaderValue::from_str(allowed) {
@@ -128,11 +128,11 @@ fn stream_of(mut payload: web::Payload) -> reqwest::Body {
     reqwest::Body::wrap_stream(stream)
 }
 
-/// Why an upstream gave no answer.
+/// Error of a request to an upstream.
 enum Failed {
     /// Its method has no name that could be sent on.
     Method,
-    /// Nobody is there.
+    /// The upstream cannot be reached.
     Unreachable,
     /// It took too long.
     Late,
@@ -197,7 +197,7 @@ async fn answer_of(
     }
 }
 
-/// Passes a WebSocket through (RFC 6455 §4): two byte streams, which nobody here looks into.
+/// Passes a WebSocket through (RFC 6455 §4): two byte streams, which are not read here.
 async fn upgrade(
     bff: &Bff,
     request: &HttpRequest,

@@ -1,4 +1,4 @@
-//! What is proxied where: a TOML file of `[[route]]` tables.
+//! The routes of the proxy: a TOML file of `[[route]]` tables.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use url::Url;
 /// How long an upstream may take to begin its answer, if its route does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// One line of what is proxied where.
+/// A route of the proxy.
 #[derive(Debug, Clone)]
 pub struct Route {
     prefix: String,
     upstream: Url,
-    /// The token that goes with it.
-    pub(crate) wanted: TokenRequest,
+    /// The access token that is attached.
+    pub(crate) token_request: TokenRequest,
     methods: Vec<Method>,
     /// How long the upstream may take to begin its answer. The answer itself may take as long as it likes.
     pub(crate) timeout: Duration,
@@ -28,16 +28,16 @@ pub struct Route {
 #[derive(Debug, Clone)]
 pub struct Routes(Vec<Route>);
 
-/// Where a request goes.
+/// The upstream of a request.
 #[derive(Debug)]
 pub(crate) struct Target<'r> {
     pub(crate) route: &'r Route,
     pub(crate) url: Url,
 }
 
-/// Why a request goes nowhere.
+/// Error of the search for a route.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Astray {
+pub(crate) enum RouteError {
     /// Its path could be read in two ways.
     NotPlain,
     /// There is no such route.
@@ -110,19 +110,19 @@ impl Routes {
         method: &Method,
         path: &str,
         query: Option<&str>,
-    ) -> Result<Target<'_>, Astray> {
+    ) -> Result<Target<'_>, RouteError> {
         if !is_plain(path) {
-            return Err(Astray::NotPlain);
+            return Err(RouteError::NotPlain);
         }
         let covers = |route: &&Route| {
             let rest = path.strip_prefix(&route.prefix);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         let found = self.0.iter().filter(covers).max_by_key(|route| route.prefix.len());
-        let route = found.ok_or(Astray::Unknown)?;
+        let route = found.ok_or(RouteError::Unknown)?;
         if !route.methods.is_empty() && !route.methods.contains(method) {
             let names: Vec<&str> = route.methods.iter().map(Method::as_str).collect();
-            return Err(Astray::Method(names.join(", ")));
+            return Err(RouteError::Method(names.join(", ")));
         }
         let mut url = route.upstream.clone();
         let base = route.upstream.path().trim_end_matches('/');
@@ -131,7 +131,7 @@ impl Routes {
         url.set_query(query);
         // What the URL's own rules would turn into another path is not sent.
         if url.path() != whole && !(whole.is_empty() && url.path() == "/") {
-            return Err(Astray::NotPlain);
+            return Err(RouteError::NotPlain);
         }
         Ok(Target { route, url })
     }
@@ -145,11 +145,11 @@ impl Route {
         }
         let mut methods = Vec::new();
         for name in &form.methods {
-            let known = Method::from_bytes(name.as_bytes())
+            let method = Method::from_bytes(name.as_bytes())
                 .ok()
                 .filter(|_| name.chars().all(|c| c.is_ascii_uppercase()))
                 .ok_or_else(|| format!("methods: `{name}` is no method"))?;
-            methods.push(known);
+            methods.push(method);
         }
         if let Some(scope) =
             form.scopes.iter().find(|scope| scope.is_empty() || scope.contains(' '))
@@ -159,7 +159,7 @@ impl Route {
         Ok(Self {
             prefix,
             upstream: base_url(&form.upstream).map_err(|why| format!("upstream: {why}"))?,
-            wanted: TokenRequest {
+            token_request: TokenRequest {
                 resource: form.audience,
                 scope: (!form.scopes.is_empty()).then(|| form.scopes.join(" ")),
             },
@@ -196,7 +196,7 @@ mod tests {
         timeout = "5s"
     "#;
 
-    fn target(path: &str, query: Option<&str>) -> Result<String, Astray> {
+    fn target(path: &str, query: Option<&str>) -> Result<String, RouteError> {
         let routes = Routes::parse(FILE).unwrap();
         routes.find(&Method::GET, path, query).map(|target| target.url.into())
     }
@@ -213,14 +213,14 @@ mod tests {
         ] {
             assert_eq!(target(path, query).as_deref(), Ok(url));
         }
-        assert_eq!(target("/api/notesx", None), Err(Astray::Unknown));
-        assert_eq!(target("/api/other", None), Err(Astray::Unknown));
+        assert_eq!(target("/api/notesx", None), Err(RouteError::Unknown));
+        assert_eq!(target("/api/other", None), Err(RouteError::Unknown));
         let routes = Routes::parse(FILE).unwrap();
         let refused = routes.find(&Method::DELETE, "/api/notes/admin/1", None).unwrap_err();
-        assert_eq!(refused, Astray::Method("GET, POST".to_owned()));
+        assert_eq!(refused, RouteError::Method("GET, POST".to_owned()));
         let admin = routes.find(&Method::GET, "/api/notes/admin", None).unwrap().route;
-        assert_eq!(admin.wanted.resource.as_deref(), Some("admin"));
-        assert_eq!(admin.wanted.scope.as_deref(), Some("admin:read admin:write"));
+        assert_eq!(admin.token_request.resource.as_deref(), Some("admin"));
+        assert_eq!(admin.token_request.scope.as_deref(), Some("admin:read admin:write"));
         assert_eq!(admin.timeout, Duration::from_secs(5));
     }
 
@@ -241,7 +241,7 @@ mod tests {
             "/api/notes/a\tb",
             "http://evil/api/notes",
         ] {
-            assert_eq!(target(path, None), Err(Astray::NotPlain), "{path}");
+            assert_eq!(target(path, None), Err(RouteError::NotPlain), "{path}");
         }
         assert!(is_plain("/api/notes/0190-a.b_c~d"));
     }

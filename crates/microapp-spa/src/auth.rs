@@ -1,15 +1,17 @@
-//! `/auth/*`: come back, who am I, a token for the page, sign out.
+//! `/auth/*`: callback, user, access token for the page, sign-out.
 //!
 //! Signing out begins at `/auth/logout`, where the refresh token is not sent; a 307 leads on below `/auth/refresh`,
-//! where it is, so that it can be given back.
+//! where it is, so that it can be revoked.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use relying_party::signin::{AccessToken, SESSION_TTL};
 use relying_party::web::Site;
-use relying_party::web::auth::{Answer, come_back, not_signed_in, token_json, unavailable};
-use relying_party::{FinishError, ProviderError, TokenRequest, Tokens};
+use relying_party::web::auth::{
+    self, AuthorizationResponse, not_signed_in, token_json, unavailable,
+};
+use relying_party::{CallbackError, ProviderError, TokenRequest, Tokens};
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use service::http::problem;
@@ -45,8 +47,8 @@ fn cookies(
     let life = life.min(SESSION_TTL.as_secs());
     session.ends_at = (site.party.now() + std::time::Duration::from_secs(life)).millis();
     [
-        site.cookies.set(&SESSION, &seals.close_session(session), life),
-        site.cookies.set(&REFRESH, &seals.close_refresh(refresh), life),
+        site.cookies.set(&SESSION, &seals.seal_session(session), life),
+        site.cookies.set(&REFRESH, &seals.seal_refresh(refresh), life),
     ]
 }
 
@@ -70,19 +72,19 @@ async fn callback(
     seals: web::Data<Seals>,
     request: HttpRequest,
 ) -> HttpResponse {
-    let finish = |site: web::Data<Site>, answer: Answer| async move {
+    let finish = |site: web::Data<Site>, answer: AuthorizationResponse| async move {
         let confirmed = site.party.confirm(&answer.as_callback()).await?;
         if confirmed.tokens.refresh_token.is_none() {
             let why = "there is no refresh token: ask for offline_access".to_owned();
-            return Err(FinishError::Provider(ProviderError::InvalidResponse(why)));
+            return Err(CallbackError::Provider(ProviderError::InvalidResponse(why)));
         }
         Ok(confirmed)
     };
-    come_back(&site, &request, finish, |confirmed| {
+    auth::callback(&site, &request, finish, |confirmed| {
         let tokens = confirmed.tokens;
         let mut session = Session {
             id: site.party.random().token(),
-            profile: confirmed.person.profile(),
+            profile: confirmed.user.profile(),
             ends_at: 0,
         };
         let refresh_token =
@@ -99,10 +101,10 @@ async fn callback(
 }
 
 fn session_of(site: &Site, seals: &Seals, request: &HttpRequest) -> Option<Session> {
-    seals.open_session(&site.cookies.read(&SESSION, request)?, site.party.now())
+    seals.unseal_session(&site.cookies.read(&SESSION, request)?, site.party.now())
 }
 
-/// `GET /auth/me`: who is signed in, and what proves to `/auth/refresh` that our own script asks.
+/// `GET /auth/me`: the user, and the CSRF token that `/auth/refresh` requires.
 async fn me(site: web::Data<Site>, seals: web::Data<Seals>, request: HttpRequest) -> HttpResponse {
     let Some(session) = session_of(&site, &seals, &request) else { return not_signed_in() };
     let mut answer = session.profile.clone();
@@ -110,7 +112,7 @@ async fn me(site: web::Data<Site>, seals: web::Data<Seals>, request: HttpRequest
     HttpResponse::Ok().json(answer)
 }
 
-/// It is not our own script that asks.
+/// The request has no valid CSRF token.
 struct Forbidden;
 
 impl From<Forbidden> for HttpResponse {
@@ -146,7 +148,7 @@ async fn refresh(
         Err(forbidden) => return forbidden.into(),
     };
     let cookie = site.cookies.read(&REFRESH, &request);
-    let opened = cookie.and_then(|cookie| seals.open_refresh(&cookie));
+    let opened = cookie.and_then(|cookie| seals.unseal_refresh(&cookie));
     let Some(mut held) = opened.filter(|held| held.session == session.id) else {
         return session_expired(&site);
     };
@@ -228,7 +230,7 @@ async fn end_all(
     }
 }
 
-/// Gives the refresh token back, and answers the ID token.
+/// Revokes the refresh token, and returns the ID token.
 async fn sign_out(
     site: &web::Data<Site>,
     seals: &Seals,
@@ -236,13 +238,13 @@ async fn sign_out(
 ) -> Result<Option<String>, Forbidden> {
     require_same_origin(site, seals, request)?;
     let cookie = site.cookies.read(&REFRESH, request);
-    let Some(held) = cookie.and_then(|cookie| seals.open_refresh(&cookie)) else {
-        warn!("a sign-out came without its refresh token, which cannot be given back");
+    let Some(held) = cookie.and_then(|cookie| seals.unseal_refresh(&cookie)) else {
+        warn!("a sign-out came without its refresh token, which cannot be revoked");
         return Ok(None);
     };
     let shared = site.clone();
     let token = held.refresh_token.into();
-    detached(&site.runtime, async move { shared.party.give_back(Some(token)).await }).await;
+    detached(&site.runtime, async move { shared.party.revoke(Some(token)).await }).await;
     info!("signed out");
     Ok(held.id_token)
 }

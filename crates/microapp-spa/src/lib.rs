@@ -42,7 +42,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Types what was given.
+    /// Parses settings.
     ///
     /// # Errors
     /// [`SettingsError`].

@@ -1,4 +1,4 @@
-//! What the browser keeps for this backend: two sealed cookies. Nobody else can read or make them.
+//! The two sealed cookies in which the browser stores its session. Only this backend can read or make them.
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -9,27 +9,27 @@ use relying_party::web::cookies::Cookie;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Who is signed in. Strict: the pages are static, and only their scripts ask.
+/// The session cookie. Strict: the pages are static, and only their scripts ask.
 pub(crate) const SESSION: Cookie<'_> =
     Cookie { name: "spa_session", path: "/", same_site: "Strict", shared: false };
-/// The refresh token, which goes to `/auth/refresh` alone.
+/// The refresh cookie, which is sent to `/auth/refresh` alone.
 pub(crate) const REFRESH: Cookie<'_> =
     Cookie { name: "spa_rt", path: "/auth/refresh", same_site: "Strict", shared: false };
 /// A cookie may have 4,096 bytes, name and attributes included.
 const MAX_COOKIE: usize = 3_800;
 
-/// What the session cookie holds.
+/// The content of the session cookie.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Session {
     /// Random, new at every sign-in.
     pub id: String,
-    /// What the front end is told of the person.
+    /// The claims that the front end shows.
     pub profile: Value,
-    /// When it ends if nobody refreshes, in Unix milliseconds.
+    /// End of the session unless it is refreshed, in Unix milliseconds.
     pub ends_at: i64,
 }
 
-/// What the refresh cookie holds.
+/// The content of the refresh cookie.
 #[derive(Clone, Serialize, Deserialize)]
 pub(crate) struct Refresh {
     /// The session that it belongs to.
@@ -55,29 +55,29 @@ impl Seals {
         }
     }
 
-    pub fn close_session(&self, session: &Session) -> String {
-        close(&self.session, session)
+    pub fn seal_session(&self, session: &Session) -> String {
+        seal(&self.session, session)
     }
 
-    pub fn open_session(&self, cookie: &str, now: Timestamp) -> Option<Session> {
-        let session: Session = open(&self.session, cookie)?;
+    pub fn unseal_session(&self, cookie: &str, now: Timestamp) -> Option<Session> {
+        let session: Session = unseal(&self.session, cookie)?;
         (now.millis() < session.ends_at).then_some(session)
     }
 
-    pub fn close_refresh(&self, mut refresh: Refresh) -> String {
-        let cookie = close(&self.refresh, &refresh);
+    pub fn seal_refresh(&self, mut refresh: Refresh) -> String {
+        let cookie = seal(&self.refresh, &refresh);
         if cookie.len() <= MAX_COOKIE {
             return cookie;
         }
         refresh.id_token = None;
-        close(&self.refresh, &refresh)
+        seal(&self.refresh, &refresh)
     }
 
-    pub fn open_refresh(&self, cookie: &str) -> Option<Refresh> {
-        open(&self.refresh, cookie)
+    pub fn unseal_refresh(&self, cookie: &str) -> Option<Refresh> {
+        unseal(&self.refresh, cookie)
     }
 
-    /// The CSRF token of a session: only who may read `/auth/me` can know it.
+    /// The CSRF token of a session: only a script that may read `/auth/me` can know it.
     pub fn csrf_token(&self, session: &Session) -> String {
         URL_SAFE_NO_PAD.encode(hmac::sign(&self.csrf, session.id.as_bytes()))
     }
@@ -88,12 +88,12 @@ impl Seals {
     }
 }
 
-fn close(seal: &Seal, content: &impl Serialize) -> String {
+fn seal(seal: &Seal, content: &impl Serialize) -> String {
     let plain = serde_json::to_vec(content).expect("a cookie's content is JSON");
     URL_SAFE_NO_PAD.encode(seal.seal(b"cookie", &plain))
 }
 
-fn open<T: for<'de> Deserialize<'de>>(seal: &Seal, cookie: &str) -> Option<T> {
+fn unseal<T: for<'de> Deserialize<'de>>(seal: &Seal, cookie: &str) -> Option<T> {
     let sealed = URL_SAFE_NO_PAD.decode(cookie).ok()?;
     serde_json::from_slice(&seal.unseal(b"cookie", &sealed).ok()?).ok()
 }
@@ -109,12 +109,12 @@ mod tests {
         let seals = |byte| Seals::new(&MasterSecret::new(vec![byte; 32]).unwrap());
         let session = Session { id: "one".to_owned(), profile: json!({}), ends_at: 1_000 };
         let other = Session { id: "two".to_owned(), ..session.clone() };
-        let cookie = seals(1).close_session(&session);
+        let cookie = seals(1).seal_session(&session);
         let at = Timestamp::from_millis;
-        assert_eq!(seals(1).open_session(&cookie, at(999)).unwrap().id, "one");
-        assert!(seals(1).open_session(&cookie, at(1_000)).is_none());
-        assert!(seals(2).open_session(&cookie, at(0)).is_none());
-        assert!(seals(1).open_refresh(&cookie).is_none(), "one is not the other");
+        assert_eq!(seals(1).unseal_session(&cookie, at(999)).unwrap().id, "one");
+        assert!(seals(1).unseal_session(&cookie, at(1_000)).is_none());
+        assert!(seals(2).unseal_session(&cookie, at(0)).is_none());
+        assert!(seals(1).unseal_refresh(&cookie).is_none(), "one is not the other");
         let token = seals(1).csrf_token(&session);
         assert!(seals(1).is_csrf_token(&session, token.as_bytes()));
         assert!(!seals(1).is_csrf_token(&other, token.as_bytes()));
@@ -131,8 +131,8 @@ mod tests {
             id_token: Some("x".repeat(length)),
         };
         let (small, large) =
-            (seals.close_refresh(refresh(1_000)), seals.close_refresh(refresh(4_000)));
-        assert!(seals.open_refresh(&small).unwrap().id_token.is_some());
-        assert!(large.len() < 4_000 && seals.open_refresh(&large).unwrap().id_token.is_none());
+            (seals.seal_refresh(refresh(1_000)), seals.seal_refresh(refresh(4_000)));
+        assert!(seals.unseal_refresh(&small).unwrap().id_token.is_some());
+        assert!(large.len() < 4_000 && seals.unseal_refresh(&large).unwrap().id_token.is_none());
     }
 }

@@ -1,10 +1,10 @@
-//! `/auth/*`: come back, who am I, a token for the page, sign out.
+//! `/auth/*`: callback, user, access token for the page, sign-out.
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use relying_party::web::Site;
 use relying_party::web::auth::{
-    no_token, not_signed_in, redirect, sign_out, store_session, token_json, unavailable, who,
+    self, no_token, not_signed_in, redirect, sign_out, store_session, token_json, unavailable,
 };
 use relying_party::{TokenError, TokenRequest};
 use serde_json::{Value, json};
@@ -27,23 +27,23 @@ async fn callback(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
     store_session(&site, &request, SESSION).await
 }
 
-/// `GET /auth/session`: whether somebody is signed in, and if so who, and a token.
+/// `GET /auth/session`: the user and an access token, or `logged_in: false`.
 async fn session(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
-    let nobody =
+    let signed_out =
         json!({ "logged_in": false, "user": null, "access_token": null, "expires_at": null });
     let Some(id) = site.cookies.read(&SESSION, &request) else {
-        return HttpResponse::Ok().json(nobody);
+        return HttpResponse::Ok().json(signed_out);
     };
-    let over = || HttpResponse::Ok().append_header(site.cookies.remove(&SESSION)).json(&nobody);
-    let person = match site.party.person(&id).await {
-        Ok(Some(person)) => person,
+    let over = || HttpResponse::Ok().append_header(site.cookies.remove(&SESSION)).json(&signed_out);
+    let user = match site.party.user(&id).await {
+        Ok(Some(user)) => user,
         Ok(None) => return over(),
         Err(error) => return unavailable(&error),
     };
     match fresh_token(&site, id, None).await {
         Ok(mut answer) => {
             answer["logged_in"] = json!(true);
-            answer["user"] = person.profile();
+            answer["user"] = user.profile();
             HttpResponse::Ok().json(answer)
         }
         Err(TokenError::NoSession | TokenError::Ended) => over(),
@@ -51,14 +51,14 @@ async fn session(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
     }
 }
 
-/// `GET /auth/token`: a token that is good for a while. An `Authorization` header shows one that an API has refused.
+/// `GET /auth/token`: a valid access token. An `Authorization` header shows one that an API has refused.
 async fn token(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
     let Some(id) = site.cookies.read(&SESSION, &request) else { return not_signed_in() };
     let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let refused = shown.and_then(|shown| shown.strip_prefix("Bearer ")).map(str::to_owned);
     match fresh_token(&site, id, refused).await {
         Ok(answer) => HttpResponse::Ok().json(answer),
-        Err(refused) => no_token(&site, &SESSION, &refused),
+        Err(error) => no_token(&site, &SESSION, &error),
     }
 }
 
@@ -83,9 +83,9 @@ async fn fresh_token(
     Ok(token_json(&token.await?, site.party.now()))
 }
 
-/// `GET /auth/userinfo`: who is signed in.
+/// `GET /auth/userinfo`: the user.
 async fn userinfo(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
-    who(&site, &request, &SESSION).await
+    auth::me(&site, &request, &SESSION).await
 }
 
 /// `POST /auth/logout`.

@@ -46,14 +46,14 @@ const PROGRAM: site::Program = site::Program {
 pub struct Config {
     /// Those that all backends of browser apps have.
     pub site: settings::Config,
-    /// Where sessions are kept.
+    /// URL of the session store.
     pub session_store: String,
     /// The API that the front end calls.
     pub api_url: Url,
 }
 
 impl Config {
-    /// Types what was given.
+    /// Parses settings.
     ///
     /// # Errors
     /// [`SettingsError`].

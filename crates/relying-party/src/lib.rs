@@ -2,9 +2,9 @@
 //!
 //! | module | what |
 //! | --- | --- |
-//! | [`session`] | what a signed-in browser stands for, and where that is kept |
-//! | [`signin`] | all of it together: begin, finish, a fresh token whenever one is asked for, sign out |
-//! | [`web`] | what backends of browser apps have in common over HTTP |
+//! | [`session`] | sessions and their stores: memory, SQLite, PostgreSQL, Redis |
+//! | [`signin`] | the relying party: begin and finish a sign-in, access tokens, sign-out |
+//! | [`web`] | HTTP parts that the backends of browser apps share |
 
 pub mod session;
 pub mod signin;
@@ -12,4 +12,4 @@ pub mod web;
 
 pub use oidc_client::{Provider, ProviderConfig, ProviderError, TokenRequest, Tokens, local_path};
 pub use session::{SessionStore, StoreError};
-pub use signin::{FinishError, RelyingParty, TokenError};
+pub use signin::{CallbackError, RelyingParty, TokenError};

@@ -20,15 +20,15 @@ use tracing::warn;
 use self::refresh::Waiting;
 use crate::session::{IdHash, SessionRecord, SessionStore, StoreError};
 
-/// How long a session lasts at most. The provider may end it earlier.
+/// Longest life of a session. The provider may end it earlier.
 pub const SESSION_TTL: Duration = Duration::from_hours(90 * 24);
-/// What an access token's life is taken to be when the provider does not say.
-const UNSAID_LIFE: u64 = 300;
-/// When a refresh token is given back again that the provider could not take.
-const GIVE_BACK_AGAIN: [Duration; 3] =
+/// Lifetime of an access token in seconds, if the response has no `expires_in`.
+const DEFAULT_LIFETIME: u64 = 300;
+/// Pauses before the retries of a failed revocation.
+const REVOCATION_RETRIES: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(10), Duration::from_mins(1)];
 
-/// The sign-in of one app.
+/// The relying party: sign-in and sessions of one app.
 #[derive(Debug)]
 pub struct RelyingParty {
     provider: Arc<Provider>,
@@ -37,45 +37,47 @@ pub struct RelyingParty {
     sessions: Seal,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    /// The provider was away a moment ago: until then (Unix milliseconds) tokens that are still good are used.
+    /// End of the pause after a failed request (Unix milliseconds): until then, tokens that are still valid are used.
     resting_until: AtomicI64,
-    /// Those who wait for a refresh in this process, by session: they take turns at the store.
+    /// Requests of this process that wait for a refresh, by session: they take turns at the store.
     waiting: Mutex<HashMap<IdHash, Weak<Waiting>>>,
 }
 
-/// What is kept of a signed-in browser.
+/// The data of a session, sealed in the store.
 #[derive(Clone, Serialize, Deserialize)]
 struct SessionData {
     claims: Map<String, Value>,
     /// Shown to the provider at sign-out.
     id_token: Option<String>,
     refresh_token: Option<String>,
-    /// What was had last, for each that was wanted.
-    tokens: Vec<KeptToken>,
-    /// When the session ends however often it is refreshed.
+    /// The newest access token for each token request.
+    tokens: Vec<CachedToken>,
+    /// Absolute end of the session (Unix milliseconds), however often it is refreshed.
     ends_at: i64,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
-struct KeptToken {
-    wanted: TokenRequest,
+struct CachedToken {
+    /// `wanted` in sessions of earlier versions.
+    #[serde(alias = "wanted")]
+    request: TokenRequest,
     access_token: String,
     issued_at: i64,
     expires_at: i64,
 }
 
 impl SessionData {
-    fn find(&self, wanted: &TokenRequest) -> Option<&KeptToken> {
-        self.tokens.iter().find(|token| token.wanted == *wanted)
+    fn find(&self, request: &TokenRequest) -> Option<&CachedToken> {
+        self.tokens.iter().find(|token| token.request == *request)
     }
 
-    /// The newest token, whether it is still good or not.
-    fn newest(&self, wanted: &TokenRequest) -> Option<AccessToken> {
-        self.find(wanted).map(KeptToken::as_access_token)
+    /// The newest token for a request, even if it has expired.
+    fn newest(&self, request: &TokenRequest) -> Option<AccessToken> {
+        self.find(request).map(CachedToken::as_access_token)
     }
 }
 
-impl KeptToken {
+impl CachedToken {
     fn as_access_token(&self) -> AccessToken {
         AccessToken {
             token: self.access_token.clone().into(),
@@ -84,42 +86,42 @@ impl KeptToken {
     }
 }
 
-/// Who is signed in.
+/// The user of a session.
 #[derive(Debug, Clone)]
-pub struct Person {
-    /// The claims of the ID token.
+pub struct User {
+    /// Claims of the ID token.
     pub claims: Map<String, Value>,
 }
 
-impl Person {
-    /// What apps tell their front ends about a person.
+impl User {
+    /// The claims that apps show to their front ends: `sub`, `name`, `email`.
     pub fn profile(&self) -> Value {
-        let known = ["sub", "name", "email"];
-        let claims = known.map(|name| (name.to_owned(), self.claims.get(name).cloned()));
+        let names = ["sub", "name", "email"];
+        let claims = names.map(|name| (name.to_owned(), self.claims.get(name).cloned()));
         Value::Object(claims.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
     }
 }
 
-/// A token for an upstream API.
+/// An access token for an upstream API.
 #[derive(Debug, Clone)]
 pub struct AccessToken {
     /// The token.
     pub token: SecretString,
-    /// When it stops being valid.
+    /// Expiry.
     pub expires_at: Timestamp,
 }
 
 impl AccessToken {
-    /// Of what the token endpoint gave at `now`.
+    /// The access token of a token response received at `now`.
     pub fn from_tokens(tokens: &Tokens, now: Timestamp) -> Self {
-        Self { token: tokens.access_token.clone(), expires_at: now + life_of(tokens) }
+        Self { token: tokens.access_token.clone(), expires_at: now + lifetime_of(tokens) }
     }
 }
 
-/// Where to send a browser that wants to sign in, and what it must bring back.
+/// An authorization request: the URL to redirect to, and the cookie that the callback needs.
 #[derive(Debug)]
 pub struct AuthorizationRedirect {
-    /// The provider's page.
+    /// URL of the authorization request.
     pub url: String,
     /// The last part of the cookie's name.
     pub label: String,
@@ -127,7 +129,7 @@ pub struct AuthorizationRedirect {
     pub cookie: String,
 }
 
-/// What came back to the callback.
+/// An authorization response (RFC 6749 §4.1.2), with the cookie of its attempt.
 #[derive(Debug)]
 pub struct Callback<'a> {
     /// The code.
@@ -140,22 +142,22 @@ pub struct Callback<'a> {
     pub cookie: &'a str,
 }
 
-/// A browser that is signed in now.
+/// The session that a callback created.
 #[derive(Debug)]
-pub struct Finished {
-    /// For the session cookie: new at every sign-in.
+pub struct NewSession {
+    /// Session id for the cookie: new at every sign-in.
     pub session_id: SecretString,
-    /// Where the person was going.
+    /// Local path to which the sign-in leads.
     pub return_to: String,
 }
 
-/// Why a callback does not sign in.
+/// Error of a callback.
 #[derive(Debug, thiserror::Error)]
-pub enum FinishError {
+pub enum CallbackError {
     /// The attempt has expired, was another browser's, or was finished before: start again.
     #[error("this sign-in has expired or was finished before")]
     NoAttempt,
-    /// The provider refused or could not answer.
+    /// The provider sent an error response, or could not answer.
     #[error(transparent)]
     Provider(#[from] ProviderError),
     /// The session store did not answer.
@@ -163,21 +165,21 @@ pub enum FinishError {
     Store(#[from] StoreError),
 }
 
-/// A sign-in that the provider has confirmed, and nobody has kept yet.
+/// An authorization response whose code has been exchanged. No session exists yet.
 #[derive(Debug)]
 pub struct VerifiedCallback {
-    /// What the provider gave.
+    /// Tokens of the token response.
     pub tokens: Tokens,
-    /// Who it is.
-    pub person: Person,
-    /// Where they were going.
+    /// The user.
+    pub user: User,
+    /// Local path to which the sign-in leads.
     pub return_to: String,
 }
 
-/// Why there is no token.
+/// Error of a request for an access token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// Nobody is signed in with this cookie.
+    /// There is no session with this id.
     #[error("there is no session")]
     NoSession,
     /// The provider has ended the session; it is removed here too.
@@ -195,7 +197,7 @@ impl From<StoreError> for TokenError {
 }
 
 impl RelyingParty {
-    /// Puts it together. `secret` seals attempts and tokens at rest.
+    /// A relying party. `secret` seals attempts and sessions.
     pub fn new(
         provider: Provider,
         store: Arc<dyn SessionStore>,
@@ -225,12 +227,12 @@ impl RelyingParty {
         &*self.store
     }
 
-    /// This moment.
+    /// Current time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    /// Where randomness comes from.
+    /// Source of randomness.
     pub fn random(&self) -> &dyn Random {
         &*self.random
     }
@@ -238,7 +240,7 @@ impl RelyingParty {
     /// Begins a sign-in that leads to `return_to`, a local path.
     ///
     /// # Errors
-    /// [`ProviderError`] when the provider is not known.
+    /// [`ProviderError`] when discovery has never succeeded.
     pub async fn begin(
         &self,
         return_to: &str,
@@ -252,60 +254,63 @@ impl RelyingParty {
         })
     }
 
-    /// Checks what came back, and redeems the code. Nothing is kept.
+    /// Checks an authorization response and exchanges its code. Creates no session.
     ///
     /// # Errors
-    /// [`FinishError`].
-    pub async fn confirm(&self, callback: &Callback<'_>) -> Result<VerifiedCallback, FinishError> {
+    /// [`CallbackError`].
+    pub async fn confirm(
+        &self,
+        callback: &Callback<'_>,
+    ) -> Result<VerifiedCallback, CallbackError> {
         let now = self.now();
         let attempt = Attempt::unseal(&self.attempts, callback.cookie, callback.state, now)
-            .ok_or(FinishError::NoAttempt)?;
+            .ok_or(CallbackError::NoAttempt)?;
         self.provider.check_iss(callback.iss, now).await?;
         let (tokens, claims) = self.provider.redeem(callback.code, &attempt, now).await?;
-        Ok(VerifiedCallback { tokens, person: Person { claims }, return_to: attempt.return_to })
+        Ok(VerifiedCallback { tokens, user: User { claims }, return_to: attempt.return_to })
     }
 
-    /// Finishes a sign-in: a new session, whatever came before. `old_id` is the browser's session until now.
+    /// Finishes a sign-in with a new session. `old_id` is the session that the browser has had until now; it is removed.
     ///
     /// # Errors
-    /// [`FinishError`].
+    /// [`CallbackError`].
     pub async fn finish(
         &self,
         callback: &Callback<'_>,
         old_id: Option<&str>,
-    ) -> Result<Finished, FinishError> {
-        let VerifiedCallback { tokens, person, return_to } = self.confirm(callback).await?;
+    ) -> Result<NewSession, CallbackError> {
+        let VerifiedCallback { tokens, user, return_to } = self.confirm(callback).await?;
         let id = self.random.token();
         let hash = IdHash::of(&id);
         let latest = self.now() + SESSION_TTL;
         let expires_at = self.end_of_session(&tokens, tokens.refresh_token.is_some(), latest);
-        let kept = SessionData {
-            claims: person.claims,
+        let data = SessionData {
+            claims: user.claims,
             ends_at: latest.millis(),
-            tokens: vec![self.kept_token(&tokens, &TokenRequest::default())],
+            tokens: vec![self.cached_token(&tokens, &TokenRequest::default())],
             refresh_token: tokens.refresh_token.map(|token| token.expose_secret().to_owned()),
             id_token: tokens.id_token,
         };
-        let sealed = self.close(&hash, &kept);
+        let sealed = self.seal(&hash, &data);
         self.store
             .create(&hash, &SessionRecord { version: 1, leased: false, sealed, expires_at })
             .await?;
         if let Some(old) = old_id {
-            // Its refresh token is not given back: some providers would end the new one with it.
+            // Its refresh token is not revoked: some providers would end the new one with it.
             if let Err(error) = self.store.remove(&IdHash::of(old)).await {
                 warn!(%error, "the session before could not be removed");
             }
         }
-        Ok(Finished { session_id: id.into(), return_to })
+        Ok(NewSession { session_id: id.into(), return_to })
     }
 
-    fn kept_token(&self, tokens: &Tokens, wanted: &TokenRequest) -> KeptToken {
+    fn cached_token(&self, tokens: &Tokens, request: &TokenRequest) -> CachedToken {
         let now = self.now();
-        KeptToken {
-            wanted: wanted.clone(),
+        CachedToken {
+            request: request.clone(),
             access_token: tokens.access_token.expose_secret().to_owned(),
             issued_at: now.millis(),
-            expires_at: (now + life_of(tokens)).millis(),
+            expires_at: (now + lifetime_of(tokens)).millis(),
         }
     }
 
@@ -314,71 +319,87 @@ impl RelyingParty {
         let end = if refreshable {
             tokens.refresh_token_expires_in.map(Duration::from_secs)
         } else {
-            Some(life_of(tokens))
+            Some(lifetime_of(tokens))
         };
         end.map_or(latest, |end| (self.now() + end).min(latest))
     }
 
-    fn close(&self, id: &IdHash, kept: &SessionData) -> Vec<u8> {
-        let plain = serde_json::to_vec(kept).expect("a session is JSON");
+    fn seal(&self, id: &IdHash, data: &SessionData) -> Vec<u8> {
+        let plain = serde_json::to_vec(data).expect("a session is JSON");
         self.sessions.seal(id.as_bytes(), &plain)
     }
 
-    fn unseal(&self, id: &IdHash, stored: &SessionRecord) -> Option<SessionData> {
-        let plain = self.sessions.unseal(id.as_bytes(), &stored.sealed).ok()?;
+    fn unseal(&self, id: &IdHash, record: &SessionRecord) -> Option<SessionData> {
+        let plain = self.sessions.unseal(id.as_bytes(), &record.sealed).ok()?;
         serde_json::from_slice(&plain).ok()
     }
 
-    /// What is kept under an id. What cannot be opened any more (another secret) counts as gone.
-    async fn open(&self, id: &IdHash) -> Result<Option<(SessionRecord, SessionData)>, StoreError> {
-        let Some(stored) = self.store.read(id, self.now()).await? else { return Ok(None) };
-        let kept = self.unseal(id, &stored);
-        Ok(kept.map(|kept| (stored, kept)))
+    /// The session of an id; `None` if there is none, or if it cannot be unsealed (another secret).
+    async fn load(&self, id: &IdHash) -> Result<Option<(SessionRecord, SessionData)>, StoreError> {
+        let Some(record) = self.store.read(id, self.now()).await? else { return Ok(None) };
+        let data = self.unseal(id, &record);
+        Ok(data.map(|data| (record, data)))
     }
 
-    /// Who is signed in.
+    /// The user of a session.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn person(&self, session_id: &str) -> Result<Option<Person>, StoreError> {
-        let found = self.open(&IdHash::of(session_id)).await?;
-        Ok(found.map(|(_, kept)| Person { claims: kept.claims }))
+    pub async fn user(&self, session_id: &str) -> Result<Option<User>, StoreError> {
+        let found = self.load(&IdHash::of(session_id)).await?;
+        Ok(found.map(|(_, data)| User { claims: data.claims }))
     }
 
-    /// Signs out: the session is gone here, and its refresh token is given back to the provider. Answers where the
-    /// browser can end its sign-in at the provider.
+    /// Signs out: removes the session and revokes its refresh token. Returns the URL at which the browser ends its
+    /// sign-in at the provider.
     ///
     /// # Errors
-    /// [`StoreError`]; that the provider cannot be reached is no error: it is told again a little later.
+    /// [`StoreError`]; an unavailable provider is no error: the revocation is retried.
     pub async fn sign_out(&self, session_id: &str) -> Result<Option<String>, StoreError> {
         let id = IdHash::of(session_id);
         let removed = self.store.remove(&id).await?;
-        let kept = removed.and_then(|stored| self.unseal(&id, &stored));
+        let data = removed.and_then(|record| self.unseal(&id, &record));
         let (refresh_token, id_token) =
-            kept.map_or((None, None), |kept| (kept.refresh_token, kept.id_token));
-        self.give_back(refresh_token.map(Into::into)).await;
+            data.map_or((None, None), |data| (data.refresh_token, data.id_token));
+        self.revoke(refresh_token.map(Into::into)).await;
         Ok(self.provider.logout_url(id_token.as_deref(), self.now()).await)
     }
 
-    /// Gives a refresh token back to the provider: at once, or a little later if it is away.
-    pub async fn give_back(&self, refresh_token: Option<SecretString>) {
+    /// Revokes a refresh token at the provider, with retries in the background if it is unavailable.
+    pub async fn revoke(&self, refresh_token: Option<SecretString>) {
         let Some(token) = refresh_token else { return };
         let Err(error) = self.provider.revoke(&token, self.now()).await else { return };
-        warn!(%error, "a refresh token could not be given back; trying again");
+        warn!(%error, "a refresh token could not be revoked; trying again");
         let (provider, clock) = (Arc::clone(&self.provider), Arc::clone(&self.clock));
         tokio::spawn(async move {
-            for wait in GIVE_BACK_AGAIN {
+            for wait in REVOCATION_RETRIES {
                 sleep(wait).await;
                 match provider.revoke(&token, clock.now()).await {
                     Ok(()) => return,
-                    Err(error) => warn!(%error, "a refresh token could not be given back"),
+                    Err(error) => warn!(%error, "a refresh token could not be revoked"),
                 }
             }
         });
     }
 }
 
-/// How long an access token lives.
-fn life_of(tokens: &Tokens) -> Duration {
-    Duration::from_secs(tokens.expires_in.unwrap_or(UNSAID_LIFE))
+/// Lifetime of the access token of a token response.
+fn lifetime_of(tokens: &Tokens) -> Duration {
+    Duration::from_secs(tokens.expires_in.unwrap_or(DEFAULT_LIFETIME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_of_the_previous_version_is_read() {
+        let data: SessionData = serde_json::from_str(
+            r#"{"claims":{"sub":"ann"},"id_token":null,"refresh_token":"rt","ends_at":9,"tokens":[
+                {"wanted":{"resource":"orders","scope":null},"access_token":"at","issued_at":1,"expires_at":2}]}"#,
+        )
+        .unwrap();
+        let request = TokenRequest { resource: Some("orders".to_owned()), scope: None };
+        assert_eq!(data.newest(&request).unwrap().token.expose_secret(), "at");
+    }
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use foundation::random::SystemRandom;
 use foundation::seal::MasterSecret;
 use foundation::time::{Clock as _, MovableClock};
-use relying_party::signin::{AccessToken, Callback, Finished};
+use relying_party::signin::{AccessToken, Callback, NewSession};
 use relying_party::{
-    FinishError, Provider, ProviderConfig, ProviderError, RelyingParty, TokenError, TokenRequest,
+    CallbackError, Provider, ProviderConfig, ProviderError, RelyingParty, TokenError, TokenRequest,
     session,
 };
 use secrecy::{ExposeSecret as _, SecretString};
@@ -89,7 +89,7 @@ impl World {
     }
 
     /// Signs in; the provider answers with these ID token claims.
-    async fn sign_in(&self, change: impl FnOnce(&mut Value)) -> Result<Finished, FinishError> {
+    async fn sign_in(&self, change: impl FnOnce(&mut Value)) -> Result<NewSession, CallbackError> {
         let begun = self.party.begin("/there", None).await.unwrap();
         let query: std::collections::HashMap<String, String> =
             begun.url.split_once('?').map(|(_, query)| url_pairs(query)).unwrap();
@@ -139,12 +139,12 @@ fn url_pairs(query: &str) -> std::collections::HashMap<String, String> {
 #[tokio::test]
 async fn a_sign_in_makes_a_session_unless_the_id_token_is_invalid() {
     let world = world().await;
-    let finished = world.sign_in(|_| ()).await.unwrap();
-    assert_eq!(finished.return_to, "/there");
-    let person = world.party.person(finished.session_id.expose_secret()).await.unwrap().unwrap();
-    assert_eq!(person.claims["sub"], "ann");
+    let session = world.sign_in(|_| ()).await.unwrap();
+    assert_eq!(session.return_to, "/there");
+    let user = world.party.user(session.session_id.expose_secret()).await.unwrap().unwrap();
+    assert_eq!(user.claims["sub"], "ann");
     let rejected = world.sign_in(|claims| claims["nonce"] = json!("another")).await;
-    assert!(matches!(rejected, Err(FinishError::Provider(ProviderError::InvalidResponse(_)))));
+    assert!(matches!(rejected, Err(CallbackError::Provider(ProviderError::InvalidResponse(_)))));
 }
 
 /// Asks for a token in a task of its own.
@@ -340,7 +340,7 @@ async fn a_refusal_of_a_token_that_is_old_by_now_ends_nothing() {
     assert!(other.store().update(&hash, &free).await.unwrap());
     assert_eq!(ask(&other, &id).await.unwrap().unwrap().token.expose_secret(), "at-2");
     assert_eq!(late.await.unwrap().unwrap().token.expose_secret(), "at-2");
-    assert!(world.party.person(id.expose_secret()).await.unwrap().is_some());
+    assert!(world.party.user(id.expose_secret()).await.unwrap().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -360,11 +360,11 @@ async fn one_fault_is_enough_for_all_who_wait() {
 async fn each_api_gets_a_token_of_its_own() {
     let world = world().await;
     let id = world.sign_in(|_| ()).await.unwrap().session_id;
-    let wanted =
+    let request =
         TokenRequest { resource: Some("orders".to_owned()), scope: Some("orders:read".to_owned()) };
     world.on_refresh(next_tokens(2)).await;
     for _ in 0..2 {
-        let token = world.party.access_token(id.expose_secret(), &wanted).await.unwrap();
+        let token = world.party.access_token(id.expose_secret(), &request).await.unwrap();
         assert_eq!(token.token.expose_secret(), "at-2");
     }
     assert_eq!(ask(&world.party, &id).await.unwrap().unwrap().token.expose_secret(), "at-1");
@@ -390,7 +390,7 @@ async fn a_session_ends_with_its_refresh_token() {
         ask(&world.party, &id).await.unwrap().unwrap();
     }
     world.clock.advance(Duration::from_secs(601));
-    assert!(world.party.person(id.expose_secret()).await.unwrap().is_none());
+    assert!(world.party.user(id.expose_secret()).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -413,7 +413,7 @@ async fn a_fault_keeps_the_session_and_a_refusal_ends_it() {
         world.clock.advance(Duration::from_secs(301));
         let answer = world.party.access_token(id, &TokenRequest::default()).await;
         assert!(matches!(answer, Err(TokenError::Unavailable(_))), "{status}: {answer:?}");
-        assert!(world.party.person(id).await.unwrap().is_some(), "{status}: still signed in");
+        assert!(world.party.user(id).await.unwrap().is_some(), "{status}: still signed in");
     }
     world.server.reset().await;
     world.publish(&world.server.uri()).await;
@@ -424,7 +424,7 @@ async fn a_fault_keeps_the_session_and_a_refusal_ends_it() {
         world.party.access_token(id, &TokenRequest::default()).await,
         Err(TokenError::Ended)
     ));
-    assert!(world.party.person(id).await.unwrap().is_none());
+    assert!(world.party.user(id).await.unwrap().is_none());
     assert!(matches!(
         world.party.access_token(id, &TokenRequest::default()).await,
         Err(TokenError::NoSession)
@@ -458,7 +458,7 @@ async fn however_often_it_is_refreshed_a_session_ends_after_90_days() {
         ask(&world.party, &id).await.unwrap().unwrap();
     }
     world.clock.advance(3 * DAY);
-    assert!(world.party.person(id.expose_secret()).await.unwrap().is_none());
+    assert!(world.party.user(id.expose_secret()).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -468,7 +468,7 @@ async fn without_a_refresh_token_a_session_lasts_as_long_as_its_token() {
     let id = world.sign_in(|_| ()).await.unwrap().session_id;
     world.clock.advance(Duration::from_secs(298));
     assert_eq!(ask(&world.party, &id).await.unwrap().unwrap().token.expose_secret(), "at-1");
-    assert!(world.party.person(id.expose_secret()).await.unwrap().is_some());
+    assert!(world.party.user(id.expose_secret()).await.unwrap().is_some());
     world.clock.advance(Duration::from_secs(2));
     assert!(matches!(ask(&world.party, &id).await.unwrap(), Err(TokenError::NoSession)));
     assert_eq!(world.refreshes().await, 0);
@@ -487,5 +487,5 @@ async fn signing_out_works_even_when_the_provider_is_away() {
     let id = world.sign_in(|_| ()).await.unwrap().session_id;
     world.server.reset().await;
     world.party.sign_out(id.expose_secret()).await.unwrap();
-    assert!(world.party.person(id.expose_secret()).await.unwrap().is_none());
+    assert!(world.party.user(id.expose_secret()).await.unwrap().is_none());
 }

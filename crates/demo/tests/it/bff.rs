@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::{Browser, World, world};
-use demo::PEOPLE;
+use demo::USERS;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -24,7 +24,7 @@ async fn the_browser_holds_a_cookie_and_no_token() {
     let me = browser.get(&world.bff("/auth/me")).await;
     assert_eq!(me.headers()["cache-control"], "no-store");
     let me: Value = me.json().await.unwrap();
-    assert_eq!((me["name"].as_str(), me["email"].as_str()), (Some("Ann"), Some(PEOPLE[0].email)));
+    assert_eq!((me["name"].as_str(), me["email"].as_str()), (Some("Ann"), Some(USERS[0].email)));
     assert_eq!(me.as_object().unwrap().len(), 3, "{me}");
     let session = browser.cookies.lock().unwrap()["bff_session"].clone();
     assert_eq!(session.len(), 43);
@@ -32,10 +32,10 @@ async fn the_browser_holds_a_cookie_and_no_token() {
         !browser.cookies.lock().unwrap().keys().any(|name| name.starts_with("bff_attempt")),
         "attempts are tidied up"
     );
-    // A copy of the session store signs nobody in, and has no token in the clear.
+    // A copy of the session store lets no attacker sign in, and has no token in the clear.
     let stored = std::fs::read(world.options.data_dir.join("bff.db")).unwrap();
     let wal = std::fs::read(world.options.data_dir.join("bff.db-wal")).unwrap();
-    for needle in [session.as_str(), "rt_", "eyJ", PEOPLE[0].email] {
+    for needle in [session.as_str(), "rt_", "eyJ", USERS[0].email] {
         let within =
             |bytes: &[u8]| bytes.windows(needle.len()).any(|window| window == needle.as_bytes());
         assert!(!within(&stored) && !within(&wal), "{needle}");
@@ -74,7 +74,7 @@ async fn notes_are_read_and_written_through_the_proxy() {
         ben.api(Method::GET, &url).await.json::<Value>().await.unwrap(),
         json!({ "notes": [], "next": null })
     );
-    // A change that somebody else has overtaken is refused, not lost.
+    // A change that another request has overtaken is refused, not lost.
     let put = |version: &'static str, text: &'static str| {
         ann.request(Method::PUT, &one)
             .header("x-csrf", "1")
@@ -232,7 +232,7 @@ async fn signing_out_gives_the_refresh_token_back() {
 async fn ten_tabs_can_sign_in_at_once_and_an_attempt_works_once() {
     let world = world(HOUR).await;
     let browser = Browser::new();
-    browser.sign_in(&world.authority(), &PEOPLE[0]).await;
+    browser.sign_in(&world.authority(), &USERS[0]).await;
     let mut callbacks = Vec::new();
     for _ in 0..10 {
         let begun = browser.get(&world.bff("/auth/login?return_to=/%23x")).await;

@@ -1,16 +1,16 @@
-//! The person's way, in Debian's chromium, with JavaScript off for the authority's pages.
+//! A user's path, in Debian's chromium, with JavaScript off for the authority's pages.
 
 use std::time::Duration;
 
 use crate::support::world;
-use demo::{Options, PEOPLE};
+use demo::{Options, USERS};
 use service::run::Failure;
 use testing::chromium::{at, browser, driver, find, screenshot, sign_in};
 use thirtyfour::prelude::*;
 
 async fn the_persons_way(browser: &WebDriver, options: &Options) -> WebDriverResult<()> {
     let (authority, notes) = (options.url(0), options.url(2));
-    let ann = PEOPLE[0];
+    let ann = USERS[0];
 
     // Sign in, at first with a wrong password.
     browser.goto(&authority).await?;

@@ -1,7 +1,7 @@
-//! The containers' people and apps are the demo's.
+//! The containers' users and apps are the demo's.
 
 use aa_server::domain::client::ClientMetadata;
-use demo::{MICRO_APPS, Options, PEOPLE};
+use demo::{MICRO_APPS, Options, USERS};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -10,7 +10,7 @@ struct Apps {
 }
 
 #[derive(Deserialize)]
-struct People {
+struct Users {
     user: Vec<User>,
 }
 
@@ -48,9 +48,9 @@ fn the_same_apps_are_declared_for_containers() {
 
 #[test]
 fn the_same_people_are_declared_for_containers() {
-    let file: People = toml::from_str(include_str!("../../../../deploy/people.toml")).unwrap();
-    assert_eq!(file.user.len(), PEOPLE.len());
-    for (declared, ours) in file.user.iter().zip(PEOPLE) {
+    let file: Users = toml::from_str(include_str!("../../../../deploy/people.toml")).unwrap();
+    assert_eq!(file.user.len(), USERS.len());
+    for (declared, ours) in file.user.iter().zip(USERS) {
         assert_eq!(
             (declared.name.as_str(), declared.email.as_str(), declared.password.as_str()),
             (ours.name, ours.email, ours.password)

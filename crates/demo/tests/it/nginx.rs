@@ -84,7 +84,7 @@ async fn nginx_lets_signed_in_people_through() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 
-    // Nobody: a page leads to sign-in and back to where the person was going; a script's call is refused.
+    // Signed out: a page leads to sign-in and back to where the user was going; a script's call is refused.
     let browser = Browser::new();
     let page = browser.get(&format!("{url}/orders?a=1&b=2")).await;
     assert_eq!(page.status(), 303);
@@ -94,7 +94,7 @@ async fn nginx_lets_signed_in_people_through() {
     assert_eq!(browser.send(call).await.status(), 401);
     assert_eq!(browser.send(browser.request(Method::POST, &url)).await.status(), 401);
 
-    browser.sign_in(&world.authority(), &demo::PEOPLE[0]).await;
+    browser.sign_in(&world.authority(), &demo::USERS[0]).await;
     let (at, page) = browser.follow(&login, &url).await;
     assert_eq!(
         (at.as_str(), page.status().as_u16()),
@@ -110,7 +110,7 @@ async fn nginx_lets_signed_in_people_through() {
     assert!(head.contains("x-auth-email: ann@example.com") && !head.contains("somebody else"));
     assert!(head.contains("authorization: bearer ey") && !head.contains("mine"));
     assert!(!head.contains("bff_session") && !head.contains("cookie"), "{head}");
-    // A form of another site's is refused, and nobody but nginx asks the question.
+    // A form of another site's is refused, and only nginx can ask.
     let form = browser.request(Method::POST, &url).header("origin", "https://evil.example");
     assert_eq!(browser.send(form).await.status(), 403);
     assert_eq!(browser.get(&format!("{url}/auth/verify")).await.status(), 404);

@@ -1,8 +1,8 @@
-//! The three patterns side by side, as a person sees them.
+//! The three patterns side by side, as a user sees them.
 
 use std::time::Duration;
 
-use demo::PEOPLE;
+use demo::USERS;
 use service::run::Failure;
 use thirtyfour::prelude::*;
 
@@ -17,7 +17,7 @@ async fn write(browser: &WebDriver, text: &str) -> WebDriverResult<()> {
 async fn each_pattern(browser: &WebDriver, world: &World) -> WebDriverResult<()> {
     let authority = world.options.url(0);
     browser.goto(&authority).await?;
-    sign_in(browser, PEOPLE[0].email, PEOPLE[0].password).await?;
+    sign_in(browser, USERS[0].email, USERS[0].password).await?;
     at(browser, &format!("{authority}/apps")).await?;
     screenshot(browser, "launcher").await?;
     for (app, name, token) in [
@@ -42,7 +42,7 @@ async fn each_pattern(browser: &WebDriver, world: &World) -> WebDriverResult<()>
         shows(browser, "#notes li .text", app).await?;
         screenshot(browser, &format!("notes-{app}")).await?;
 
-        // Longer than a token lives: nobody notices.
+        // Longer than a token lives: the user notices nothing.
         tokio::time::sleep(world.options.at_ttl + Duration::from_secs(1)).await;
         write(browser, "later").await?;
         shows(browser, "#notes", "later").await?;
@@ -98,7 +98,7 @@ async fn signing_out_everywhere(browser: &WebDriver, world: &World) -> WebDriver
         for other in &apps {
             browser.goto(format!("{other}/auth/login")).await?;
             if browser.current_url().await?.as_str().starts_with(&authority) {
-                sign_in(browser, PEOPLE[0].email, PEOPLE[0].password).await?;
+                sign_in(browser, USERS[0].email, USERS[0].password).await?;
             }
             shows(browser, "#name", "Ann").await?;
         }

@@ -81,7 +81,7 @@ async fn source(count: web::Path<u64>) -> HttpResponse {
     HttpResponse::Ok().streaming(chunks(*count))
 }
 
-/// Notes when nobody reads any more.
+/// A flag that is cleared when the client stops reading.
 struct Reading(Arc<AtomicBool>);
 
 impl Drop for Reading {
@@ -267,7 +267,7 @@ async fn when_the_browser_goes_away_so_does_the_call() {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("the API still streams to nobody");
+    panic!("the API still streams to no client");
 }
 
 /// Resident memory of this process, in bytes.
@@ -403,19 +403,20 @@ async fn a_proxy_may_ask_who_it_is_and_only_who_knows_the_secret_gets_a_token() 
     ] {
         assert_eq!(ask(&headers).await.unwrap().status(), 403, "{headers:?}");
     }
-    // Nobody: 401 with the way to sign in, or that way itself.
-    let nobody = Browser::new();
+    // Signed out: 401 with the way to sign in, or that way itself.
+    let signed_out = Browser::new();
     let url = format!("{}/auth/verify", proxy.url);
-    let refused =
-        nobody.send(nobody.request(Method::GET, &url).header("x-original-uri", "/a?b=c")).await;
+    let refused = signed_out
+        .send(signed_out.request(Method::GET, &url).header("x-original-uri", "/a?b=c"))
+        .await;
     let login = format!("{}/auth/login?return_to=%2Fa%3Fb%3Dc", proxy.url);
     assert_eq!(
         (refused.status().as_u16(), refused.headers()["x-auth-login"].to_str().unwrap()),
         (401, login.as_str())
     );
-    let sent = nobody
+    let sent = signed_out
         .send(
-            nobody
+            signed_out
                 .request(Method::GET, &format!("{url}?login=redirect"))
                 .header("x-forwarded-uri", "/a?b=c"),
         )
@@ -424,8 +425,8 @@ async fn a_proxy_may_ask_who_it_is_and_only_who_knows_the_secret_gets_a_token() 
         (sent.status().as_u16(), sent.headers()["location"].to_str().unwrap()),
         (303, login.as_str())
     );
-    let posted = nobody
+    let posted = signed_out
         .request(Method::GET, &format!("{url}?login=redirect"))
         .header("x-forwarded-method", "POST");
-    assert_eq!(nobody.send(posted).await.status(), 401, "a form cannot be sent there and back");
+    assert_eq!(signed_out.send(posted).await.status(), 401, "a form cannot be sent there and back");
 }

@@ -84,7 +84,7 @@ async fn a_front_end_elsewhere_may_call_if_it_is_listed_exactly() {
     let shape =
         shape(None, &[("front_url", front), ("cors_origins", "http://beta.localhost:5173")]).await;
     let browser = Browser::new();
-    browser.sign_in(&shape.world.authority(), &demo::PEOPLE[0]).await;
+    browser.sign_in(&shape.world.authority(), &demo::USERS[0]).await;
     // After signing in, the browser is at the front end again.
     let mut url = format!("{}/auth/login?return_to=/orders", shape.url);
     while !url.starts_with(front) {
@@ -140,7 +140,7 @@ async fn cookies_are_of_one_host_unless_a_domain_is_set_on_purpose() {
         let given: Vec<_> = domain.map(|domain| ("cookie_domain", domain)).into_iter().collect();
         let shape = shape(Some(public_url), &given).await;
         let browser = Browser::new();
-        browser.sign_in(&shape.world.authority(), &demo::PEOPLE[0]).await;
+        browser.sign_in(&shape.world.authority(), &demo::USERS[0]).await;
         // What a proxy with TLS in front would pass on.
         let behind =
             |url: &str| url.replace(public_url, &format!("http://127.0.0.1:{}", shape.port));
@@ -185,7 +185,7 @@ async fn replicas_behind_a_load_balancer_need_no_stickiness() {
     shop.settings.set("verify_secret", "the proxy's");
     let _handle = shop.start(&[ports, ports + 1]).await;
     let browser = Browser::new();
-    browser.sign_in(&world.authority(), &demo::PEOPLE[0]).await;
+    browser.sign_in(&world.authority(), &demo::USERS[0]).await;
     let mut url = format!("{public_url}/auth/login");
     for _ in 0..2 {
         let answer = browser.get(&url).await;

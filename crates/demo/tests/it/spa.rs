@@ -23,8 +23,8 @@ async fn post(world: &World, browser: &Browser, path: &str, csrf: &str) -> Respo
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_refresh_token_is_in_a_cookie_that_goes_to_one_address() {
     let world = world(HOUR).await;
-    let nobody = Browser::new().get(&world.spa("/auth/me")).await;
-    assert_eq!(nobody.status(), 401);
+    let signed_out = Browser::new().get(&world.spa("/auth/me")).await;
+    assert_eq!(signed_out.status(), 401);
     let browser = world.ann_at(&world.spa("")).await;
     let me: Value = browser.get(&world.spa("/auth/me")).await.json().await.unwrap();
     assert_eq!((&me["name"], me.as_object().unwrap().len()), (&json!("Ann"), 4), "{me}");
@@ -109,7 +109,7 @@ async fn tabs_that_refresh_at_once_all_stay_signed_in() {
             assert_eq!(answer.status(), 200);
         }
         let moved = world.generations().await[0].1;
-        assert!(moved > round, "whoever comes after the next cookie moves on by one");
+        assert!(moved > round, "a refresh after the next cookie moves on by one");
     }
 }
 

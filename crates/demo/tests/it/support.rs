@@ -7,7 +7,7 @@ use std::time::Duration;
 use aa_server::domain::caller::Caller;
 use aa_server::domain::client::{ClientMetadata, ClientType};
 use aa_server::ops::clients;
-use demo::{Demo, Options, PEOPLE, Person};
+use demo::{Demo, Options, USERS, User};
 use microapp_bff::Routes;
 use reqwest::{Method, RequestBuilder, Response};
 use service::run::{Stop, StopHandle, install_crypto};
@@ -55,16 +55,16 @@ impl World {
     /// A browser in which Ann is signed in at the authority and has opened the app at this URL.
     pub async fn ann_at(&self, app: &str) -> Browser {
         let browser = Browser::new();
-        browser.sign_in(&self.authority(), &PEOPLE[0]).await;
+        browser.sign_in(&self.authority(), &USERS[0]).await;
         let (url, page) = browser.follow(&format!("{app}/auth/login"), app).await;
         assert_eq!((url, page.status().as_u16()), (format!("{app}/"), 200));
         browser
     }
 
-    /// A browser in which a person is signed in at the authority and has opened Notes.
-    pub async fn in_notes(&self, person: usize) -> Browser {
+    /// A browser in which a user is signed in at the authority and has opened Notes.
+    pub async fn in_notes(&self, user: usize) -> Browser {
         let browser = Browser::new();
-        browser.sign_in(&self.authority(), &PEOPLE[person]).await;
+        browser.sign_in(&self.authority(), &USERS[user]).await;
         self.open(&browser).await;
         browser
     }
@@ -208,7 +208,7 @@ impl Browser {
     }
 
     /// Signs in on the authority's own page.
-    pub async fn sign_in(&self, authority: &str, person: &Person) {
+    pub async fn sign_in(&self, authority: &str, user: &User) {
         let page = self.get(&format!("{authority}/login?again=1")).await.text().await.unwrap();
         let csrf = page
             .split("name=\"csrf\" value=\"")
@@ -218,8 +218,7 @@ impl Browser {
             .next()
             .unwrap()
             .to_owned();
-        let form =
-            [("csrf", csrf.as_str()), ("email", person.email), ("password", person.password)];
+        let form = [("csrf", csrf.as_str()), ("email", user.email), ("password", user.password)];
         let request = self.request(Method::POST, &format!("{authority}/login")).form(&form);
         assert_eq!(self.send(request).await.status(), 303);
     }

@@ -1,9 +1,9 @@
-//! Many tabs of each app, over many lives of a token, with the network cut: nobody is signed out, nothing is refreshed
+//! Many tabs of each app, over many lives of a token, with the network cut: no tab is signed out, nothing is refreshed
 //! twice, and no token is where it does not belong.
 
 use std::time::Duration;
 
-use demo::PEOPLE;
+use demo::USERS;
 use foundation::time::{Clock as _, SystemClock};
 use serde_json::Value;
 use service::run::Failure;
@@ -113,7 +113,7 @@ async fn open_tabs(browser: &WebDriver, world: &World) -> WebDriverResult<Vec<Ta
             browser.switch_to_window(window.clone()).await?;
             browser.goto(&url).await?;
             find(browser, "#signed-in").await?;
-            assert_eq!(run(browser, WORK).await?, PEOPLE[0].name);
+            assert_eq!(run(browser, WORK).await?, USERS[0].name);
             tabs.push(Tab { window, app });
         }
     }
@@ -124,7 +124,7 @@ async fn work_in_tabs(driver: &Driver, browser: &WebDriver, world: &World) -> We
     let clock = SystemClock;
     let authority = world.options.url(0);
     browser.goto(&authority).await?;
-    sign_in(browser, PEOPLE[0].email, PEOPLE[0].password).await?;
+    sign_in(browser, USERS[0].email, USERS[0].password).await?;
     at(browser, &format!("{authority}/apps")).await?;
     let started = clock.now();
     let tabs = open_tabs(browser, world).await?;

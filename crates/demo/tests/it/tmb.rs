@@ -13,10 +13,10 @@ const HOUR: Duration = Duration::from_hours(1);
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_page_gets_application_tokens_and_nothing_else() {
     let world = world(HOUR).await;
-    let nobody = Browser::new().get(&world.tmb("/auth/session")).await;
-    assert_eq!(nobody.status(), 200);
+    let signed_out = Browser::new().get(&world.tmb("/auth/session")).await;
+    assert_eq!(signed_out.status(), 200);
     assert_eq!(
-        nobody.json::<Value>().await.unwrap(),
+        signed_out.json::<Value>().await.unwrap(),
         json!({ "logged_in": false, "user": null, "access_token": null, "expires_at": null })
     );
     for path in ["/auth/token", "/auth/userinfo"] {

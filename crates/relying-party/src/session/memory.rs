@@ -29,9 +29,9 @@ impl SessionStore for Memory {
     }
 
     async fn update(&self, id: &IdHash, session: &SessionRecord) -> Result<bool, StoreError> {
-        match self.map().get_mut(id).filter(|known| known.version == session.version - 1) {
-            Some(known) => {
-                *known = session.clone();
+        match self.map().get_mut(id).filter(|current| current.version == session.version - 1) {
+            Some(current) => {
+                *current = session.clone();
                 Ok(true)
             }
             None => Ok(false),

@@ -1,7 +1,7 @@
-//! What a signed-in browser stands for, and where that is kept.
+//! Sessions and their stores.
 //!
-//! The id in the cookie has 256 random bits; the store keeps its hash, so that a copy of it signs nobody in.
-//! What is stored is sealed before it gets here.
+//! The id in the cookie has 256 random bits; the store keeps its hash, so that a copy of the store does not let an
+//! attacker sign in. The data of a session is sealed before it gets here.
 
 mod memory;
 mod redis;
@@ -18,37 +18,37 @@ use foundation::time::Timestamp;
 pub struct IdHash(Vec<u8>);
 
 impl IdHash {
-    /// Of the id in a cookie.
+    /// The hash of the id in a cookie.
     pub fn of(id: &str) -> Self {
         Self(digest(&SHA256, id.as_bytes()).as_ref().to_vec())
     }
 
-    /// As bytes.
+    /// The bytes of the hash.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// A session as it is stored.
+/// A session in a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionRecord {
-    /// Counts the writes.
+    /// Number of writes.
     pub version: i64,
     /// Whether a request holds the lease on this session, in order to refresh its tokens. `version` moves while it lives.
     pub leased: bool,
-    /// Sealed.
+    /// Sealed data.
     pub sealed: Vec<u8>,
-    /// When it ends in any case.
+    /// Expiry.
     pub expires_at: Timestamp,
 }
 
-/// Why a store does not answer. A fault: the session is still there.
+/// Error of a session store: a fault, not the absence of a session.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The database does not.
+    /// Error of the database.
     #[error(transparent)]
     Database(#[from] database::Error),
-    /// Redis does not.
+    /// Error of Redis.
     #[error("redis cannot answer: {0}")]
     Redis(#[from] ::redis::RedisError),
     /// The URL names no store.
@@ -56,12 +56,12 @@ pub enum StoreError {
     Unknown(String),
 }
 
-/// Where sessions are kept. All replicas of an app share one.
+/// A session store. All replicas of an app share one.
 ///
 /// Every write names the version it follows, so that of two writers one learns that it was second.
 #[async_trait]
 pub trait SessionStore: std::fmt::Debug + Send + Sync {
-    /// Keeps a new session.
+    /// Inserts a new session.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -73,25 +73,25 @@ pub trait SessionStore: std::fmt::Debug + Send + Sync {
     /// [`StoreError`].
     async fn read(&self, id: &IdHash, now: Timestamp) -> Result<Option<SessionRecord>, StoreError>;
 
-    /// Replaces what is stored, if that is the version before. Whether it was.
+    /// Replaces a session if its version is the one before; `false` if it is not.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn update(&self, id: &IdHash, session: &SessionRecord) -> Result<bool, StoreError>;
 
-    /// Removes a session, and answers what was removed: of two who remove it, one gets it.
+    /// Removes a session and returns it: of two concurrent calls, one gets it.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn remove(&self, id: &IdHash) -> Result<Option<SessionRecord>, StoreError>;
 
-    /// Removes expired sessions, in batches. How many went; a store that forgets by itself answers 0.
+    /// Removes expired sessions, in batches, and returns their number; 0 from a store that expires them itself.
     ///
     /// # Errors
     /// [`StoreError`].
     async fn remove_expired(&self, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// Whether it answers.
+    /// Checks that the store answers.
     ///
     /// # Errors
     /// [`StoreError`].

@@ -26,7 +26,7 @@ impl Sql {
     }
 }
 
-fn stored((version, leased, sealed, expires_at): Row) -> SessionRecord {
+fn record((version, leased, sealed, expires_at): Row) -> SessionRecord {
     SessionRecord {
         version,
         leased: leased != 0,
@@ -60,7 +60,7 @@ impl SessionStore for Sql {
             id.as_bytes(),
             now.millis()
         )?;
-        Ok(row.map(stored))
+        Ok(row.map(record))
     }
 
     async fn update(&self, id: &IdHash, session: &SessionRecord) -> Result<bool, StoreError> {
@@ -86,7 +86,7 @@ impl SessionStore for Sql {
              RETURNING version, leased, sealed, expires_at",
             id.as_bytes()
         )?;
-        Ok(row.map(stored))
+        Ok(row.map(record))
     }
 
     async fn remove_expired(&self, now: Timestamp) -> Result<u64, StoreError> {

@@ -19,70 +19,70 @@ use tracing::{info, warn};
 use super::{AccessToken, RelyingParty, SessionData, TokenError};
 use crate::session::{IdHash, SessionRecord};
 
-/// How far ahead of its end an access token is refreshed; a fifth of its life, if that is shorter.
+/// Time before its expiry at which an access token is refreshed; a fifth of its lifetime, if that is shorter.
 const REFRESH_AHEAD: Duration = Duration::from_mins(5);
-/// A token this close to its end might not arrive in time.
+/// Remaining lifetime below which a token is not handed out.
 const MARGIN: Duration = Duration::from_secs(1);
 /// Interval at which the holder of a lease writes.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// Time without a write after which a lease is taken over.
 const LEASE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a provider that was away is left alone by those who need not ask.
+/// Pause after a failed request, in which only requests without a valid token ask the provider.
 const REST: Duration = Duration::from_secs(2);
-/// How often those who wait look again.
+/// Interval at which waiting requests read the session.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Those who wait for one session's refresh in this process.
+/// Requests of this process that wait for one session's refresh.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    /// How often one of them has tried to refresh.
+    /// Number of attempted refreshes.
     tries: AtomicU64,
-    /// What went wrong at the last try, so that not everyone waits for the same fault in turn.
+    /// Fault of the last attempt, so that waiting requests do not meet the same fault in turn.
     turn: tokio::sync::Mutex<Option<String>>,
 }
 
 impl RelyingParty {
-    /// A token that is good for a while, refreshed if it is time: once per session, however many ask.
+    /// A valid access token, refreshed if it is due: once per session, however many requests ask.
     ///
     /// # Errors
     /// [`TokenError`].
     pub async fn access_token(
         &self,
         session_id: &str,
-        wanted: &TokenRequest,
+        request: &TokenRequest,
     ) -> Result<AccessToken, TokenError> {
         let id = IdHash::of(session_id);
-        let (stored, kept) = self.open(&id).await?.ok_or(TokenError::NoSession)?;
-        match self.at_hand(&stored, &kept, wanted, None) {
+        let (record, data) = self.load(&id).await?.ok_or(TokenError::NoSession)?;
+        match self.at_hand(&record, &data, request, None) {
             Some(token) => Ok(token),
-            None => self.refreshed(&id, wanted, None).await,
+            None => self.refreshed(&id, request, None).await,
         }
     }
 
-    /// Says that an API refused a token that seemed good: the session may have ended at the provider.
-    /// The next token is a fresh one, or the session is found ended.
+    /// A token other than `refused`, which an API has rejected although it had not expired: the session may have ended
+    /// at the provider.
     ///
     /// # Errors
     /// [`TokenError`].
     pub async fn token_after_refusal(
         &self,
         session_id: &str,
-        wanted: &TokenRequest,
+        request: &TokenRequest,
         refused: &SecretString,
     ) -> Result<AccessToken, TokenError> {
-        self.refreshed(&IdHash::of(session_id), wanted, Some(refused.expose_secret())).await
+        self.refreshed(&IdHash::of(session_id), request, Some(refused.expose_secret())).await
     }
 
-    /// A token that need not be waited for: fresh, or still good while somebody is refreshing, while the provider is
-    /// away, or where there is no refresh token.
+    /// A token that needs no refresh: fresh, or still valid while another request refreshes, while the provider is
+    /// unavailable, or where there is no refresh token.
     fn at_hand(
         &self,
-        stored: &SessionRecord,
-        kept: &SessionData,
-        wanted: &TokenRequest,
+        record: &SessionRecord,
+        data: &SessionData,
+        request: &TokenRequest,
         refused: Option<&str>,
     ) -> Option<AccessToken> {
-        let token = kept.find(wanted)?;
+        let token = data.find(request)?;
         if refused == Some(token.access_token.as_str()) {
             return None;
         }
@@ -92,17 +92,17 @@ impl RelyingParty {
         let now = self.now();
         let is_fresh = now + ahead < expires_at;
         let is_resting = now.millis() < self.resting_until.load(Ordering::SeqCst);
-        let is_all_there_is = stored.leased || is_resting || kept.refresh_token.is_none();
+        let is_all_there_is = record.leased || is_resting || data.refresh_token.is_none();
         (is_fresh || (is_all_there_is && now + MARGIN < expires_at))
             .then(|| token.as_access_token())
     }
 
     fn waiting_for(&self, id: &IdHash) -> Arc<Waiting> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = waiting.get(id).and_then(Weak::upgrade) {
-            return known;
+        if let Some(current) = waiting.get(id).and_then(Weak::upgrade) {
+            return current;
         }
-        waiting.retain(|_, known| known.strong_count() > 0);
+        waiting.retain(|_, weak| weak.strong_count() > 0);
         let new = Arc::<Waiting>::default();
         waiting.insert(id.clone(), Arc::downgrade(&new));
         new
@@ -112,7 +112,7 @@ impl RelyingParty {
     async fn refreshed(
         &self,
         id: &IdHash,
-        wanted: &TokenRequest,
+        request: &TokenRequest,
         refused: Option<&str>,
     ) -> Result<AccessToken, TokenError> {
         let waiting = self.waiting_for(id);
@@ -125,22 +125,22 @@ impl RelyingParty {
         }
         let mut seen = (0, Duration::ZERO);
         loop {
-            let (stored, kept) = self.open(id).await?.ok_or(TokenError::NoSession)?;
-            if let Some(token) = self.at_hand(&stored, &kept, wanted, refused) {
+            let (record, data) = self.load(id).await?.ok_or(TokenError::NoSession)?;
+            if let Some(token) = self.at_hand(&record, &data, request, refused) {
                 return Ok(token);
             }
-            seen = if seen.0 == stored.version {
+            seen = if seen.0 == record.version {
                 (seen.0, seen.1 + POLL)
             } else {
-                (stored.version, Duration::ZERO)
+                (record.version, Duration::ZERO)
             };
-            if stored.leased && seen.1 < LEASE_TIMEOUT {
+            if record.leased && seen.1 < LEASE_TIMEOUT {
                 sleep(POLL).await;
                 continue;
             }
-            let lease = SessionRecord { version: stored.version + 1, leased: true, ..stored };
+            let lease = SessionRecord { version: record.version + 1, leased: true, ..record };
             if self.store.update(id, &lease).await? {
-                let done = self.refresh(id, lease, kept, wanted).await;
+                let done = self.refresh(id, lease, data, request).await;
                 *turn = match &done {
                     Err(TokenError::Unavailable(fault)) => Some(fault.clone()),
                     _ => None,
@@ -156,22 +156,22 @@ impl RelyingParty {
         &self,
         id: &IdHash,
         mut lease: SessionRecord,
-        kept: SessionData,
-        wanted: &TokenRequest,
+        data: SessionData,
+        request: &TokenRequest,
     ) -> Result<AccessToken, TokenError> {
-        let Some(refresh_token) = kept.refresh_token.clone() else {
-            // Another token cannot be had, and this one is at its end.
+        let Some(refresh_token) = data.refresh_token.clone() else {
+            // Without a refresh token, the session ends with its access token.
             self.store.remove(id).await?;
             return Err(TokenError::Ended);
         };
         let secret = refresh_token.clone().into();
-        let mut asking = std::pin::pin!(self.provider.refresh(&secret, wanted, self.now()));
+        let mut asking = std::pin::pin!(self.provider.refresh(&secret, request, self.now()));
         let answer = loop {
             tokio::select! {
                 answer = &mut asking => break answer,
                 () = sleep(HEARTBEAT) => {
                     let beat = SessionRecord { version: lease.version + 1, ..lease.clone() };
-                    // Whoever has taken over finds the same answer; what counts is decided at the end.
+                    // If another request has taken over, `keep` decides which result counts.
                     if self.store.update(id, &beat).await.is_ok_and(|written| written) {
                         lease = beat;
                     }
@@ -179,12 +179,12 @@ impl RelyingParty {
             }
         };
         match answer {
-            Ok(tokens) => self.keep(id, lease, &refresh_token, tokens, wanted).await,
+            Ok(tokens) => self.keep(id, lease, &refresh_token, tokens, request).await,
             Err(ProviderError::ErrorResponse(code)) if code == "invalid_grant" => {
-                // If somebody else has refreshed meanwhile, it was this token that was old, and not the session.
-                match self.open(id).await? {
-                    Some((_, now)) if now.refresh_token != kept.refresh_token => {
-                        now.newest(wanted).ok_or_else(|| {
+                // If another request has refreshed meanwhile, this token was consumed; the session goes on.
+                match self.load(id).await? {
+                    Some((_, now)) if now.refresh_token != data.refresh_token => {
+                        now.newest(request).ok_or_else(|| {
                             TokenError::Unavailable("another refresh is under way".to_owned())
                         })
                     }
@@ -202,7 +202,7 @@ impl RelyingParty {
                 if let Err(error) = self.store.update(id, &freed).await {
                     warn!(%error, "a lease could not be released; it will be taken over");
                 }
-                match kept.newest(wanted) {
+                match data.newest(request) {
                     Some(token) if self.now() + MARGIN < token.expires_at => {
                         warn!(%error, "the token could not be refreshed; the one at hand is still good");
                         Ok(token)
@@ -213,46 +213,46 @@ impl RelyingParty {
         }
     }
 
-    /// Keeps what a refresh gave: it must not be lost, whatever others wrote meanwhile.
+    /// Stores the result of a refresh: it must not be lost, whatever other requests wrote meanwhile.
     async fn keep(
         &self,
         id: &IdHash,
         lease: SessionRecord,
         used: &str,
         tokens: Tokens,
-        wanted: &TokenRequest,
+        request: &TokenRequest,
     ) -> Result<AccessToken, TokenError> {
-        let token = self.kept_token(&tokens, wanted);
+        let token = self.cached_token(&tokens, request);
         let answer = token.as_access_token();
         let mut before = Some(lease);
         loop {
             let found = match before.take() {
-                Some(stored) => self.unseal(id, &stored).map(|kept| (stored, kept)),
-                None => self.open(id).await?,
+                Some(record) => self.unseal(id, &record).map(|data| (record, data)),
+                None => self.load(id).await?,
             };
-            let Some((stored, mut kept)) = found else {
-                // Signed out meanwhile: what came of the refresh must not live on.
-                self.give_back(tokens.refresh_token).await;
+            let Some((record, mut data)) = found else {
+                // Signed out meanwhile: the new refresh token must not live on.
+                self.revoke(tokens.refresh_token).await;
                 return Err(TokenError::NoSession);
             };
-            if kept.refresh_token.as_deref() != Some(used) {
-                // Somebody took over and was faster. The provider answered both; theirs is kept.
+            if data.refresh_token.as_deref() != Some(used) {
+                // Another request took over and was faster. The provider answered both; its result stays.
                 return Ok(answer);
             }
-            // A provider that does not rotate says nothing, and means the same one.
+            // A provider that does not rotate sends no refresh token: the old one stays.
             if let Some(next) = &tokens.refresh_token {
-                kept.refresh_token = Some(next.expose_secret().to_owned());
+                data.refresh_token = Some(next.expose_secret().to_owned());
             }
-            kept.tokens.retain(|known| known.wanted != *wanted);
-            kept.tokens.push(token.clone());
+            data.tokens.retain(|cached| cached.request != *request);
+            data.tokens.push(token.clone());
             let update = SessionRecord {
-                version: stored.version + 1,
+                version: record.version + 1,
                 leased: false,
-                sealed: self.close(id, &kept),
+                sealed: self.seal(id, &data),
                 expires_at: self.end_of_session(
                     &tokens,
                     true,
-                    Timestamp::from_millis(kept.ends_at),
+                    Timestamp::from_millis(data.ends_at),
                 ),
             };
             if self.store.update(id, &update).await? {

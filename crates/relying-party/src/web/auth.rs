@@ -1,4 +1,4 @@
-//! `/auth/login`, the way back, and what all answers about sessions have in common.
+//! `/auth/login`, the callback, and the responses about sessions that all backends share.
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
@@ -14,7 +14,7 @@ use url::form_urlencoded;
 use super::cookies::Cookie;
 use super::{Site, front};
 use crate::signin::{AccessToken, Callback, SESSION_TTL};
-use crate::{FinishError, ProviderError, TokenError};
+use crate::{CallbackError, ProviderError, TokenError};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.route("/auth/login", web::get().to(login));
@@ -23,7 +23,7 @@ pub(super) fn routes(config: &mut web::ServiceConfig) {
 /// The value of a query parameter that is there once.
 pub fn parameter(request: &HttpRequest, name: &str) -> Option<String> {
     let mut found = form_urlencoded::parse(request.query_string().as_bytes())
-        .filter(|(known, _)| known == name)
+        .filter(|(key, _)| key == name)
         .map(|(_, value)| value.into_owned());
     let value = found.next()?;
     found.next().is_none().then_some(value)
@@ -38,7 +38,7 @@ fn attempt_name(site: &Site, label: &str) -> String {
     format!("{}_attempt_{label}", site.program.name.trim_start_matches("microapp-"))
 }
 
-/// 303, for nobody to keep.
+/// A 303 that is not cached.
 pub fn redirect(to: &str) -> HttpResponseBuilder {
     let mut response = HttpResponse::SeeOther();
     response.insert_header((header::LOCATION, to));
@@ -71,17 +71,17 @@ async fn login(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
     }
 }
 
-/// What a browser brought back, owned.
+/// An authorization response, owned.
 #[derive(Debug)]
-pub struct Answer {
+pub struct AuthorizationResponse {
     code: String,
     state: String,
     iss: Option<String>,
     attempt: String,
 }
 
-impl Answer {
-    /// As the relying party takes it.
+impl AuthorizationResponse {
+    /// The response as the relying party takes it.
     pub fn as_callback(&self) -> Callback<'_> {
         Callback {
             code: &self.code,
@@ -92,17 +92,17 @@ impl Answer {
     }
 }
 
-/// The way back: reads the answer, lets `finish` do with it what the app does, and leads on with the cookies that
-/// it answers. Everything that can go wrong ends at a page with a way on.
-pub async fn come_back<T, F>(
+/// The callback: reads the authorization response, passes it to `finish`, and redirects with the path and the cookies
+/// that `lead_on` returns. Every error ends at a page with a link to go on.
+pub async fn callback<T, F>(
     site: &web::Data<Site>,
     request: &HttpRequest,
-    finish: impl FnOnce(web::Data<Site>, Answer) -> F,
+    finish: impl FnOnce(web::Data<Site>, AuthorizationResponse) -> F,
     lead_on: impl FnOnce(T) -> (String, Vec<(header::HeaderName, String)>),
 ) -> HttpResponse
 where
     T: Send + 'static,
-    F: Future<Output = Result<T, FinishError>> + Send + 'static,
+    F: Future<Output = Result<T, CallbackError>> + Send + 'static,
 {
     let Some(state) = parameter(request, "state") else { return start_again(request) };
     let name = attempt_name(site, &Attempt::label(&state));
@@ -110,10 +110,10 @@ where
     let Some(attempt) = site.cookies.read(&cookie, request) else { return start_again(request) };
     let forget = site.cookies.remove(&cookie);
     if let Some(code) = parameter(request, "error") {
-        return refused(request, forget, &code);
+        return error_response(request, forget, &code);
     }
     let Some(code) = parameter(request, "code") else { return start_again(request) };
-    let answer = Answer { code, state, iss: parameter(request, "iss"), attempt };
+    let answer = AuthorizationResponse { code, state, iss: parameter(request, "iss"), attempt };
     // The code works once: what it gives must be kept even if the browser goes away meanwhile.
     match detached(&site.runtime, finish(site.clone(), answer)).await {
         Ok(finished) => {
@@ -126,9 +126,9 @@ where
             }
             response.finish()
         }
-        Err(FinishError::NoAttempt) => start_again(request),
-        Err(FinishError::Provider(ProviderError::ErrorResponse(code))) => {
-            refused(request, forget, &code)
+        Err(CallbackError::NoAttempt) => start_again(request),
+        Err(CallbackError::Provider(ProviderError::ErrorResponse(code))) => {
+            error_response(request, forget, &code)
         }
         Err(error) => {
             error!(%error, "a sign-in could not be finished");
@@ -151,7 +151,7 @@ fn start_again(request: &HttpRequest) -> HttpResponse {
     )
 }
 
-fn refused(
+fn error_response(
     request: &HttpRequest,
     forget: (header::HeaderName, String),
     code: &str,
@@ -179,18 +179,18 @@ pub async fn store_session(
     cookie: Cookie<'static>,
 ) -> HttpResponse {
     let old = site.cookies.read(&cookie, request);
-    let finish = |site: web::Data<Site>, answer: Answer| async move {
+    let finish = |site: web::Data<Site>, answer: AuthorizationResponse| async move {
         site.party.finish(&answer.as_callback(), old.as_deref()).await
     };
-    come_back(site, request, finish, |finished| {
-        let id = finished.session_id.expose_secret();
-        (finished.return_to, vec![site.cookies.set(&cookie, id, SESSION_TTL.as_secs())])
+    callback(site, request, finish, |session| {
+        let id = session.session_id.expose_secret();
+        (session.return_to, vec![site.cookies.set(&cookie, id, SESSION_TTL.as_secs())])
     })
     .await
 }
 
-/// `POST /auth/logout` of such an app: the session is gone here, and its refresh token is given back. `logout_url` is
-/// where the sign-in itself can be ended.
+/// `POST /auth/logout` of such an app: removes the session and revokes its refresh token. `logout_url` is the URL at
+/// which the sign-in at the provider is ended.
 pub async fn sign_out(
     site: &web::Data<Site>,
     request: &HttpRequest,
@@ -211,11 +211,11 @@ pub async fn sign_out(
         .json(json!({ "signed_out": true, "logout_url": logout_url }))
 }
 
-/// `GET /auth/me` of such an app: who is signed in. No token, ever.
-pub async fn who(site: &Site, request: &HttpRequest, cookie: &Cookie<'_>) -> HttpResponse {
+/// `GET /auth/me` of such an app: the user, without tokens.
+pub async fn me(site: &Site, request: &HttpRequest, cookie: &Cookie<'_>) -> HttpResponse {
     let Some(id) = site.cookies.read(cookie, request) else { return not_signed_in() };
-    match site.party.person(&id).await {
-        Ok(Some(person)) => HttpResponse::Ok().json(person.profile()),
+    match site.party.user(&id).await {
+        Ok(Some(user)) => HttpResponse::Ok().json(user.profile()),
         Ok(None) => session_expired(site, cookie),
         Err(error) => unavailable(&error),
     }
@@ -242,7 +242,7 @@ pub fn session_expired(site: &Site, cookie: &Cookie<'_>) -> HttpResponse {
         .json(json!({ "error": "session_expired" }))
 }
 
-/// 503: something that is needed does not answer. Nothing is lost.
+/// 503: the provider or the store does not answer. Nothing is lost.
 pub fn unavailable(error: &dyn std::fmt::Display) -> HttpResponse {
     error!(%error, "the session cannot be used right now");
     let mut response =
@@ -251,9 +251,9 @@ pub fn unavailable(error: &dyn std::fmt::Display) -> HttpResponse {
     response
 }
 
-/// What it means for a browser that there is no token.
-pub fn no_token(site: &Site, cookie: &Cookie<'_>, refused: &TokenError) -> HttpResponse {
-    match refused {
+/// The response for a [`TokenError`].
+pub fn no_token(site: &Site, cookie: &Cookie<'_>, error: &TokenError) -> HttpResponse {
+    match error {
         TokenError::NoSession | TokenError::Ended => session_expired(site, cookie),
         TokenError::Unavailable(error) => unavailable(error),
     }

@@ -1,4 +1,4 @@
-//! Names and attributes of cookies (SPEC §4, RFC 6265bis §4.1.3).
+//! Names and attributes of cookies (contract §4, RFC 6265bis §4.1.3).
 
 use actix_web::HttpRequest;
 use actix_web::http::header::HeaderName;
@@ -18,7 +18,7 @@ pub struct Cookie<'a> {
     pub shared: bool,
 }
 
-/// How this app's cookies are set and read.
+/// The cookies of one app: sets and reads them.
 #[derive(Debug)]
 pub struct Cookies {
     https: bool,
@@ -26,7 +26,7 @@ pub struct Cookies {
 }
 
 impl Cookies {
-    /// As the public URL wants it.
+    /// Cookies for a public URL: secure if it is https.
     pub fn new(public_url: &PublicUrl, domain: Option<String>) -> Self {
         Self { https: public_url.is_https(), domain }
     }
@@ -45,7 +45,7 @@ impl Cookies {
         format!("{prefix}{}", cookie.name)
     }
 
-    /// Its value, if there is exactly one: a second one is somebody else's doing.
+    /// Its value, if there is exactly one: a second one was set by another host or an attacker.
     pub fn read(&self, cookie: &Cookie<'_>, request: &HttpRequest) -> Option<String> {
         single_cookie(request.headers(), &self.name(cookie)).map(str::to_owned)
     }

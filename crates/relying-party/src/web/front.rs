@@ -94,8 +94,8 @@ fn embedded(files: &[File], etag: &str, request: &HttpRequest) -> HttpResponse {
     let Some(file) = found.filter(|_| is_reading(request.method())) else {
         return nothing_here(request);
     };
-    let known = request.headers().get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
-    let unchanged = known.is_some_and(|tags| tags.split(',').any(|tag| tag.trim() == etag));
+    let tags = request.headers().get(header::IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+    let unchanged = tags.is_some_and(|tags| tags.split(',').any(|tag| tag.trim() == etag));
     let mut response = if unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     response.insert_header((header::ETAG, etag));
     response.insert_header((header::CACHE_CONTROL, "no-cache"));
@@ -109,7 +109,7 @@ fn is_reading(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD)
 }
 
-/// Middleware: how long a file of the folder may be kept.
+/// Middleware that sets `Cache-Control` for files of the folder.
 async fn cached(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,

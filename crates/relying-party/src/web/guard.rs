@@ -45,7 +45,7 @@ fn refusal(site: &Site, request: &ServiceRequest) -> Option<&'static str> {
     if has_foreign_origin(site, headers) {
         return Some(FOREIGN);
     }
-    // A browser vouches for whoever has an allowed origin; else for whoever is at ours.
+    // An allowed `Origin` suffices; without one, `Sec-Fetch-Site`, if present, has to name this origin.
     let vouched = headers.contains_key(header::ORIGIN) || NAVIGATED_TO.contains(&path);
     if !vouched
         && header("sec-fetch-site").is_some_and(|from| from != b"same-origin" && from != b"none")
@@ -65,7 +65,7 @@ fn refusal(site: &Site, request: &ServiceRequest) -> Option<&'static str> {
 /// Whether an `Origin` is there that is none of ours.
 pub fn has_foreign_origin(site: &Site, headers: &HeaderMap) -> bool {
     headers.get_all(header::ORIGIN).any(|origin| {
-        !site.origins.iter().any(|known| origin.as_bytes() == known.as_str().as_bytes())
+        !site.origins.iter().any(|allowed| origin.as_bytes() == allowed.as_str().as_bytes())
     })
 }
 

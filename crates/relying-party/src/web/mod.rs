@@ -1,4 +1,4 @@
-//! What the backends of browser apps have in common over HTTP, wherever each keeps its tokens.
+//! HTTP parts that the backends of browser apps share, wherever each stores its tokens.
 //!
 //! | module | what |
 //! | --- | --- |
@@ -34,7 +34,7 @@ use cookies::Cookies;
 use front::Front;
 use settings::Config;
 
-/// What one of these programs is, apart from its settings.
+/// Properties of one of these programs, apart from its settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Program {
     /// The program's name.
@@ -47,7 +47,7 @@ pub struct Program {
     pub csrf_header: bool,
 }
 
-/// What all handlers share.
+/// State that all handlers share.
 #[derive(Debug)]
 pub struct Site {
     /// The program.
@@ -56,9 +56,9 @@ pub struct Site {
     pub party: Arc<RelyingParty>,
     /// The cookies.
     pub cookies: Cookies,
-    /// What browsers use for this backend.
+    /// URL that browsers use for this backend.
     pub public_url: PublicUrl,
-    /// Where the front end is, if not here.
+    /// URL of the front end.
     pub front_url: PublicUrl,
     /// Every origin whose scripts may call: here, the front end's, and those that were listed.
     pub origins: Vec<PublicUrl>,
@@ -67,7 +67,7 @@ pub struct Site {
     stop: Stop,
 }
 
-/// Why a program could not start.
+/// Error at the start of a program.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The session store cannot be used.
@@ -172,7 +172,7 @@ impl Application {
     /// Serves until it is told to stop.
     ///
     /// # Errors
-    /// What the server ends with.
+    /// The error that ended the server.
     pub async fn run_until_stopped(self) -> std::io::Result<()> {
         let stop = self.site.stop.clone();
         let upkeep = tokio::spawn(maintenance(self.site.into_inner()));
@@ -182,7 +182,7 @@ impl Application {
     }
 }
 
-/// What goes on beside requests: the provider's keys are followed, and expired sessions go.
+/// Background task: repeats discovery and removes expired sessions.
 async fn maintenance(site: Arc<Site>) {
     const EVERY: Duration = Duration::from_mins(1);
     let party = &site.party;

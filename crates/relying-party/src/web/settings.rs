@@ -44,7 +44,7 @@ macro_rules! browser_app_settings {
     }};
 }
 
-/// What all backends of browser apps are told.
+/// The settings that all backends of browser apps share.
 #[derive(Debug)]
 pub struct Config {
     /// Where to listen.
@@ -61,7 +61,7 @@ pub struct Config {
     pub client_secret: Option<SecretString>,
     /// What to ask the provider for.
     pub scopes: String,
-    /// Seals what is kept.
+    /// Secret that seals sessions and attempts.
     pub session_secret: MasterSecret,
     /// The front end's folder, if it is not the embedded one.
     pub static_dir: Option<PathBuf>,
@@ -78,7 +78,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Types what was given. Makes the session secret if there is none. `name` is the app's, and its files'.
+    /// Parses settings. Makes the session secret if there is none. `name` is the app's, and its files'.
     ///
     /// # Errors
     /// [`SettingsError`].
@@ -126,7 +126,7 @@ impl Config {
     }
 }
 
-/// Reads the secret that seals what is kept, or makes it, for its owner's eyes alone.
+/// Reads the session secret, or makes a file with a new one that only its owner can read.
 fn read_or_make_secret(file: &Path) -> Result<MasterSecret, SettingsError> {
     let random: &dyn Random = &SystemRandom;
     let text = read_or_make_private(file, || random.token())
