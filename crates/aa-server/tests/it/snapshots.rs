@@ -1,9 +1,12 @@
 //! Whole answers and pages as they leave the authority, with ids, times and secrets redacted. A change of any of them
 //! shows in the diff of `snapshots/`; `INSTA_UPDATE=always cargo test -p aa-server snapshots` accepts it.
 
+use std::collections::BTreeMap;
+
 use aa_server::domain::client::ClientType;
 use insta::{Settings, assert_snapshot};
 use reqwest::Response;
+use serde_json::Value;
 
 use crate::support::{Answer, Browser, OAuthApp, TestApp};
 
@@ -22,13 +25,29 @@ async fn whole(response: Response) -> String {
 }
 
 fn answer(answer: &Answer) -> String {
-    let body = serde_json::to_string_pretty(&answer.json).unwrap();
+    let body = pretty(&answer.json);
     let header = |name: &str| {
         let value = answer.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
         value.map(|value| format!("{name}: {value}\n")).unwrap_or_default()
     };
     let named = ["cache-control", "content-type", "www-authenticate"].map(header).concat();
     format!("{}\n{named}\n{body}", answer.status)
+}
+
+/// JSON with its members in the order of their names, whatever features `serde_json` is built with.
+fn pretty(json: &Value) -> String {
+    fn sorted(json: &Value) -> Value {
+        match json {
+            Value::Object(members) => {
+                let members: BTreeMap<_, _> =
+                    members.iter().map(|(name, value)| (name.clone(), sorted(value))).collect();
+                members.into_iter().collect()
+            }
+            Value::Array(items) => items.iter().map(sorted).collect(),
+            other => other.clone(),
+        }
+    }
+    serde_json::to_string_pretty(&sorted(json)).unwrap()
 }
 
 /// Redactions for everything random or of this moment.
@@ -149,11 +168,11 @@ async fn answers_for_clients() {
     let refreshed = app.refresh(redeemed.refresh_token()).await.ok();
     let access_token = refreshed.access_token().to_owned();
     let introspected = app.post("/oauth/introspect", &[("token", &access_token)]).await;
-    let claims = serde_json::to_string_pretty(&refreshed.claims()).unwrap();
+    let claims = pretty(&refreshed.claims());
     let header = crate::support::header_of(&access_token);
-    let header = serde_json::to_string_pretty(&header).unwrap();
+    let header = pretty(&header);
     let id_token = crate::support::claims_of(redeemed.json["id_token"].as_str().unwrap());
-    let id_token = serde_json::to_string_pretty(&id_token).unwrap();
+    let id_token = pretty(&id_token);
     let id_token = id_token.replace(id_token_hash(&id_token), "[hash]");
     let userinfo = app.http.get(format!("{}/oauth/userinfo", t.url)).bearer_auth(&access_token);
     let userinfo = crate::support::read(userinfo.send().await.unwrap()).await;
