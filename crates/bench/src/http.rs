@@ -13,7 +13,7 @@ use crate::load::{self, Ask, Outcome, Plan};
 use crate::population::{CLIENT_ID, CLIENT_SECRET, FOR_HTTP, Stage};
 use crate::programs::{self, Program};
 use crate::report::{Report, Target};
-use crate::{Kind, machine, store};
+use crate::{Kind, machine, startup};
 
 const GROUP: &str = "refreshes through HTTP";
 const CLIENTS: [usize; 2] = [64, 256];
@@ -187,7 +187,7 @@ pub async fn measure(
     cluster: &Cluster,
 ) -> Result<(), Failure> {
     let size = stage.population.families;
-    let authority = store::start(report, kind, stage, folder).await?;
+    let authority = startup::start(report, kind, stage, folder).await?;
     let mut processes = vec![authority.pid()];
     if kind == Kind::Postgresql {
         processes.push(cluster.pid());
@@ -208,7 +208,7 @@ pub async fn measure(
         lanes = used.into_iter().chain(rest).collect();
         let mut figure = outcome.figure(
             GROUP,
-            format!("aa-server, {kind}, {}, {clients} clients", store::families(size)),
+            format!("aa-server, {kind}, {}, {clients} clients", startup::families(size)),
         );
         figure.server_us = Some(micros);
         let rate = report.add(figure);

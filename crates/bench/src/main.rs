@@ -16,6 +16,7 @@ mod machine;
 mod population;
 mod programs;
 mod report;
+mod startup;
 mod store;
 mod tokens;
 

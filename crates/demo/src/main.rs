@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use demo::{Demo, MICRO_APPS, Options, USERS};
+use service::program::Program;
 use service::run::{Failure, LogFormat, Stop, start_logging};
-use service::settings::{Program, Setting};
+use service::settings::Setting;
 
 const SETTINGS: &[Setting] = &[
     Setting::new("data_dir", "./data/demo", "Folder for everything it keeps"),

@@ -13,8 +13,9 @@ use relying_party::web::cookies::Cookie;
 use relying_party::web::front::Front;
 use relying_party::web::{self as site, StartError, settings};
 use secrecy::SecretString;
+use service::program::Program;
 use service::run::{self, Stop};
-use service::settings::{Program, Setting, Settings, SettingsError};
+use service::settings::{Setting, Settings, SettingsError};
 
 pub use relying_party::web::Application;
 pub use routes::{Route, Routes};

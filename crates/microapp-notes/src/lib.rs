@@ -14,8 +14,9 @@ use foundation::origin::{PublicUrl, origins};
 use foundation::random::{Random, SystemRandom};
 use foundation::time::{Clock, SystemClock};
 use service::http::Policy;
+use service::program::Program;
 use service::run::{self, LogFormat, Stop};
-use service::settings::{Program, Setting, Settings, SettingsError};
+use service::settings::{Setting, Settings, SettingsError};
 use tokens::Guard;
 
 use crate::store::Notes;

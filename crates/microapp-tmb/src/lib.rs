@@ -8,8 +8,9 @@ use relying_party::web::cookies::Cookie;
 use relying_party::web::front::Front;
 use relying_party::web::settings::base_url;
 use relying_party::web::{self as site, StartError, settings};
+use service::program::Program;
 use service::run::{self, Stop};
-use service::settings::{Program, Setting, Settings, SettingsError};
+use service::settings::{Setting, Settings, SettingsError};
 use url::Url;
 
 pub use relying_party::web::Application;

@@ -10,6 +10,7 @@
 //! | `logout` | the URL for RP-initiated logout |
 
 pub mod attempt;
+mod discovery;
 mod id_token;
 mod logout;
 mod metadata;

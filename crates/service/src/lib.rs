@@ -5,9 +5,11 @@
 //! | [`settings`] | one table of settings, read from flags, the environment and a file; unknown ones are rejected |
 //! | [`embedded`] | files embedded in a program |
 //! | [`http`] | request ids, security headers, size limits, cookies, CORS, access log |
+//! | [`program`] | arguments of a program that is configured by settings alone |
 //! | [`run`] | logging, metrics, health checks, serving and shutdown |
 
 pub mod embedded;
 pub mod http;
+pub mod program;
 pub mod run;
 pub mod settings;

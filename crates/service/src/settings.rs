@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Arg, ArgAction, ArgMatches};
+use clap::{Arg, ArgMatches};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
@@ -102,49 +102,6 @@ pub fn flags(prefix: &str, table: &'static [Setting]) -> Vec<Arg> {
         }
     });
     std::iter::once(file).chain(flags).collect()
-}
-
-/// A program that is configured by settings alone: its `--help` and the sources of its settings.
-#[derive(Debug, Clone, Copy)]
-pub struct Program {
-    /// The name of the program.
-    pub name: &'static str,
-    /// The version of the program.
-    pub version: &'static str,
-    /// A description in one line.
-    pub about: &'static str,
-    /// The prefix of its environment variables.
-    pub prefix: &'static str,
-    /// The table of settings.
-    pub settings: &'static [Setting],
-    /// The settings file, read if it exists.
-    pub file: &'static str,
-}
-
-impl Program {
-    /// Reads the process's arguments and environment, and the file. `--help`, mistakes in flags and the command
-    /// `check --live` end the process.
-    pub fn read_settings(&self) -> Result<Settings, SettingsError> {
-        let live = Arg::new("live").long("live").required(true).action(ArgAction::SetTrue);
-        let check = clap::Command::new("check")
-            .about("Check whether the running program is ready")
-            .arg(live.help("Ask the program that listens on the address of LISTEN"));
-        let command = clap::Command::new(self.name).version(self.version).about(self.about);
-        let command = command.subcommand(check).args(flags(self.prefix, self.settings));
-        let matches = command.get_matches();
-        let settings =
-            Settings::load(self.prefix, self.settings, &matches, std::env::vars_os(), self.file)?;
-        if matches.subcommand_name() == Some("check") {
-            match crate::run::ask_readiness(settings.get("listen")?) {
-                Ok(()) => std::process::exit(0),
-                Err(why) => {
-                    eprintln!("{why}");
-                    std::process::exit(1);
-                }
-            }
-        }
-        Ok(settings)
-    }
 }
 
 impl Settings {
