@@ -263,6 +263,31 @@ impl ClientMetadata {
         self.scopes.join(" ").parse().unwrap_or_default()
     }
 
+    /// Whether it may ask for the scope of this name.
+    pub fn allows_scope(&self, name: &str) -> bool {
+        if self.scopes.is_empty() {
+            return DEFAULT_SCOPES.split(' ').any(|known| known == name);
+        }
+        self.scopes.iter().any(|known| known == name)
+    }
+
+    /// The names of a granted scope that it may still ask for: what was taken from it since is left out.
+    pub fn still_allowed(&self, granted: &str) -> String {
+        if granted.split(' ').all(|name| self.allows_scope(name)) {
+            return granted.to_owned();
+        }
+        let allowed: Vec<&str> =
+            granted.split(' ').filter(|name| self.allows_scope(name)).collect();
+        allowed.join(" ")
+    }
+
+    /// Whether a family of this scope gets refresh tokens.
+    pub fn refreshes(&self, granted: &str) -> bool {
+        self.always_refresh
+            || (self.allows_scope(OFFLINE_ACCESS)
+                && granted.split(' ').any(|name| name == OFFLINE_ACCESS))
+    }
+
     /// The audiences its tokens may be for: never none.
     pub fn allowed_audiences(&self) -> Vec<&str> {
         if self.audiences.is_empty() {

@@ -199,6 +199,8 @@ pub enum EndReason {
     UserDisabled,
     /// The client was disabled.
     ClientDisabled,
+    /// The client may not have the family's tokens any more.
+    ClientChanged,
 }
 
 impl EndReason {

@@ -95,6 +95,16 @@ impl Error {
         }
     }
 
+    /// A fault that will pass, after which nobody can say yet what was done: 503.
+    pub fn unanswered() -> Self {
+        Self::Refused {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            title: "Please try again in a moment",
+            message: "The service cannot answer right now. Send the same request again.".to_owned(),
+            retry_after: Some(Duration::from_secs(1)),
+        }
+    }
+
     /// Too many attempts: 429.
     pub fn too_many(retry_after: Duration) -> Self {
         let minutes = retry_after.as_secs().div_ceil(60).max(1);
@@ -170,8 +180,8 @@ impl From<AuthenticateError> for Error {
 impl From<GrantError> for Error {
     fn from(refused: GrantError) -> Self {
         match refused {
-            // Which of the two it was is for the operator and the person, not for whoever holds the token.
-            GrantError::Invalid | GrantError::Reused => {
+            // Which of them it was is for the operator and the person, not for whoever holds the token.
+            GrantError::Invalid | GrantError::Reused | GrantError::Withdrawn => {
                 Self::oauth(OAuthError::InvalidGrant, "the token is not valid")
             }
             GrantError::ScopeTooWide => Self::oauth(
@@ -188,6 +198,10 @@ impl From<GrantError> for Error {
             GrantError::ClientChanged => Self::unavailable(),
             GrantError::Client(failed) => Self::from(failed),
             GrantError::Keys(cause) => cause.into(),
+            GrantError::Unanswered(cause) => {
+                error!(%cause, "the database did not say whether it has made the change");
+                Self::unanswered()
+            }
             GrantError::Store(cause) => {
                 error!(%cause, "the database did not do what it was asked for");
                 // Whatever it was, nothing was refused: a client that retries loses nothing.

@@ -143,29 +143,59 @@ impl Keyring {
         self.ring().keys.iter().any(|key| key.serves(algorithm, audience))
     }
 
-    /// Signs claims with the newest key of the algorithm that signs by now.
+    /// The newest key of an algorithm that signs by now.
+    ///
+    /// Taken before anything is changed in the database, so that a missing key is a fault that costs nobody a token.
     ///
     /// # Errors
-    /// [`KeyError::None`] when there is none; [`KeyError::Sign`].
-    pub fn sign(
+    /// [`KeyError::None`] when there is none.
+    pub fn signer(
         &self,
         algorithm: Algorithm,
         audience: &str,
+        now: Timestamp,
+    ) -> Result<Signer, KeyError> {
+        let ring = self.ring();
+        let key = ring.keys.iter().position(|key| {
+            key.serves(algorithm, audience)
+                && key.signs_from <= now
+                && key.retires_at.is_none_or(|at| at > now)
+        });
+        match key {
+            Some(key) => Ok(Signer { ring, key }),
+            None => Err(KeyError::None { algorithm, audience: audience.to_owned() }),
+        }
+    }
+}
+
+/// A key that signs, whatever is reloaded meanwhile.
+pub struct Signer {
+    ring: Arc<Ring>,
+    key: usize,
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signer(…)")
+    }
+}
+
+impl Signer {
+    /// Its algorithm.
+    pub fn algorithm(&self) -> Algorithm {
+        self.ring.keys[self.key].signing.algorithm()
+    }
+
+    /// Signs claims.
+    ///
+    /// # Errors
+    /// [`KeyError::Sign`] when the claims cannot be serialized.
+    pub fn sign(
+        &self,
         media_type: &str,
         claims: &impl serde::Serialize,
-        now: Timestamp,
     ) -> Result<String, KeyError> {
-        let ring = self.ring();
-        let key = ring
-            .keys
-            .iter()
-            .find(|key| {
-                key.serves(algorithm, audience)
-                    && key.signs_from <= now
-                    && key.retires_at.is_none_or(|at| at > now)
-            })
-            .ok_or_else(|| KeyError::None { algorithm, audience: audience.to_owned() })?;
-        Ok(key.signing.sign(media_type, claims)?)
+        Ok(self.ring.keys[self.key].signing.sign(media_type, claims)?)
     }
 }
 

@@ -1,4 +1,4 @@
-use database::{Tx, all, execute};
+use database::{Tx, all, execute, optional};
 use foundation::time::Timestamp;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -140,6 +140,12 @@ impl Store {
         let mut tx = self.db.begin().await?;
         event.write(&mut tx, now).await?;
         tx.commit().await
+    }
+
+    /// Whether the event with this id was recorded, and so the transaction that it belongs to committed.
+    pub async fn has_event(&self, id: Uuid) -> Result<bool> {
+        let found = optional!(self.db.read(), (i64,), "SELECT at FROM events WHERE id = $1", id)?;
+        Ok(found.is_some())
     }
 
     /// Keeps the settings of this start, and writes the event if they differ from the last ones. Returns whether they

@@ -276,6 +276,41 @@ impl Store {
         rotated.read().map(Some)
     }
 
+    /// Reads a family once no transaction holds its row: what a broken connection left open is decided then.
+    ///
+    /// Writes, so call it in a spawned task, as [`database::Db::begin`].
+    pub async fn settled_family(&self, id: Uuid) -> Result<Option<Family>> {
+        let mut tx = self.db.begin().await?;
+        execute!(tx.on(), "UPDATE families SET generation = generation WHERE id = $1", id)?;
+        tx.commit().await?;
+        self.family(id).await
+    }
+
+    /// Makes a delegation token redeemable again, whose redemption nobody has received the tokens of.
+    pub async fn undo_redemption(&self, family: &Family) -> Result<()> {
+        execute!(
+            self.db.write(),
+            "UPDATE families SET generation = 0 WHERE id = $1 AND generation = 1 AND rotated_at = $2
+                 AND ended_at IS NULL",
+            family.id,
+            family.state.rotated_at.millis()
+        )
+        .map(drop)
+    }
+
+    /// Lets the grace of the last rotation begin now, because nobody has received its answer.
+    pub async fn renew_grace(&self, family: &Family, now: Timestamp) -> Result<()> {
+        execute!(
+            self.db.write(),
+            "UPDATE families SET rotated_at = $1 WHERE id = $2 AND generation = $3 AND rotated_at = $4",
+            now.millis(),
+            family.id,
+            i64::from(family.state.generation),
+            family.state.rotated_at.millis()
+        )
+        .map(drop)
+    }
+
     /// Ends a family. Whether it was live until now; the event is written only then.
     pub async fn end_family(
         &self,

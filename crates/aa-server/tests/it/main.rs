@@ -21,3 +21,4 @@ mod statements;
 mod support;
 mod tokens_endpoint;
 mod upgrades;
+mod withdrawals;

@@ -13,7 +13,8 @@ use crate::domain::event::{Actor, EventKind};
 use crate::domain::family::Decision;
 use crate::domain::refresh_token::TokenKind;
 use crate::ops::grants::refresh_token::{GrantError, end_for_reuse};
-use crate::ops::tokens::issue::{self, Issue, TokenResponse};
+use crate::ops::grants::unanswered::{Change, Fate};
+use crate::ops::tokens::issue::{self, Issue, Prepared, TokenResponse};
 use crate::services::client_cache::AuthenticatedClient;
 use crate::store::{Family, Grant, Redeemed};
 
@@ -41,7 +42,7 @@ pub struct Redeem {
 /// # Errors
 /// [`GrantError`]. The family is unchanged, unless it is [`GrantError::Reused`].
 pub async fn redeem(
-    authority: &Authority,
+    authority: &Arc<Authority>,
     command: Redeem,
     caller: &Caller,
 ) -> Result<TokenResponse, GrantError> {
@@ -60,14 +61,20 @@ pub async fn redeem(
     }
     let audience = metadata
         .choose_audience(command.resource.as_deref(), Some(&family.audience))
-        .map_err(|_| GrantError::UnknownResource)?
-        .to_owned();
+        .map_err(|_| GrantError::UnknownResource)?;
     let now = authority.now();
     match family.state.decide_redemption(now) {
         Decision::Rotate => {}
         Decision::Reuse => return Err(end_for_reuse(authority, &family, 0, caller).await?),
         Decision::Retry | Decision::Reject(_) => return Err(GrantError::Invalid),
     }
+    if !family.scope.is_empty() && metadata.still_allowed(&family.scope).is_empty() {
+        return Err(GrantError::Invalid);
+    }
+    // Whatever the answer needs is at hand before the token is used up (`docs/contract.md#rule-10`).
+    let prepared = Prepared::for_family(authority, metadata, &family, audience, true)
+        .await?
+        .ok_or(GrantError::Invalid)?;
     let redeemed = Redeemed {
         family: &family,
         idle_expires_at: now + authority.config.ttls.family_idle(metadata),
@@ -80,23 +87,30 @@ pub async fn redeem(
         .user(family.user_id)
         .client(&family.client_id)
         .family(family.id);
-    let Some(rotated) = authority.store.redeem_family(&redeemed, event, now).await? else {
-        return Err(lost_race(authority, &family, caller).await?);
+    let event_id = event.id;
+    let rotated = match authority.store.redeem_family(&redeemed, event, now).await {
+        Ok(Some(rotated)) => rotated,
+        Ok(None) => return Err(lost_race(authority, &family, caller).await?),
+        Err(fault) if fault.is_unavailable() => {
+            let redemption = Change::Redemption { family: family.id, event: event_id };
+            match redemption.fate(authority).await {
+                Fate::Committed(rotated) => *rotated,
+                Fate::NotCommitted => return Err(fault.into()),
+                Fate::Unknown => return Err(GrantError::Unanswered(fault)),
+            }
+        }
+        Err(fault) => return Err(fault.into()),
     };
     let grant = Grant::from(rotated);
-    let user = authority.store.user(grant.user_id).await?;
-    Ok(issue::for_family(
-        authority,
-        Issue {
-            grant: &grant,
-            client: metadata,
-            user: user.as_ref(),
-            audience: &audience,
-            scope: None,
-            secret: &token.secret,
-            with_id_token: true,
-        },
-    )?)
+    let issue = Issue {
+        grant: &grant,
+        client: metadata,
+        audience,
+        scope: None,
+        secret: &token.secret,
+        prepared: &prepared,
+    };
+    Ok(issue::for_family(authority, &issue)?)
 }
 
 /// Finds out why a redemption changed nothing after the family had been read: another one came first, or it has ended.

@@ -4,3 +4,4 @@ pub mod authorization_code;
 pub mod client_credentials;
 pub mod delegation;
 pub mod refresh_token;
+mod unanswered;

@@ -7,6 +7,7 @@ use serde_json::json;
 use service::run::detached;
 use tokens::Scope;
 use tracing::warn;
+use uuid::Uuid;
 
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
@@ -15,7 +16,8 @@ use crate::domain::event::{Actor, EndReason, EventKind};
 use crate::domain::family::{Decision, Rejection};
 use crate::domain::refresh_token::{RefreshToken, TokenKind};
 use crate::ops::authentication::client::{AuthenticateError, Credentials, authenticate_client};
-use crate::ops::tokens::issue::{self, Issue, TokenResponse};
+use crate::ops::grants::unanswered::{Change, Fate};
+use crate::ops::tokens::issue::{self, Issue, Prepared, TokenResponse};
 use crate::services::client_cache::AuthenticatedClient;
 use crate::services::keyring::KeyError;
 use crate::store::{self, Family, Grant, Rotation};
@@ -47,6 +49,9 @@ pub enum GrantError {
     /// The token was used before. Its family has ended.
     #[error("the token was used before")]
     Reused,
+    /// What the family was granted has been taken from the client since. The family has ended, and not for reuse.
+    #[error("the client may not have these tokens any more")]
+    Withdrawn,
     /// The scope is more than the family was granted, or than the client may have.
     #[error("the scope is more than was granted")]
     ScopeTooWide,
@@ -68,6 +73,9 @@ pub enum GrantError {
     /// The database cannot answer. The token may be valid.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// The database did not answer whether it has made the change. The token may be used up.
+    #[error("it is not known whether the tokens were issued: {0}")]
+    Unanswered(#[source] store::Error),
 }
 
 /// Checks that a client may act for users.
@@ -83,10 +91,11 @@ pub fn require_user_client(metadata: &ClientMetadata) -> Result<(), GrantError> 
 
 /// Rotates a family by its newest refresh token, and issues the tokens of the new generation.
 ///
-/// One guarded statement decides. Only when it changes nothing is the family read, to find out why.
+/// One guarded statement decides. Only when it changes nothing is the family read, to find out why. Whatever the answer
+/// needs is at hand before that statement, so that no fault after it uses the token up (`docs/contract.md#rule-10`).
 ///
 /// # Errors
-/// [`GrantError`]. The family is unchanged, unless it is [`GrantError::Reused`].
+/// [`GrantError`]. The family is unchanged, unless it is [`GrantError::Reused`] or [`GrantError::Withdrawn`].
 pub async fn refresh(
     authority: &Arc<Authority>,
     command: Refresh,
@@ -96,19 +105,69 @@ pub async fn refresh(
         .refresh_tokens
         .decode(TokenKind::Refresh, &command.refresh_token)
         .ok_or(GrantError::Invalid)?;
-    // Checked first, so that a mistake in the request does not use the token up.
-    if command.scope.is_some() || command.resource.is_some() {
-        Box::pin(check_request(authority, &command, &token)).await?;
-    }
+    let prepared = prepare(authority, &command, &token).await?;
     let rotation = rotation(authority, &command, &token, &caller);
-    if let Some(grant) = authority.store.rotate(rotation).await? {
-        return issue(authority, &command, &token, &grant).await;
+    let now = rotation.now;
+    match authority.store.rotate(rotation).await {
+        Ok(Some(grant)) => issue(authority, &command, &token, &grant, &prepared).await,
+        // Detached because it may end the family, which must be completed when the client disconnects. Boxed because few
+        // refreshes need it, and a future is as large as the largest one it may wait for.
+        Ok(None) => {
+            let shared = Arc::clone(authority);
+            let answered = Box::pin(async move {
+                refresh_again(&shared, command, &token, &caller, prepared).await
+            });
+            Box::pin(detached(&authority.runtime, answered)).await
+        }
+        Err(fault) if fault.is_unavailable() => {
+            match Box::pin(Change::rotation(&token, &caller, now).fate(authority)).await {
+                Fate::Committed(family) => {
+                    issue(authority, &command, &token, &Grant::from(*family), &prepared).await
+                }
+                Fate::NotCommitted => Err(fault.into()),
+                Fate::Unknown => Err(GrantError::Unanswered(fault)),
+            }
+        }
+        Err(fault) => Err(fault.into()),
     }
-    // Detached because it may end the family, which must be completed when the client disconnects. Boxed because few
-    // refreshes need it, and a future is as large as the largest one it may wait for.
-    let shared = Arc::clone(authority);
-    let answered = Box::pin(async move { refresh_again(&shared, command, &token, &caller).await });
-    Box::pin(detached(&authority.runtime, answered)).await
+}
+
+/// Gets ready what the answer needs. For most clients that is a signing key, and the database is not asked.
+async fn prepare(
+    authority: &Authority,
+    command: &Refresh,
+    token: &RefreshToken,
+) -> Result<Prepared, GrantError> {
+    let metadata = &command.client.metadata;
+    let with_id_token = metadata.id_token_on_refresh;
+    let prepared = Prepared::without_family(authority, metadata, with_id_token)?;
+    match prepared {
+        Some(prepared) if command.scope.is_none() && command.resource.is_none() => Ok(prepared),
+        _ => Box::pin(prepare_with_family(authority, command, token)).await,
+    }
+}
+
+/// Reads the family for what the answer needs of it, and checks the scope and the resource of the request.
+async fn prepare_with_family(
+    authority: &Authority,
+    command: &Refresh,
+    token: &RefreshToken,
+) -> Result<Prepared, GrantError> {
+    let metadata = &command.client.metadata;
+    let family = genuine_family(authority, token, metadata).await?;
+    let allowed = metadata.still_allowed(&family.scope);
+    let exceeds =
+        |scope: &Scope| !allowed.parse().is_ok_and(|allowed| scope.is_subset_of(&allowed));
+    if command.scope.as_ref().is_some_and(exceeds) {
+        return Err(GrantError::ScopeTooWide);
+    }
+    let audience = metadata
+        .choose_audience(command.resource.as_deref(), Some(&family.audience))
+        .map_err(|_| GrantError::UnknownResource)?;
+    let with_id_token = metadata.id_token_on_refresh;
+    Prepared::for_family(authority, metadata, &family, audience, with_id_token)
+        .await?
+        .ok_or(GrantError::Invalid)
 }
 
 fn rotation(
@@ -134,10 +193,11 @@ fn rotation(
 
 /// Answers a refresh that has rotated nothing: with a stale client it is tried again, else the family decides.
 async fn refresh_again(
-    authority: &Authority,
+    authority: &Arc<Authority>,
     mut command: Refresh,
     token: &RefreshToken,
     caller: &Caller,
+    mut prepared: Prepared,
 ) -> Result<TokenResponse, GrantError> {
     let mut reauthentications = 0;
     while is_stale(authority, &command.client).await? {
@@ -147,14 +207,14 @@ async fn refresh_again(
         reauthentications += 1;
         command.client = authenticate_client(authority, &command.credentials).await?;
         require_user_client(&command.client.metadata)?;
-        check_request(authority, &command, token).await?;
+        prepared = prepare(authority, &command, token).await?;
         let rotation = rotation(authority, &command, token, caller);
         if let Some(grant) = authority.store.rotate(rotation).await? {
-            return issue(authority, &command, token, &grant).await;
+            return issue(authority, &command, token, &grant, &prepared).await;
         }
     }
     let grant = decide(authority, &command.client.metadata, token, caller).await?;
-    issue(authority, &command, token, &grant).await
+    issue(authority, &command, token, &grant, &prepared).await
 }
 
 async fn is_stale(authority: &Authority, client: &AuthenticatedClient) -> store::Result<bool> {
@@ -163,52 +223,53 @@ async fn is_stale(authority: &Authority, client: &AuthenticatedClient) -> store:
 }
 
 async fn issue(
-    authority: &Authority,
+    authority: &Arc<Authority>,
     command: &Refresh,
     token: &RefreshToken,
     grant: &Grant,
+    prepared: &Prepared,
 ) -> Result<TokenResponse, GrantError> {
     let metadata = &command.client.metadata;
+    if is_withdrawn(metadata, &grant.scope) {
+        return Err(Box::pin(withdraw(authority, grant.family, metadata)).await?);
+    }
     let audience = metadata
         .choose_audience(command.resource.as_deref(), Some(&grant.audience))
         .map_err(|_| GrantError::UnknownResource)?;
-    let with_id_token = metadata.id_token_on_refresh;
-    let user = if issue::needs_user(metadata, with_id_token) {
-        Box::pin(authority.store.user(grant.user_id)).await?
-    } else {
-        None
-    };
     let issue = Issue {
         grant,
         client: metadata,
-        user: user.as_ref(),
         audience,
-        scope: command.scope.clone(),
+        scope: command.scope.as_ref(),
         secret: &token.secret,
-        with_id_token,
+        prepared,
     };
-    Ok(issue::for_family(authority, issue)?)
+    Ok(issue::for_family(authority, &issue)?)
 }
 
-/// Checks the scope and the resource of a request, if it names any.
-async fn check_request(
-    authority: &Authority,
-    command: &Refresh,
-    token: &RefreshToken,
-) -> Result<(), GrantError> {
-    if command.scope.is_none() && command.resource.is_none() {
-        return Ok(());
-    }
-    let metadata = &command.client.metadata;
-    let family = genuine_family(authority, token, metadata).await?;
-    let granted: Scope = family.scope.parse().unwrap_or_default();
-    if command.scope.as_ref().is_some_and(|scope| !scope.is_subset_of(&granted)) {
-        return Err(GrantError::ScopeTooWide);
-    }
-    metadata
-        .choose_audience(command.resource.as_deref(), Some(&family.audience))
-        .map(drop)
-        .map_err(|_| GrantError::UnknownResource)
+/// Whether so much was taken from the client that a family of this scope can give it no more tokens: its refresh tokens,
+/// or all of the scope.
+fn is_withdrawn(metadata: &ClientMetadata, scope: &str) -> bool {
+    !metadata.refreshes(scope) || (!scope.is_empty() && metadata.still_allowed(scope).is_empty())
+}
+
+/// Ends a family whose client may not have its tokens any more, so that a token of it is not taken for a stolen one later.
+async fn withdraw(
+    authority: &Arc<Authority>,
+    family: Uuid,
+    metadata: &ClientMetadata,
+) -> Result<GrantError, GrantError> {
+    let (shared, client_id) = (Arc::clone(authority), metadata.client_id.clone());
+    let ended = async move {
+        let now = shared.now();
+        let event = shared
+            .event(EventKind::FamilyEnded, Actor::System, &Caller::default())
+            .client(&client_id)
+            .family(family);
+        shared.store.end_family(family, EndReason::ClientChanged, None, event, now).await
+    };
+    detached(&authority.runtime, ended).await?;
+    Ok(GrantError::Withdrawn)
 }
 
 /// Decides about a token that is not the newest of its family, or whose family has ended.
@@ -241,7 +302,7 @@ async fn decide(
 }
 
 /// Reads the family of a token, and checks that the token carries its secret and is presented by its client.
-async fn genuine_family(
+pub(super) async fn genuine_family(
     authority: &Authority,
     token: &RefreshToken,
     metadata: &ClientMetadata,

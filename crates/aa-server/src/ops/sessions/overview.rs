@@ -168,6 +168,9 @@ fn end_of(row: &SessionRow, now: Timestamp) -> Option<(Timestamp, String, bool)>
         Some(EndReason::PasswordChanged) => "Your password was changed.".to_owned(),
         Some(EndReason::UserDisabled) => "Your account was disabled.".to_owned(),
         Some(EndReason::ClientDisabled) => "The app was disabled.".to_owned(),
+        Some(EndReason::ClientChanged) => {
+            "The app may not stay signed in any more. Open it again.".to_owned()
+        }
         Some(EndReason::Reuse) => return Some((at, reuse_in_words(row), true)),
         None if reason == EXPIRED => "It was not used for a long time.".to_owned(),
         // A reason of a newer version.

@@ -26,7 +26,8 @@ pub async fn introspect(
         let counts = family.secret_hash == token.secret.hash()
             && family.client_id == metadata.client_id
             && family.state.generation == token.generation
-            && family.state.is_live(authority.now());
+            && family.state.is_live(authority.now())
+            && metadata.refreshes(&family.scope);
         if !counts {
             return Ok(inactive);
         }
@@ -38,7 +39,7 @@ pub async fn introspect(
             "client_id": family.client_id,
             "sub": family.user_id,
             "sid": family.id,
-            "scope": family.scope,
+            "scope": metadata.still_allowed(&family.scope),
             "iat": family.state.rotated_at.secs(),
             "exp": family.state.idle_expires_at.min(family.state.expires_at).secs(),
             "auth_time": seconds(family.auth_time),
@@ -51,7 +52,11 @@ pub async fn introspect(
     if !concerned || !is_live(authority, &claims).await? {
         return Ok(inactive);
     }
+    let Some(holder) = authority.store.client(&claims.client_id).await? else {
+        return Ok(inactive);
+    };
     let mut answer = serde_json::to_value(&claims).unwrap_or_default();
+    answer["scope"] = json!(holder.metadata.still_allowed(&claims.scope.to_string()));
     answer["active"] = json!(true);
     answer["token_type"] = json!("Bearer");
     Ok(answer)

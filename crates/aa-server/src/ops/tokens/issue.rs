@@ -10,10 +10,10 @@ use tokens::{Algorithm, Scope};
 use uuid::Uuid;
 
 use crate::authority::Authority;
-use crate::domain::client::{ClientMetadata, OFFLINE_ACCESS, OPENID};
+use crate::domain::client::{ClientMetadata, OPENID};
 use crate::domain::refresh_token::{EncodedToken, FamilySecret, RefreshToken};
-use crate::services::keyring::KeyError;
-use crate::store::{Grant, User};
+use crate::services::keyring::{KeyError, Signer};
+use crate::store::{Family, Grant, User};
 
 /// The media type of application tokens.
 const ACCESS_TOKEN_TYPE: &str = "at+jwt";
@@ -37,6 +37,70 @@ pub struct TokenResponse {
     pub scope: String,
 }
 
+/// What an answer needs beside the state of its family, at hand before the family is changed: a key that is missing or
+/// a user that cannot be read then costs nobody a token (`docs/contract.md#rule-10`).
+#[derive(Debug)]
+pub struct Prepared {
+    /// Signs the application token.
+    access: Signer,
+    /// Signs the ID token, if one is issued.
+    id_token: Option<Signer>,
+    /// The user of the family, if the tokens carry more about the user than the id.
+    user: Option<User>,
+}
+
+impl Prepared {
+    /// For an application token that carries no claims about its user, by a key that serves every audience. `None` when
+    /// this client's tokens need more: then [`Prepared::for_family`] is to be used.
+    ///
+    /// # Errors
+    /// [`KeyError::None`].
+    pub fn without_family(
+        authority: &Authority,
+        client: &ClientMetadata,
+        with_id_token: bool,
+    ) -> Result<Option<Self>, KeyError> {
+        let algorithm = access_token_algorithm(authority, client);
+        if with_id_token || !client.claims.is_empty() || algorithm == Algorithm::HS256 {
+            return Ok(None);
+        }
+        let access = authority.keyring.signer(algorithm, "", authority.now())?;
+        Ok(Some(Self { access, id_token: None, user: None }))
+    }
+
+    /// For a family that was read, and the audience chosen for its tokens. `None` when its user is gone.
+    ///
+    /// # Errors
+    /// [`KeyError`]; [`KeyError::Store`] when the user cannot be read.
+    pub async fn for_family(
+        authority: &Authority,
+        client: &ClientMetadata,
+        family: &Family,
+        audience: &str,
+        with_id_token: bool,
+    ) -> Result<Option<Self>, KeyError> {
+        let now = authority.now();
+        let access =
+            authority.keyring.signer(access_token_algorithm(authority, client), audience, now)?;
+        let with_id_token = with_id_token
+            && client.still_allowed(&family.scope).split(' ').any(|name| name == OPENID);
+        let id_token = with_id_token
+            .then(|| authority.keyring.signer(id_token_algorithm(client), "", now))
+            .transpose()?;
+        let needs_user = with_id_token || !client.claims.is_empty();
+        let user = if needs_user { authority.store.user(family.user_id).await? } else { None };
+        Ok((user.is_some() || !needs_user).then_some(Self { access, id_token, user }))
+    }
+}
+
+fn access_token_algorithm(authority: &Authority, client: &ClientMetadata) -> Algorithm {
+    client.at_alg.unwrap_or(authority.config.at_alg)
+}
+
+fn id_token_algorithm(client: &ClientMetadata) -> Algorithm {
+    client.id_token_alg.unwrap_or(Algorithm::RS256)
+}
+
 /// The material of an answer for a family that was just rotated, or whose newest token is answered again.
 #[derive(Debug)]
 pub struct Issue<'a> {
@@ -44,21 +108,14 @@ pub struct Issue<'a> {
     pub grant: &'a Grant,
     /// The client of the family.
     pub client: &'a ClientMetadata,
-    /// The user of the family, if claims about the user are needed.
-    pub user: Option<&'a User>,
     /// The audience of the application token.
     pub audience: &'a str,
     /// A narrower scope than that of the family.
-    pub scope: Option<Scope>,
+    pub scope: Option<&'a Scope>,
     /// The secret of the family, for its next refresh token.
     pub secret: &'a FamilySecret,
-    /// Whether an ID token is issued too.
-    pub with_id_token: bool,
-}
-
-/// Whether the tokens of this client carry more about the user than their id.
-pub fn needs_user(client: &ClientMetadata, with_id_token: bool) -> bool {
-    with_id_token || !client.claims.is_empty()
+    /// Keys and user, prepared before the family was changed.
+    pub prepared: &'a Prepared,
 }
 
 /// The claims of an application token, borrowed. [`tokens::Claims`] is their counterpart for reading.
@@ -110,19 +167,22 @@ impl Serialize for Words<'_> {
     }
 }
 
-/// Issues the tokens of a family.
+/// Issues the tokens of a family. Its scope is narrowed to what the client may still ask for.
 ///
 /// # Errors
-/// [`KeyError`].
-pub fn for_family(authority: &Authority, issue: Issue<'_>) -> Result<TokenResponse, KeyError> {
+/// [`KeyError::Sign`].
+pub fn for_family(authority: &Authority, issue: &Issue<'_>) -> Result<TokenResponse, KeyError> {
     let now = authority.now();
     let grant = issue.grant;
-    let may_have = |wanted| grant.scope.split(' ').any(|name| name == wanted);
-    let scope = issue.scope.as_ref().map_or_else(|| grant.scope.clone(), ToString::to_string);
+    let scope = match issue.scope {
+        Some(scope) => issue.client.still_allowed(&scope.to_string()),
+        None => issue.client.still_allowed(&grant.scope),
+    };
     // The application token never outlives the family.
     let expires_at = (now + authority.config.ttls.at(issue.client)).min(grant.expires_at);
     let claim = |name: &str| issue.client.claims.iter().any(|known| known == name);
-    let user = issue.user;
+    let Prepared { access, id_token: id_token_signer, user } = issue.prepared;
+    let user = user.as_ref();
     let claims = AccessClaims {
         iss: authority.config.public_url.as_str(),
         sub: Sub::User(grant.user_id),
@@ -139,17 +199,16 @@ pub fn for_family(authority: &Authority, issue: Issue<'_>) -> Result<TokenRespon
         email: user.filter(|_| claim("email")).map(|user| user.email.as_str()),
         name: user.filter(|_| claim("name")).map(User::display_name),
     };
-    let access_token = sign_access_token(authority, issue.client, &claims, now)?;
+    let access_token = access.sign(ACCESS_TOKEN_TYPE, &claims)?;
     let expires_in = claims.exp - claims.iat;
-    let id_token = match user {
-        Some(user) if issue.with_id_token && may_have(OPENID) => {
-            let scope: Scope = scope.parse().unwrap_or_default();
-            Some(id_token(authority, &issue, user, &scope, &access_token, now)?)
+    let id_token = match (user, id_token_signer) {
+        (Some(user), Some(signer)) => {
+            let claimed: Scope = scope.parse().unwrap_or_default();
+            Some(id_token(authority, issue, (user, &claimed), signer, &access_token, now)?)
         }
         _ => None,
     };
-    let refreshes = issue.client.always_refresh || may_have(OFFLINE_ACCESS);
-    let refresh_token = refreshes.then(|| {
+    let refresh_token = issue.client.refreshes(&grant.scope).then(|| {
         authority.refresh_tokens.encode(&RefreshToken {
             family: grant.family,
             generation: grant.generation,
@@ -195,7 +254,10 @@ pub fn for_service(
         name: None,
     };
     Ok(TokenResponse {
-        access_token: sign_access_token(authority, metadata, &claims, now)?,
+        access_token: authority
+            .keyring
+            .signer(access_token_algorithm(authority, metadata), audience, now)?
+            .sign(ACCESS_TOKEN_TYPE, &claims)?,
         expires_in: claims.exp - claims.iat,
         refresh_token: None,
         refresh_expires_in: 0,
@@ -204,26 +266,15 @@ pub fn for_service(
     })
 }
 
-fn sign_access_token(
-    authority: &Authority,
-    metadata: &ClientMetadata,
-    claims: &AccessClaims<'_>,
-    now: Timestamp,
-) -> Result<String, KeyError> {
-    let algorithm = metadata.at_alg.unwrap_or(authority.config.at_alg);
-    authority.keyring.sign(algorithm, claims.aud, ACCESS_TOKEN_TYPE, claims, now)
-}
-
 fn id_token(
     authority: &Authority,
     issue: &Issue<'_>,
-    user: &User,
-    scope: &Scope,
+    (user, scope): (&User, &Scope),
+    signer: &Signer,
     access_token: &str,
     now: Timestamp,
 ) -> Result<String, KeyError> {
     let grant = issue.grant;
-    let algorithm = issue.client.id_token_alg.unwrap_or(Algorithm::RS256);
     let mut claims = user_claims(user, scope);
     claims.extend([
         ("iss".to_owned(), json!(authority.config.public_url.as_str())),
@@ -235,7 +286,7 @@ fn id_token(
         ("amr".to_owned(), json!(grant.amr.split_whitespace().collect::<Vec<_>>())),
         ("sid".to_owned(), json!(grant.family)),
     ]);
-    if algorithm != Algorithm::EdDSA {
+    if signer.algorithm() != Algorithm::EdDSA {
         // OpenID Connect Core §3.1.3.6: the left half of the hash that belongs to the algorithm. For EdDSA that
         // would be SHA-512 (Ed25519), which few clients implement; the claim is optional in the code flow.
         let hash = digest(&SHA256, access_token.as_bytes());
@@ -244,7 +295,7 @@ fn id_token(
     if let Some(nonce) = &grant.nonce {
         claims.insert("nonce".to_owned(), json!(nonce));
     }
-    authority.keyring.sign(algorithm, "", "JWT", &Value::Object(claims), now)
+    signer.sign("JWT", &Value::Object(claims))
 }
 
 /// The claims about a user that a scope grants (OpenID Connect Core §5.4).
