@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use actix_web::dev::Server;
 use foundation::random::{Random, SystemRandom};
-use foundation::time::{Clock, SystemClock};
+use foundation::steady_clock::SteadyClock;
+use foundation::time::Clock;
 use secrecy::ExposeSecret as _;
 use service::run::{self, Failure, Stop, to_exit};
 use tracing::info;
@@ -69,12 +70,12 @@ pub async fn open_with_consumers(
     Ok(authority)
 }
 
-/// [`open`] with the system's clock and randomness.
+/// [`open`] with the clock of the database and the system's randomness.
 ///
 /// # Errors
 /// [`StartError`].
 pub async fn open_with_system(config: Config, stop: Stop) -> Result<Authority, StartError> {
-    open(config, Arc::new(SystemClock), Arc::new(SystemRandom), stop).await
+    open(config, Arc::new(SteadyClock::default()), Arc::new(SystemRandom), stop).await
 }
 
 async fn serve(config: Config) -> Result<(), Failure> {

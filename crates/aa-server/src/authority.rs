@@ -19,6 +19,7 @@ use crate::services::keyring::Keyring;
 use crate::services::outbox::{Consumer, Outbox};
 use crate::services::password_hasher::PasswordHasher;
 use crate::services::throttle::Throttle;
+use crate::services::time_reference;
 use crate::store::{self, Event, Store};
 
 /// The shared state: one value, reached by every request, command and job.
@@ -88,6 +89,7 @@ impl Authority {
         let db = Db::connect(&config.database_url).await?;
         db.migrate(&store::migrations(&db)).await?;
         let store = Store::new(db);
+        time_reference::observe(&store, &*clock).await?;
         let now = clock.now();
         let fingerprints: Vec<Vec<u8>> =
             config.secrets.iter().map(|secret| secret.derive("fingerprint").to_vec()).collect();

@@ -15,7 +15,7 @@ use service::run::LogFormat;
 use service::settings::{Setting, Settings, SettingsError, read_or_make_private};
 use tokens::Algorithm;
 
-use crate::domain::client::{ClientMetadata, ClientType, MAX_AT_TTL, MAX_DT_TTL};
+use crate::domain::client::{ClientMetadata, ClientType, MAX_AT_TTL, MAX_DT_TTL, RefreshTokenIn};
 use crate::domain::password::DEFAULT_MIN_CHARS;
 
 /// The prefix of every environment variable.
@@ -50,9 +50,9 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("insecure_http", "false", "Accept an http public URL that is not this machine"),
 ];
 
-/// Default grace for public clients: any program can claim to be one.
-const GRACE_PUBLIC: Duration = Duration::from_secs(10);
-/// Default grace for clients that authenticate: a stolen refresh token is useless without the client secret.
+/// Default grace where a thief of the refresh token needs nothing more to use it.
+const GRACE_BEARER: Duration = Duration::from_secs(10);
+/// Default grace where the refresh token is kept on a server, and is useless without the client secret.
 const GRACE_AUTHENTICATED: Duration = Duration::from_mins(10);
 
 /// The ways in which accounts come into being.
@@ -117,9 +117,11 @@ impl Ttls {
     /// The time for which the predecessor of a client's newest refresh token is answered with that newest one
     /// (`docs/contract.md#rule-4`).
     pub fn refresh_grace(&self, client: &ClientMetadata) -> Duration {
-        let by_kind =
-            if client.kind == ClientType::Public { GRACE_PUBLIC } else { GRACE_AUTHENTICATED };
-        client.lifetimes.refresh_grace.or(self.refresh_grace).unwrap_or(by_kind)
+        let default = match (client.kind, client.refresh_token_in) {
+            (ClientType::Confidential, RefreshTokenIn::Server) => GRACE_AUTHENTICATED,
+            _ => GRACE_BEARER,
+        };
+        client.lifetimes.refresh_grace.or(self.refresh_grace).unwrap_or(default)
     }
 
     /// Life of a client's families that are not used.

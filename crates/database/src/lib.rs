@@ -224,6 +224,18 @@ impl Db {
         execute!(self.read(), "SELECT 1").map(drop)
     }
 
+    /// The time of the database server, in Unix milliseconds. `None` for SQLite, whose clock is this machine's.
+    pub async fn time(&self) -> Result<Option<i64>> {
+        let Either::Postgres(pool) = &self.0 else { return Ok(None) };
+        let sql = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint";
+        Ok(Some(sqlx::query_scalar(sql).fetch_one(pool).await?))
+    }
+
+    /// Whether the database may run on a machine with another clock.
+    pub fn has_own_clock(&self) -> bool {
+        matches!(self.0, Either::Postgres(_))
+    }
+
     /// Writes a consistent copy of an SQLite database to a new file with mode 0600, during which reads and writes go on.
     ///
     /// Returns `false` for PostgreSQL, which has its own tools for backups.

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use aa_server::domain::client::{ClientMetadata, ClientType, Lifetimes};
+use aa_server::domain::client::{ClientMetadata, ClientType, Lifetimes, RefreshTokenIn};
 use service::run::{Failure, Stop};
 use service::settings::Settings;
 
@@ -90,7 +90,11 @@ pub const MICRO_APPS: &[MicroApp] = &[
         id: "spa",
         place: 4,
         about: "Notes, by a refresh cookie",
-        registration: |options, app| Some(notes_app(options, app, "Notes (refresh cookie)", "/")),
+        registration: |options, app| {
+            let mut registration = notes_app(options, app, "Notes (refresh cookie)", "/");
+            registration.refresh_token_in = RefreshTokenIn::Browser;
+            Some(registration)
+        },
         start: Some(|options, app, stop| {
             Box::pin(async move {
                 use microapp_spa::{Config, PREFIX, SETTINGS, build};

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`ids`] | macros that define an id as a type of its own |
 //! | [`time`], [`random`] | clocks and randomness, passed in as parameters so that tests control them |
+//! | [`steady_clock`] | the clock that all replicas agree on |
 //! | [`origin`] | the public URL of a program: its origin and the prefix of its cookies |
 //! | [`seal`] | keys derived from a program's secret, and encryption of small secrets at rest |
 
@@ -11,4 +12,5 @@ pub mod ids;
 pub mod origin;
 pub mod random;
 pub mod seal;
+pub mod steady_clock;
 pub mod time;

@@ -63,6 +63,29 @@ impl fmt::Display for Timestamp {
 pub trait Clock: Send + Sync + fmt::Debug {
     /// The current time.
     fn now(&self) -> Timestamp;
+
+    /// Compares the clock with its reference: with this time, or with the machine's own clock if there is none.
+    fn observe(&self, _reference: Option<Timestamp>) -> Observed {
+        Observed::Ignored
+    }
+
+    /// By how many milliseconds the machine's own clock is ahead of this one; negative if it is behind.
+    fn machine_is_ahead_by(&self) -> i64 {
+        0
+    }
+}
+
+/// What an observation of the reference has led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Observed {
+    /// The clock agrees with the reference.
+    Agrees,
+    /// The reference is ahead by so many milliseconds (behind if negative), for less than a minute.
+    Differs(i64),
+    /// The clock was set forward by so many milliseconds (back if negative).
+    Stepped(i64),
+    /// This clock follows no reference.
+    Ignored,
 }
 
 /// The system's clock.
@@ -96,6 +119,12 @@ impl MovableClock {
     pub fn advance(&self, by: Duration) {
         let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    /// Sets the clock back.
+    pub fn set_back(&self, by: Duration) {
+        let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        self.0.fetch_sub(millis, Ordering::SeqCst);
     }
 }
 

@@ -12,7 +12,9 @@ use tokens::Algorithm;
 use super::output::Output;
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
-use crate::domain::client::{ClientMetadata, ClientType, DelegationMode, Lifetimes};
+use crate::domain::client::{
+    ClientMetadata, ClientType, DelegationMode, Lifetimes, RefreshTokenIn,
+};
 use crate::ops::clients::{self, Applied};
 
 /// Settings of one app that override the deployment's.
@@ -85,6 +87,9 @@ pub(super) struct AddApp {
     /// Issue refresh tokens without the scope `offline_access`.
     #[arg(long)]
     always_refresh: bool,
+    /// Where its refresh tokens are kept: behind a server's secret, or in the browser.
+    #[arg(long, value_enum, default_value = "server")]
+    refresh_token_in: RefreshTokenIn,
     /// Its sessions outlive the browser session they came from.
     #[arg(long)]
     outlives_sign_out: bool,
@@ -220,6 +225,7 @@ fn metadata(add: AddApp, (lifetimes, at_alg): OwnSettings) -> ClientMetadata {
         always_refresh: add.always_refresh,
         outlives_sign_out: add.outlives_sign_out,
         multiple_sessions: add.multiple_sessions,
+        refresh_token_in: add.refresh_token_in,
         claims: words(add.claims),
         at_alg,
         id_token_alg: add.id_token_alg,

@@ -27,6 +27,18 @@ pub enum ClientType {
     Service,
 }
 
+/// The place where a client keeps its refresh tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum RefreshTokenIn {
+    /// On a server that authenticates itself: a thief of the token needs the client's secret too.
+    #[default]
+    Server,
+    /// In the browser, as a cookie for example, although a server adds the client's secret: a thief of what the browser
+    /// holds needs nothing more.
+    Browser,
+}
+
 /// How the launcher hands a sign-in over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -70,6 +82,9 @@ pub struct ClientMetadata {
     /// Whether it gets a refresh token without asking for `offline_access`.
     #[serde(default)]
     pub always_refresh: bool,
+    /// Where it keeps its refresh tokens. Those of public clients are never taken to be on a server.
+    #[serde(default)]
+    pub refresh_token_in: RefreshTokenIn,
     /// Whether its families outlive the sign-in they came from.
     #[serde(default)]
     pub outlives_sign_out: bool,
@@ -188,6 +203,7 @@ impl ClientMetadata {
             scopes: Vec::new(),
             delegation: DelegationMode::Code,
             always_refresh: false,
+            refresh_token_in: RefreshTokenIn::Server,
             outlives_sign_out: false,
             multiple_sessions: false,
             claims: Vec::new(),

@@ -27,6 +27,9 @@ pub enum EventKind {
     /// A family was ended because a token was used twice.
     #[strum(serialize = "family.reuse")]
     FamilyReuse,
+    /// A refresh token was answered within its grace, but to another place than its successor.
+    #[strum(serialize = "family.grace_elsewhere")]
+    FamilyGraceElsewhere,
     /// A user ended everything in one browser.
     #[strum(serialize = "device.ended")]
     BrowserEnded,
@@ -100,6 +103,7 @@ impl EventKind {
             Self::FamilyStarted => "Opened an app",
             Self::FamilyEnded => "Ended a session",
             Self::FamilyReuse => "A session was ended: its token was used twice",
+            Self::FamilyGraceElsewhere => "A session was used from two places",
             Self::BrowserEnded => "Ended all sessions of a browser",
             Self::BrowserRenamed => "Renamed a browser",
             Self::UserSessionsEnded => "Ended sessions in other browsers",

@@ -7,6 +7,7 @@ use service::run;
 
 use crate::authority::Authority;
 use crate::domain::client::DEFAULT_SCOPES;
+use crate::services::time_reference::{MAX_OFF, off_by};
 
 /// `GET /.well-known/openid-configuration` (OpenID Connect Discovery §4).
 pub async fn openid_configuration(authority: web::Data<Authority>) -> HttpResponse {
@@ -71,14 +72,17 @@ fn public(document: &Value) -> HttpResponse {
         .json(document)
 }
 
-/// `GET /readyz`: database and keys are usable, and the server is not stopping.
+/// `GET /readyz`: the database answers, a key signs by now, the clock is right, and the server is not stopping.
 pub async fn readyz(authority: web::Data<Authority>) -> HttpResponse {
     let mut missing = Vec::new();
     if authority.stop.is_stopping() {
         missing.push("stopping");
     }
-    if !authority.keyring.is_ready() {
+    if !authority.keyring.is_ready(authority.config.at_alg, authority.now()) {
         missing.push("keys");
+    }
+    if off_by(&authority.store, &*authority.clock) > MAX_OFF {
+        missing.push("clock");
     }
     if authority.store.db().ping().await.is_err() {
         missing.push("database");

@@ -10,7 +10,7 @@ use tracing::error;
 
 use super::request::params::BadParams;
 use crate::ops::authentication::client::AuthenticateError;
-use crate::ops::grants::refresh_token::GrantError;
+use crate::ops::grants::error::GrantError;
 use crate::services::keyring::KeyError;
 use crate::store;
 

@@ -1,5 +1,6 @@
 //! Work that goes on beside requests: a list of jobs, each run again and again at its own interval.
 
+mod clock;
 mod outbox;
 mod retention;
 mod signing_keys;
@@ -14,6 +15,7 @@ use crate::authority::Authority;
 /// Starts every job in a task of its own. They end when the set is dropped.
 pub fn start(authority: &Arc<Authority>) -> JoinSet<()> {
     let mut jobs = JoinSet::new();
+    jobs.spawn(repeat(Arc::clone(authority), clock::INTERVAL, clock::run));
     jobs.spawn(repeat(Arc::clone(authority), signing_keys::INTERVAL, signing_keys::run));
     jobs.spawn(repeat(Arc::clone(authority), retention::INTERVAL, retention::run));
     jobs.spawn(repeat(Arc::clone(authority), outbox::INTERVAL, outbox::run));

@@ -133,9 +133,13 @@ impl Keyring {
         self.ring().public.clone()
     }
 
-    /// Whether something can be signed.
-    pub fn is_ready(&self) -> bool {
-        !self.ring().keys.is_empty()
+    /// Whether a key of this algorithm signs by now. Keys of HS256 are made for one audience each: there any key will do.
+    pub fn is_ready(&self, algorithm: Algorithm, now: Timestamp) -> bool {
+        let ring = self.ring();
+        ring.keys.iter().any(|key| {
+            (algorithm == Algorithm::HS256 || key.signing.algorithm() == algorithm)
+                && key.signs(now)
+        })
     }
 
     /// Whether there is a key of this algorithm for this audience.
@@ -156,11 +160,8 @@ impl Keyring {
         now: Timestamp,
     ) -> Result<Signer, KeyError> {
         let ring = self.ring();
-        let key = ring.keys.iter().position(|key| {
-            key.serves(algorithm, audience)
-                && key.signs_from <= now
-                && key.retires_at.is_none_or(|at| at > now)
-        });
+        let key =
+            ring.keys.iter().position(|key| key.serves(algorithm, audience) && key.signs(now));
         match key {
             Some(key) => Ok(Signer { ring, key }),
             None => Err(KeyError::None { algorithm, audience: audience.to_owned() }),
@@ -200,6 +201,10 @@ impl Signer {
 }
 
 impl Key {
+    fn signs(&self, now: Timestamp) -> bool {
+        self.signs_from <= now && self.retires_at.is_none_or(|at| at > now)
+    }
+
     fn serves(&self, algorithm: Algorithm, audience: &str) -> bool {
         self.signing.algorithm() == algorithm
             && (algorithm != Algorithm::HS256 || self.audience == audience)

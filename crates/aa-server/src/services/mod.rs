@@ -5,3 +5,4 @@ pub mod keyring;
 pub mod outbox;
 pub mod password_hasher;
 pub mod throttle;
+pub mod time_reference;

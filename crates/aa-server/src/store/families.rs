@@ -3,7 +3,7 @@ use foundation::time::Timestamp;
 use uuid::Uuid;
 
 use super::ends::{self, End};
-use super::family::Family;
+use super::family::{Family, GraceElsewhere};
 use super::{Error, Event, Result, Store};
 use crate::domain::event::EndReason;
 use crate::domain::family::FamilyState;
@@ -61,16 +61,20 @@ struct FamilyRow {
     rotated_ip: String,
     rotated_user_agent: String,
     idle_expires_at: i64,
+    grace_elsewhere: Option<String>,
     live: bool,
 }
 
 impl FamilyRow {
     fn read(self) -> Result<Family> {
-        let generation = u32::try_from(self.generation).map_err(|_| Error::Inconsistent {
-            table: "families",
-            column: "generation",
-            row: self.id.to_string(),
-        })?;
+        let unreadable =
+            |column| Error::Inconsistent { table: "families", column, row: self.id.to_string() };
+        let generation = u32::try_from(self.generation).map_err(|_| unreadable("generation"))?;
+        let grace_elsewhere = self
+            .grace_elsewhere
+            .as_deref()
+            .map(|text| serde_json::from_str(text).map_err(|_| unreadable("grace_elsewhere")))
+            .transpose()?;
         Ok(Family {
             id: self.id,
             secret_hash: SecretHash::from_stored(self.secret_hash),
@@ -86,6 +90,7 @@ impl FamilyRow {
             nonce: self.nonce,
             rotated_ip: self.rotated_ip,
             rotated_user_agent: self.rotated_user_agent,
+            grace_elsewhere,
             state: FamilyState {
                 generation,
                 rotated_at: Timestamp::from_millis(self.rotated_at),
@@ -148,6 +153,8 @@ pub struct SessionRow {
     pub end_reason: Option<String>,
     /// More about it, as JSON.
     pub end_detail: Option<String>,
+    /// A [`GraceElsewhere`], as JSON.
+    pub grace_elsewhere: Option<String>,
     /// When the user's epoch was ended.
     pub epoch_ended_at: Option<i64>,
     /// Why.
@@ -211,7 +218,7 @@ impl Store {
             "SELECT f.id, f.secret_hash, f.generation, f.user_id, f.client_id, f.browser_id, f.scope,
                  f.audience, f.auth_time, f.amr, f.redirect_uri, f.code_challenge, f.nonce,
                  f.code_expires_at, f.expires_at, f.rotated_at, f.rotated_ip, f.rotated_user_agent,
-                 f.idle_expires_at,
+                 f.idle_expires_at, f.grace_elsewhere,
                  f.ended_at IS NULL AND u.enabled AND u.epoch = f.user_epoch AND a.enabled
                      AND (i.ended_at IS NULL OR (a.outlives_sign_out AND f.generation > 0)) AS live
              FROM families f
@@ -259,7 +266,8 @@ impl Store {
                            WHERE i.id = families.browser_session_id AND i.ended_at IS NULL)
              RETURNING id, secret_hash, generation, user_id, client_id, browser_id, scope, audience,
                  auth_time, amr, redirect_uri, code_challenge, nonce, code_expires_at, expires_at,
-                 rotated_at, rotated_ip, rotated_user_agent, idle_expires_at, ended_at IS NULL AS live",
+                 rotated_at, rotated_ip, rotated_user_agent, idle_expires_at, grace_elsewhere,
+                 ended_at IS NULL AS live",
             now.millis(),
             redeemed.ip,
             redeemed.user_agent,
@@ -311,6 +319,32 @@ impl Store {
         .map(drop)
     }
 
+    /// Records that a token was used from two places within its grace, if nothing of the kind was recorded before. Returns
+    /// whether it was recorded.
+    pub async fn record_grace_elsewhere(
+        &self,
+        family: Uuid,
+        elsewhere: &GraceElsewhere,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let mut tx = self.db.begin().await?;
+        let recorded = execute!(
+            tx.on(),
+            "UPDATE families SET grace_elsewhere = $1
+             WHERE id = $2 AND generation = $3 AND grace_elsewhere IS NULL AND ended_at IS NULL",
+            serde_json::to_string(elsewhere).unwrap_or_default(),
+            family,
+            i64::from(elsewhere.generation)
+        )?;
+        if recorded == 0 {
+            return Ok(false);
+        }
+        event.write(&mut tx, now).await?;
+        tx.commit().await?;
+        Ok(true)
+    }
+
     /// Ends a family. Whether it was live until now; the event is written only then.
     pub async fn end_family(
         &self,
@@ -339,7 +373,7 @@ impl Store {
                  d.user_agent AS browser_user_agent, d.ip AS browser_ip,
                  d.first_seen_at AS browser_first_seen_at, d.last_seen_at AS browser_last_seen_at,
                  f.created_at, f.rotated_at, f.rotated_ip, f.expires_at, f.idle_expires_at,
-                 f.ended_at, f.end_reason, f.end_detail,
+                 f.ended_at, f.end_reason, f.end_detail, f.grace_elsewhere,
                  e.ended_at AS epoch_ended_at, e.reason AS epoch_reason,
                  CASE WHEN a.outlives_sign_out THEN NULL ELSE i.ended_at END AS browser_session_ended_at,
                  i.end_reason AS browser_session_reason

@@ -1,4 +1,5 @@
 use foundation::time::Timestamp;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::family::FamilyState;
@@ -60,8 +61,32 @@ pub struct Family {
     pub rotated_ip: String,
     /// And what that said it is.
     pub rotated_user_agent: String,
+    /// Where a token was answered within its grace although its successor had gone to another place.
+    pub grace_elsewhere: Option<GraceElsewhere>,
     /// What the rules look at.
     pub state: FamilyState,
+}
+
+/// A refresh token that was used from two places within its grace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GraceElsewhere {
+    /// The generation of its successor.
+    pub generation: u32,
+    /// Where the successor was issued to first.
+    pub first: Place,
+    /// Where it was issued to again.
+    pub second: Place,
+}
+
+/// An address and a user agent at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The address.
+    pub ip: String,
+    /// The user agent.
+    pub user_agent: String,
+    /// The time, as RFC 3339.
+    pub at: String,
 }
 
 impl From<Family> for Grant {

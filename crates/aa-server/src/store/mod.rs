@@ -27,7 +27,7 @@ pub use database::{Error, Result};
 pub use ends::EndRecord;
 pub use events::{Event, EventFilter, EventRow};
 pub use families::{NewFamily, Redeemed, SessionRow};
-pub use family::{Family, Grant};
+pub use family::{Family, GraceElsewhere, Grant, Place};
 pub use invitations::Invitation;
 pub use keys::{KeyRow, NewKey};
 pub use migrations::migrations;

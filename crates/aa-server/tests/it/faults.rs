@@ -73,7 +73,7 @@ async fn carry(
     near: &mut TcpStream,
     far: &mut TcpStream,
     loss: &Mutex<Option<Loss>>,
-    cut: &AtomicBool,
+    (cut, open, loses): (&AtomicBool, &AtomicUsize, &AtomicBool),
 ) -> std::io::Result<()> {
     let (mut from_near, mut from_far) = (vec![0; 1 << 16], vec![0; 1 << 16]);
     let mut concerned = false;
@@ -94,7 +94,14 @@ async fn carry(
                 if let Some(lost) = lost {
                     // It is done when the answer is here; then the answer goes nowhere.
                     let _ = far.read(&mut from_far).await?;
-                    cut.fetch_or(lost.and_all_that_follows, Ordering::SeqCst);
+                    if lost.and_all_that_follows {
+                        loses.store(true, Ordering::SeqCst);
+                        cut.store(true, Ordering::SeqCst);
+                        until("the other connections are cut", || {
+                            open.load(Ordering::SeqCst) == 1
+                        })
+                        .await;
+                    }
                     *loss.lock().unwrap() = None;
                     return Ok(());
                 }
@@ -127,13 +134,14 @@ async fn wire(to: u16) -> Wire {
             open.fetch_add(1, Ordering::SeqCst);
             tokio::spawn(async move {
                 let mut far = TcpStream::connect(("127.0.0.1", to)).await.unwrap();
+                let loses = AtomicBool::new(false);
                 let is_cut = async {
-                    while !cut.load(Ordering::SeqCst) {
+                    while !cut.load(Ordering::SeqCst) || loses.load(Ordering::SeqCst) {
                         tokio::time::sleep(Duration::from_millis(5)).await;
                     }
                 };
                 tokio::select! {
-                    _ = carry(&mut near, &mut far, &loss, &cut) => {}
+                    _ = carry(&mut near, &mut far, &loss, (&cut, &open, &loses)) => {}
                     () = is_cut => {}
                 }
                 drop((near, far));

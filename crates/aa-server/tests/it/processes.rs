@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use crate::support::{Browser, CALLBACK, OAuthApp, PASSWORD, client, free_port, until};
+use crate::support::{Browser, CALLBACK, FIREFOX, OAuthApp, PASSWORD, client, free_port, until};
 
 /// The settings of a deployment, and the program.
 pub struct Deployment {
@@ -196,8 +196,11 @@ async fn survives_kill_9(deployment: Deployment) {
                         ]
                     };
                     for _ in 0..100_000 {
-                        let request =
-                            app.http.post(format!("{}/oauth/token", app.url)).form(&form(&token));
+                        let request = app
+                            .http
+                            .post(format!("{}/oauth/token", app.url))
+                            .header("user-agent", FIREFOX)
+                            .form(&form(&token));
                         let Ok(answer) = request.send().await else { return token };
                         let Ok(answer) = answer.json::<Value>().await else { return token };
                         token = answer["refresh_token"]

@@ -17,7 +17,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use foundation::random::SystemRandom;
-use foundation::time::MovableClock;
+use foundation::time::{Clock, MovableClock};
 use reqwest::header::{HeaderMap, LOCATION, SET_COOKIE};
 use reqwest::{Response, StatusCode};
 use rstest_reuse::template;
@@ -93,6 +93,17 @@ impl TestApp {
 
     /// On this database (SQLite in a folder if none), with these settings.
     pub async fn with(database_url: Option<String>, given: &[(&'static str, &str)]) -> Self {
+        let clock = MovableClock::default();
+        Self::with_clock(database_url, given, Arc::new(clock.clone()), clock).await
+    }
+
+    /// As [`TestApp::with`], with another clock; `moved` is what [`TestApp::advance`] advances.
+    pub async fn with_clock(
+        database_url: Option<String>,
+        given: &[(&'static str, &str)],
+        clock: Arc<dyn Clock>,
+        moved: MovableClock,
+    ) -> Self {
         install_crypto();
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
@@ -109,15 +120,13 @@ impl TestApp {
             settings.set(name, *value);
         }
         let config = Config::read(&settings, None, &SystemRandom).unwrap();
-        let clock = MovableClock::default();
         let (handle, stop) = Stop::pair();
-        let authority =
-            application::open(config, Arc::new(clock.clone()), Arc::new(SystemRandom), stop).await;
+        let authority = application::open(config, clock, Arc::new(SystemRandom), stop).await;
         let application = Application::build(authority.unwrap()).unwrap();
         let authority = application.authority();
         tokio::spawn(application.run_until_stopped());
         let local = format!("http://localhost:{port}");
-        Self { authority, url: local, clock, database_url, _stop: handle, _folder: folder }
+        Self { authority, url: local, clock: moved, database_url, _stop: handle, _folder: folder }
     }
 
     pub fn advance(&self, seconds: u64) {
@@ -405,9 +414,21 @@ impl OAuthApp {
 
     /// Posts with this app's own authentication.
     pub async fn post(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        self.post_with(path, fields, &[]).await
+    }
+
+    async fn post_with(
+        &self,
+        path: &str,
+        fields: &[(&str, &str)],
+        headers: &[(&str, &str)],
+    ) -> Answer {
         let mut form = fields.to_vec();
         let mut request =
             self.http.post(format!("{}{path}", self.url)).header("user-agent", FIREFOX);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         match &self.secret {
             Some(secret) => request = request.basic_auth(&self.id, Some(secret)),
             None => form.push(("client_id", &self.id)),
@@ -418,6 +439,12 @@ impl OAuthApp {
 
     pub async fn token(&self, fields: &[(&str, &str)]) -> Answer {
         self.post("/oauth/token", fields).await
+    }
+
+    /// A token request in which the app tells where its user's browser is.
+    pub async fn told(&self, fields: &[(&str, &str)], ip: &str, user_agent: &str) -> Answer {
+        let headers = [("x-client-ip", ip), ("x-client-user-agent", user_agent)];
+        self.post_with("/oauth/token", fields, &headers).await
     }
 
     pub async fn redeem(&self, code: &str) -> Answer {

@@ -9,11 +9,12 @@ use super::{Error, OAuthError, calling_client, credentials, json_text as answer,
 use crate::authority::Authority;
 use crate::domain::client::ClientType;
 use crate::http::request::params::Params;
-use crate::http::request::{caller, detached};
+use crate::http::request::{caller_for_client, detached};
 use crate::ops::authentication::client::authenticate_cached_client;
 use crate::ops::grants::authorization_code::{Redeem, redeem};
 use crate::ops::grants::client_credentials::client_credentials;
-use crate::ops::grants::refresh_token::{GrantError, Refresh, refresh, require_user_client};
+use crate::ops::grants::error::GrantError;
+use crate::ops::grants::refresh_token::{Refresh, refresh, require_user_client};
 use crate::ops::tokens::issue::TokenResponse;
 
 /// Redeems, refreshes, or makes the token of a service.
@@ -74,7 +75,7 @@ async fn by_code(
 ) -> Result<TokenResponse, Error> {
     let known = calling_client(authority, request, params).await?;
     require_user_client(&known.metadata)?;
-    let caller = caller(authority, request)?;
+    let caller = caller_for_client(authority, request, &known.metadata)?;
     let command = Redeem {
         client: known,
         code: params.need("code")?.to_owned(),
@@ -95,7 +96,7 @@ async fn by_refresh_token(
 ) -> Result<TokenResponse, Error> {
     let credentials = credentials(request, params)?;
     let client = authenticate_cached_client(authority, &credentials).await?;
-    let caller = caller(authority, request)?;
+    let caller = caller_for_client(authority, request, &client.metadata)?;
     require_user_client(&client.metadata)?;
     let command = Refresh {
         client,

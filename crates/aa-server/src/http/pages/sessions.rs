@@ -43,6 +43,7 @@ struct Session {
     started: When,
     last_used: When,
     ip: String,
+    warning: Option<String>,
 }
 
 struct Ended {
@@ -87,6 +88,7 @@ pub async fn show(
                     started: When::new(session.started, now),
                     last_used: When::new(session.last_used, now),
                     ip: session.ip,
+                    warning: session.warning,
                 })
                 .collect(),
         })

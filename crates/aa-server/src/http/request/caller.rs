@@ -8,7 +8,8 @@ use service::http::RequestId;
 
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
-use crate::http::error::Error;
+use crate::domain::client::{ClientMetadata, ClientType};
+use crate::http::error::{Error, OAuthError};
 
 /// Where a request comes from. Only trusted proxies are believed about it.
 ///
@@ -43,14 +44,40 @@ pub fn address(authority: &Authority, request: &HttpRequest) -> Result<IpAddr, E
 /// # Errors
 /// See [`address`].
 pub fn caller(authority: &Authority, request: &HttpRequest) -> Result<Caller, Error> {
-    let user_agent = request
-        .headers()
-        .get(header::USER_AGENT)
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).chars().take(512).collect())
-        .unwrap_or_default();
     Ok(Caller {
         ip: address(authority, request)?.to_string(),
-        user_agent,
+        user_agent: text(request, header::USER_AGENT.as_str()),
         request_id: RequestId::of(request),
+        told_by_client: false,
     })
+}
+
+/// The caller of a request to the token endpoint. A client that has authenticated itself may tell the address and the
+/// agent of the browser that it acts for (`X-Client-IP`, `X-Client-User-Agent`); nobody else is believed.
+///
+/// # Errors
+/// `invalid_request` when the client tells something that is no address; see also [`address`].
+pub fn caller_for_client(
+    authority: &Authority,
+    request: &HttpRequest,
+    metadata: &ClientMetadata,
+) -> Result<Caller, Error> {
+    let own = caller(authority, request)?;
+    let told = request.headers().get("x-client-ip");
+    let Some(ip) = told.filter(|_| metadata.kind == ClientType::Confidential) else {
+        return Ok(own);
+    };
+    let ip = ip.to_str().ok().and_then(|ip| ip.trim().parse::<IpAddr>().ok()).ok_or_else(|| {
+        Error::oauth(OAuthError::InvalidRequest, "X-Client-IP is not an IP address")
+    })?;
+    let user_agent = text(request, "x-client-user-agent");
+    Ok(Caller { ip: ip.to_canonical().to_string(), user_agent, told_by_client: true, ..own })
+}
+
+/// A header as text, cut to 512 characters; empty if there is none.
+fn text(request: &HttpRequest, name: &str) -> String {
+    let value = request.headers().get(name);
+    value
+        .map(|value| String::from_utf8_lossy(value.as_bytes()).chars().take(512).collect())
+        .unwrap_or_default()
 }

@@ -12,7 +12,7 @@ use actix_web::{HttpRequest, web};
 use crate::authority::Authority;
 
 pub use body::{body_params, query_params};
-pub use caller::{address, caller};
+pub use caller::{address, caller, caller_for_client};
 pub use cookies::Cookie;
 pub use csrf::{Csrf, check_form, form};
 pub use session::{CurrentUser, current_user, signed_in};

@@ -4,7 +4,7 @@ use tokens::Scope;
 
 use crate::authority::Authority;
 use crate::domain::client::{ClientMetadata, DEFAULT_SCOPES};
-use crate::ops::grants::refresh_token::GrantError;
+use crate::ops::grants::error::GrantError;
 use crate::ops::tokens::issue::{self, TokenResponse};
 
 /// Issues an application token whose subject is the service. There is no family and no refresh token.

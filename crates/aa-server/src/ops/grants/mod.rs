@@ -3,5 +3,8 @@
 pub mod authorization_code;
 pub mod client_credentials;
 pub mod delegation;
+mod elsewhere;
+pub mod error;
 pub mod refresh_token;
+mod reuse;
 mod unanswered;

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use foundation::time::Timestamp;
-use serde_json::json;
 use service::run::detached;
 use tokens::Scope;
 use tracing::warn;
@@ -15,11 +13,13 @@ use crate::domain::client::{ClientMetadata, ClientType};
 use crate::domain::event::{Actor, EndReason, EventKind};
 use crate::domain::family::{Decision, Rejection};
 use crate::domain::refresh_token::{RefreshToken, TokenKind};
-use crate::ops::authentication::client::{AuthenticateError, Credentials, authenticate_client};
+use crate::ops::authentication::client::{Credentials, authenticate_client};
+use crate::ops::grants::elsewhere;
+use crate::ops::grants::error::GrantError;
+use crate::ops::grants::reuse::end_for_reuse;
 use crate::ops::grants::unanswered::{Change, Fate};
 use crate::ops::tokens::issue::{self, Issue, Prepared, TokenResponse};
 use crate::services::client_cache::AuthenticatedClient;
-use crate::services::keyring::KeyError;
 use crate::store::{self, Family, Grant, Rotation};
 
 /// Times, at most, that a request authenticates its client anew because the cached one was stale.
@@ -38,44 +38,6 @@ pub struct Refresh {
     pub scope: Option<Scope>,
     /// One of the client's audiences (RFC 8707).
     pub resource: Option<String>,
-}
-
-/// Why a grant gives no tokens.
-#[derive(Debug, thiserror::Error)]
-pub enum GrantError {
-    /// The token is forged, altered, expired, another client's, or of a family that has ended. The family is unchanged.
-    #[error("the token is not valid")]
-    Invalid,
-    /// The token was used before. Its family has ended.
-    #[error("the token was used before")]
-    Reused,
-    /// What the family was granted has been taken from the client since. The family has ended, and not for reuse.
-    #[error("the client may not have these tokens any more")]
-    Withdrawn,
-    /// The scope is more than the family was granted, or than the client may have.
-    #[error("the scope is more than was granted")]
-    ScopeTooWide,
-    /// The resource is not one of the client's audiences.
-    #[error("the resource is not one of this app's")]
-    UnknownResource,
-    /// The client is a service, which has no users.
-    #[error("the client may not use this grant")]
-    UnauthorizedClient,
-    /// The client was changed at every attempt. The family is unchanged, and the same request can be repeated.
-    #[error("the app was changed meanwhile")]
-    ClientChanged,
-    /// The client was changed and is no longer authenticated by its credentials. The family is unchanged.
-    #[error(transparent)]
-    Client(#[from] AuthenticateError),
-    /// Nothing could be signed.
-    #[error(transparent)]
-    Keys(#[from] KeyError),
-    /// The database cannot answer. The token may be valid.
-    #[error(transparent)]
-    Store(#[from] store::Error),
-    /// The database did not answer whether it has made the change. The token may be used up.
-    #[error("it is not known whether the tokens were issued: {0}")]
-    Unanswered(#[source] store::Error),
 }
 
 /// Checks that a client may act for users.
@@ -285,7 +247,7 @@ async fn decide(
     let family = genuine_family(authority, token, metadata).await?;
     let grace = authority.config.ttls.refresh_grace(metadata);
     match family.state.decide_refresh(token.generation, authority.now(), grace) {
-        Decision::Retry => Ok(family.into()),
+        Decision::Retry => elsewhere::retry(authority, metadata, family, token, caller).await,
         Decision::Reuse => Err(end_for_reuse(authority, &family, token.generation, caller).await?),
         Decision::Reject(Rejection::NewerThanStored) => {
             warn!(
@@ -302,7 +264,7 @@ async fn decide(
 }
 
 /// Reads the family of a token, and checks that the token carries its secret and is presented by its client.
-pub(super) async fn genuine_family(
+async fn genuine_family(
     authority: &Authority,
     token: &RefreshToken,
     metadata: &ClientMetadata,
@@ -311,30 +273,4 @@ pub(super) async fn genuine_family(
     let genuine =
         family.secret_hash == token.secret.hash() && family.client_id == metadata.client_id;
     if genuine { Ok(family) } else { Err(GrantError::Invalid) }
-}
-
-/// Ends a family because one of its tokens was used twice, and records where both uses came from.
-pub(super) async fn end_for_reuse(
-    authority: &Authority,
-    family: &Family,
-    generation: u32,
-    caller: &Caller,
-) -> Result<GrantError, GrantError> {
-    let now = authority.now();
-    let place = |ip: &str, user_agent: &str, at: Timestamp| json!({ "ip": ip, "user_agent": user_agent, "at": at.to_string() });
-    let detail = json!({
-        "generation": generation,
-        "newest": family.state.generation,
-        "first": place(&family.rotated_ip, &family.rotated_user_agent, family.state.rotated_at),
-        "second": place(&caller.ip, &caller.user_agent, now),
-    });
-    let event = authority
-        .event(EventKind::FamilyReuse, Actor::Client(family.client_id.clone()), caller)
-        .user(family.user_id)
-        .client(&family.client_id)
-        .family(family.id)
-        .detail(detail.clone());
-    authority.store.end_family(family.id, EndReason::Reuse, Some(&detail), event, now).await?;
-    warn!(family = %family.id, client_id = family.client_id, "a token was used twice; its family has ended");
-    Ok(GrantError::Reused)
 }

@@ -51,6 +51,8 @@ pub struct Session {
     pub last_used: Timestamp,
     /// Where it was last refreshed.
     pub ip: String,
+    /// A warning that it was used from two places, in words.
+    pub warning: Option<String>,
 }
 
 /// A session that ended.
@@ -110,6 +112,12 @@ pub async fn overview(
                     started: Timestamp::from_millis(row.created_at),
                     last_used: Timestamp::from_millis(row.rotated_at),
                     ip: row.rotated_ip.clone(),
+                    warning: row.grace_elsewhere.as_deref().map(|places| {
+                        format!(
+                            "It was used from two places at once: {}. If one of them is not yours, end it and change your password.",
+                            two_places(Some(places))
+                        )
+                    }),
                 };
                 match browsers.iter_mut().find(|browser| browser.id == row.browser_id) {
                     Some(browser) => browser.live.push(session),
@@ -180,18 +188,18 @@ fn end_of(row: &SessionRow, now: Timestamp) -> Option<(Timestamp, String, bool)>
 }
 
 fn reuse_in_words(row: &SessionRow) -> String {
-    let detail: Value = row
-        .end_detail
-        .as_deref()
-        .and_then(|text| serde_json::from_str(text).ok())
-        .unwrap_or_default();
+    format!(
+        "Its token was used twice, from {}. If one of them is not yours, change your password.",
+        two_places(row.end_detail.as_deref())
+    )
+}
+
+/// "192.0.2.1 (Firefox on Linux) and from 192.0.2.2 (Chrome on Windows)", of a detail with `first` and `second`.
+fn two_places(detail: Option<&str>) -> String {
+    let detail: Value = detail.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
     let place = |name: &str| {
         let member = |member: &str| detail[name][member].as_str().unwrap_or("unknown").to_owned();
         format!("{} ({})", member("ip"), describe_browser(&member("user_agent")))
     };
-    format!(
-        "Its token was used twice, from {} and from {}. If one of them is not yours, change your password.",
-        place("first"),
-        place("second")
-    )
+    format!("{} and from {}", place("first"), place("second"))
 }

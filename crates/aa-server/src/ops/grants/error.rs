@@ -1,0 +1,43 @@
+//! The refusals and faults of the token endpoint's grants.
+
+use crate::ops::authentication::client::AuthenticateError;
+use crate::services::keyring::KeyError;
+use crate::store;
+
+/// Why a grant gives no tokens.
+#[derive(Debug, thiserror::Error)]
+pub enum GrantError {
+    /// The token is forged, altered, expired, another client's, or of a family that has ended. The family is unchanged.
+    #[error("the token is not valid")]
+    Invalid,
+    /// The token was used before. Its family has ended.
+    #[error("the token was used before")]
+    Reused,
+    /// What the family was granted has been taken from the client since. The family has ended, and not for reuse.
+    #[error("the client may not have these tokens any more")]
+    Withdrawn,
+    /// The scope is more than the family was granted, or than the client may have.
+    #[error("the scope is more than was granted")]
+    ScopeTooWide,
+    /// The resource is not one of the client's audiences.
+    #[error("the resource is not one of this app's")]
+    UnknownResource,
+    /// The client is a service, which has no users.
+    #[error("the client may not use this grant")]
+    UnauthorizedClient,
+    /// The client was changed at every attempt. The family is unchanged, and the same request can be repeated.
+    #[error("the app was changed meanwhile")]
+    ClientChanged,
+    /// The client was changed and is no longer authenticated by its credentials. The family is unchanged.
+    #[error(transparent)]
+    Client(#[from] AuthenticateError),
+    /// Nothing could be signed.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// The database cannot answer. The token may be valid.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The database did not answer whether it has made the change. The token may be used up.
+    #[error("it is not known whether the tokens were issued: {0}")]
+    Unanswered(#[source] store::Error),
+}
