@@ -14,6 +14,7 @@ use crate::domain::password::{self, WeakPassword};
 use crate::domain::refresh_token::SecretHash;
 use crate::domain::user::{Email, check_name};
 use crate::ops::authentication::sign_in::{self, SignedIn};
+use crate::ops::sessions::end;
 use crate::services::password_hasher::Busy;
 use crate::services::throttle::{Counter, TooManyTries};
 use crate::store::{self, BrowserSession, Invitation, NewUser, User};
@@ -39,6 +40,12 @@ pub enum AccountError {
     /// The current password is incorrect.
     #[error("Current password is incorrect.")]
     WrongPassword,
+    /// The new password is the current one.
+    #[error("The new password is the current one. Choose another.")]
+    SamePassword,
+    /// The session has ended meanwhile, or the account was changed from somewhere else.
+    #[error("This session has ended.")]
+    Ended,
     /// Too many attempts.
     #[error("Too many tries.")]
     TooMany(TooManyTries),
@@ -193,32 +200,40 @@ pub async fn register(
     Ok(sign_in::begin(authority, (&user, &done), device, replaces, caller).await?)
 }
 
-/// Changes a user's own password, and ends all their sessions except those of this browser.
+/// Changes a user's own password, and ends all their sessions except the one it is changed in. That one gets a new
+/// token, for its cookie: the answer.
 ///
 /// # Errors
-/// [`AccountError`].
+/// [`AccountError`]; [`AccountError::Ended`] when the password was changed or reset, the user disabled, or the session
+/// ended since the current password was checked.
 pub async fn change_password(
     authority: &Authority,
     (user, browser_session): (&User, &BrowserSession),
     current: SecretString,
     new: SecretString,
     caller: &Caller,
-) -> Result<(), AccountError> {
+) -> Result<SecretString, AccountError> {
     let counter = [Counter::KnownBrowser(user.email.to_lowercase(), browser_session.browser_id)];
     authority.throttle.take(&counter, authority.now()).map_err(AccountError::TooMany)?;
+    let is_the_same = current.expose_secret() == new.expose_secret();
     if !authority.password_hasher.verify(current, Some(user.password_hash.clone())).await? {
         return Err(AccountError::WrongPassword);
     }
     authority.throttle.give_back(&counter);
+    if is_the_same {
+        return Err(AccountError::SamePassword);
+    }
     password::check(new.expose_secret(), &user.email, authority.config.password_min_chars)?;
     let hash = authority.password_hasher.hash(new, authority.random.bytes()).await?;
     let event = authority
         .event(EventKind::PasswordChanged, Actor::User(user.id.into()), caller)
         .user(user.id)
         .detail(json!({ "kept_device": browser_session.browser_id }));
+    let (token, keep) = end::keep(authority, browser_session);
     authority
         .store
-        .set_password(user.id, &hash, Some(browser_session.browser_id), event, authority.now())
-        .await?;
-    Ok(())
+        .change_password(user, &hash, &keep, event, authority.now())
+        .await?
+        .ok_or(AccountError::Ended)?;
+    Ok(token)
 }

@@ -83,7 +83,7 @@ pub async fn reset_password(
     password::check(new.expose_secret(), &user.email, authority.config.password_min_chars)?;
     let hash = authority.password_hasher.hash(new, authority.random.bytes()).await?;
     let event = authority.event(EventKind::PasswordReset, Actor::Operator, caller).user(user.id);
-    authority.store.set_password(user.id, &hash, None, event, authority.now()).await?;
+    authority.store.reset_password(user.id, &hash, event, authority.now()).await?;
     Ok(())
 }
 

@@ -24,10 +24,19 @@ pub(super) enum End<'a> {
     BrowserSession(&'a SecretHash),
     /// The sessions and families of a user in one browser.
     Browser { user: UserId, browser: BrowserId },
-    /// The epoch of a user, and with it everything of theirs except in the browser `keep`.
-    User { user: UserId, keep: Option<BrowserId> },
+    /// The epoch of a user, and with it everything of theirs except the session `keep`.
+    User { user: UserId, keep: Option<&'a KeptSession> },
     /// The client with this id: it is disabled.
     Client(&'a str),
+}
+
+/// The one browser session that stays when its user's epoch ends, with its families. A copy of its cookie does not stay.
+#[derive(Debug, Clone)]
+pub struct KeptSession {
+    /// Its id.
+    pub id: BrowserSessionId,
+    /// The hash of the token in its new cookie.
+    pub new_token_hash: SecretHash,
 }
 
 /// An end as it is added to the log.
@@ -63,8 +72,8 @@ pub struct EndRecord {
     pub client_id: Option<String>,
     /// The epoch of the user that ended; 0 for other kinds.
     pub user_epoch: i64,
-    /// The browser whose sessions stay when the user's epoch ends.
-    pub kept_browser_id: Option<BrowserId>,
+    /// The browser session that stays when the user's epoch ends.
+    pub kept_browser_session_id: Option<BrowserSessionId>,
     /// The reason.
     pub reason: EndReason,
     /// More about it for people, as JSON.
@@ -72,7 +81,8 @@ pub struct EndRecord {
 }
 
 impl End<'_> {
-    /// Ends it and adds it to the log. `None` when it is not there or had ended before.
+    /// Ends it and adds it to the log. `None` when it is not there or had ended before, or the session to be kept has: then
+    /// the transaction must not be committed.
     ///
     /// `event` is the event of the same transaction.
     pub(super) async fn write(
@@ -104,7 +114,8 @@ impl End<'_> {
             }
         };
         let Some(ended) = ended else { return Ok(None) };
-        let keep = if let Self::User { keep, .. } = self { keep } else { None };
+        let keep =
+            if let Self::User { keep: Some(keep), .. } = self { Some(keep.id) } else { None };
         let id = match kind {
             EndKind::Family => ended.family_id.map(FamilyId::uuid),
             EndKind::BrowserSession => ended.browser_session_id.map(BrowserSessionId::uuid),
@@ -209,12 +220,13 @@ async fn end_browser(
     .map(drop)
 }
 
-/// Raises the epoch of a user: one number, however many sessions there are. What is live in the browser `keep` is
-/// carried to the new epoch; those few rows are all that is touched. Returns the epoch that ended.
+/// Raises the epoch of a user: one number, however many sessions there are. The session `keep` and its families are
+/// carried to the new epoch; those few rows are all that is touched. Returns the epoch that ended; `None` when there is no
+/// such user, or the session to be kept has ended.
 async fn end_epoch(
     tx: &mut Tx,
     user: UserId,
-    keep: Option<BrowserId>,
+    keep: Option<&KeptSession>,
     reason: EndReason,
 ) -> Result<Option<i64>> {
     let disables = reason == EndReason::UserDisabled;
@@ -226,23 +238,27 @@ async fn end_epoch(
         user
     )?;
     let Some((epoch,)) = ended else { return Ok(None) };
-    if let Some(browser) = keep {
-        execute!(
+    if let Some(keep) = keep {
+        let kept = execute!(
             tx.on(),
-            "UPDATE browser_sessions SET user_epoch = $1
-             WHERE user_id = $2 AND browser_id = $3 AND user_epoch = $4 AND ended_at IS NULL",
+            "UPDATE browser_sessions SET user_epoch = $1, token_hash = $2
+             WHERE id = $3 AND user_id = $4 AND user_epoch = $5 AND ended_at IS NULL",
             epoch + 1,
+            keep.new_token_hash.as_bytes(),
+            keep.id,
             user,
-            browser,
             epoch
         )?;
+        if kept == 0 {
+            return Ok(None);
+        }
         execute!(
             tx.on(),
             "UPDATE families SET user_epoch = $1
-             WHERE user_id = $2 AND browser_id = $3 AND user_epoch = $4 AND ended_at IS NULL",
+             WHERE user_id = $2 AND browser_session_id = $3 AND user_epoch = $4 AND ended_at IS NULL",
             epoch + 1,
             user,
-            browser,
+            keep.id,
             epoch
         )?;
     }
@@ -285,13 +301,13 @@ impl Ended {
         tx: &mut Tx,
         (id, user_epoch): (Uuid, i64),
         (kind, reason, detail): (EndKind, EndReason, Option<&Value>),
-        keep: Option<BrowserId>,
+        keep: Option<BrowserSessionId>,
         now: Timestamp,
     ) -> Result<()> {
         execute!(
             tx.on(),
             "INSERT INTO ends (id, user_epoch, ended_at, kind, family_id, browser_session_id, browser_id, user_id,
-                               client_id, kept_browser_id, reason, detail)
+                               client_id, kept_browser_session_id, reason, detail)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
             id,
             user_epoch,
@@ -321,7 +337,7 @@ struct EndRow {
     user_id: Option<UserId>,
     client_id: Option<String>,
     user_epoch: i64,
-    kept_browser_id: Option<BrowserId>,
+    kept_browser_session_id: Option<BrowserSessionId>,
     reason: String,
     detail: Option<String>,
 }
@@ -340,7 +356,7 @@ impl EndRow {
             user_id: self.user_id,
             client_id: self.client_id,
             user_epoch: self.user_epoch,
-            kept_browser_id: self.kept_browser_id,
+            kept_browser_session_id: self.kept_browser_session_id,
             reason: EndReason::from_stored(&self.reason).ok_or_else(|| unreadable("reason"))?,
             detail: self.detail,
         })
@@ -362,7 +378,7 @@ impl Store {
             self.db.read(),
             EndRow,
             "SELECT serial, ended_at, kind, family_id, browser_session_id, browser_id, user_id, client_id,
-                 user_epoch, kept_browser_id, reason, detail
+                 user_epoch, kept_browser_session_id, reason, detail
              FROM ends WHERE serial > $1 ORDER BY serial LIMIT $2",
             cursor,
             i64::from(limit)

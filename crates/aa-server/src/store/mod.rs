@@ -24,7 +24,7 @@ pub use authentication_attempts::{ATTEMPT_TTL, AttemptKey, AuthenticationAttempt
 pub use browser_sessions::{BrowserSession, NewBrowserSession};
 pub use clients::{Client, ClientSecretHash};
 pub use database::{Error, Result};
-pub use ends::EndRecord;
+pub use ends::{EndRecord, KeptSession};
 pub use events::{Event, EventFilter, EventRow};
 pub use families::{NewFamily, Redeemed, SessionRow};
 pub use family::{Family, GraceElsewhere, Grant, Place};

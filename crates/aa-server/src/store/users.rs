@@ -2,7 +2,7 @@ use database::{Tx, all, execute, optional};
 use foundation::time::Timestamp;
 use uuid::Uuid;
 
-use super::ends::End;
+use super::ends::{End, KeptSession};
 use super::{Event, Result, Store};
 use crate::domain::event::EndReason;
 
@@ -137,12 +137,11 @@ impl Store {
         tx.commit().await
     }
 
-    /// Replaces a user's password hash and ends everything of theirs, but for what is on the device `keep`.
-    pub async fn set_password(
+    /// Replaces a user's password hash, whatever it was, and ends everything of theirs.
+    pub async fn reset_password(
         &self,
         id: Uuid,
         password_hash: &str,
-        keep: Option<Uuid>,
         event: Event,
         now: Timestamp,
     ) -> Result<()> {
@@ -154,27 +153,64 @@ impl Store {
             now.millis(),
             id
         )?;
-        let end = End::User { user: id.into(), keep: keep.map(Into::into) };
+        let end = End::User { user: id.into(), keep: None };
         end.write(&mut tx, EndReason::PasswordChanged, None, &event, now).await?;
         event.write(&mut tx, now).await?;
         tx.commit().await
     }
 
-    /// Ends everything of a user's, but for what is on the device `keep`.
+    /// Replaces a user's password hash and ends everything of theirs except the session `keep`.
+    ///
+    /// *Checks* that user and session are as they were when the current password was checked: the same hash and epoch,
+    /// enabled, and not ended. `None` when a check fails; nothing is changed then.
+    pub async fn change_password(
+        &self,
+        checked: &User,
+        password_hash: &str,
+        keep: &KeptSession,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Option<()>> {
+        let mut tx = self.db.begin().await?;
+        let changed = execute!(
+            tx.on(),
+            "UPDATE users SET password_hash = $1, password_changed_at = $2
+             WHERE id = $3 AND password_hash = $4 AND epoch = $5 AND enabled",
+            password_hash,
+            now.millis(),
+            checked.id,
+            checked.password_hash.as_str(),
+            checked.epoch
+        )?;
+        if changed == 0 {
+            return Ok(None);
+        }
+        let end = End::User { user: checked.id.into(), keep: Some(keep) };
+        if end.write(&mut tx, EndReason::PasswordChanged, None, &event, now).await?.is_none() {
+            return Ok(None);
+        }
+        event.write(&mut tx, now).await?;
+        tx.commit().await?;
+        Ok(Some(()))
+    }
+
+    /// Ends everything of a user's except the session `keep`. `None` when that has ended; nothing is changed then.
     pub async fn end_sessions_of_user(
         &self,
         id: Uuid,
         reason: EndReason,
-        keep: Option<Uuid>,
+        keep: Option<&KeptSession>,
         event: Event,
         now: Timestamp,
-    ) -> Result<()> {
+    ) -> Result<Option<()>> {
         let mut tx = self.db.begin().await?;
-        End::User { user: id.into(), keep: keep.map(Into::into) }
-            .write(&mut tx, reason, None, &event, now)
-            .await?;
+        let end = End::User { user: id.into(), keep };
+        if end.write(&mut tx, reason, None, &event, now).await?.is_none() {
+            return Ok(None);
+        }
         event.write(&mut tx, now).await?;
-        tx.commit().await
+        tx.commit().await?;
+        Ok(Some(()))
     }
 }
 

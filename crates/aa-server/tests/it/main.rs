@@ -21,6 +21,7 @@ mod rules;
 mod snapshots;
 mod statements;
 mod support;
+mod thieves;
 mod tokens_endpoint;
 mod upgrades;
 mod withdrawals;

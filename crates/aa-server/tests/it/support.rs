@@ -173,6 +173,11 @@ impl TestApp {
         }
     }
 
+    /// A public app that is registered already.
+    pub fn registered(&self, id: &str) -> OAuthApp {
+        OAuthApp { url: self.url.clone(), id: id.to_owned(), secret: None, http: client() }
+    }
+
     pub async fn confidential(&self) -> OAuthApp {
         self.add_client("backend", ClientType::Confidential, |_| ()).await
     }

@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use foundation::time::Timestamp;
 
-use super::{Frame, When, html_with, redirect};
+use super::{Frame, When, html_with, redirect, with_session};
 use crate::authority::Authority;
 use crate::domain::event::EventKind;
 use crate::domain::user::describe_browser;
@@ -56,7 +56,8 @@ pub async fn change_password(
     })
     .await;
     match done {
-        Ok(()) => Ok(redirect("/account?changed=1")),
+        Ok(token) => Ok(with_session(&authority, redirect("/account?changed=1"), &token)),
+        Err(AccountError::Ended) => Err(Error::SignIn(PAGE.to_owned())),
         Err(AccountError::TooMany(tries)) => Err(Error::too_many(tries.retry_after)),
         Err(AccountError::Busy(_)) => Err(Error::unavailable()),
         Err(AccountError::Store(cause)) => Err(cause.into()),

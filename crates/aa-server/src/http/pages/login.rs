@@ -6,7 +6,7 @@ use askama::Template;
 use secrecy::ExposeSecret as _;
 use url::{Url, form_urlencoded};
 
-use super::{Frame, html_with, local_path, redirect};
+use super::{Frame, html_with, local_path, redirect, with_session};
 use crate::authority::Authority;
 use crate::config::RegistrationMode;
 use crate::domain::client::ClientMetadata;
@@ -87,16 +87,12 @@ pub(super) fn welcome(
     signed_in: &SignedIn,
     to: &str,
 ) -> HttpResponse {
-    let mut response = redirect(to);
-    let mut cookies =
-        vec![Cookie::BrowserSession.set(authority, signed_in.session_token.expose_secret())];
+    let mut response = with_session(authority, redirect(to), &signed_in.session_token);
     // A known device's cookie is set again: its life begins anew.
     let known = Cookie::Device.read(authority, request);
     let new = signed_in.browser_token.as_ref().map(|token| token.expose_secret().to_owned());
     if let Some(token) = new.or(known) {
-        cookies.push(Cookie::Device.set(authority, &token));
-    }
-    for (name, value) in cookies {
+        let (name, value) = Cookie::Device.set(authority, &token);
         if let Ok(value) = header::HeaderValue::from_str(&value) {
             response.headers_mut().append(name, value);
         }

@@ -6,12 +6,14 @@ pub mod login;
 pub mod register;
 pub mod sessions;
 
+use actix_web::http::header::HeaderValue;
 use actix_web::{HttpRequest, HttpResponse, web};
 use foundation::time::Timestamp;
+use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::error::Error;
-use super::request::current_user;
+use super::request::{Cookie, current_user};
 use crate::authority::Authority;
 
 pub use super::render::{Frame, html_with, redirect};
@@ -23,6 +25,19 @@ pub async fn root(
 ) -> Result<HttpResponse, Error> {
     let to = if current_user(&authority, &request).await?.is_some() { "/apps" } else { "/login" };
     Ok(redirect(to))
+}
+
+/// An answer that sets the session cookie.
+pub fn with_session(
+    authority: &Authority,
+    mut response: HttpResponse,
+    session_token: &SecretString,
+) -> HttpResponse {
+    let (name, value) = Cookie::BrowserSession.set(authority, session_token.expose_secret());
+    if let Ok(value) = HeaderValue::from_str(&value) {
+        response.headers_mut().append(name, value);
+    }
+    response
 }
 
 /// Where to go after signing in: a path of ours, or the launcher.

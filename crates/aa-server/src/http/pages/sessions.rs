@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use uuid::Uuid;
 
-use super::{Frame, When, html_with, redirect};
+use super::{Frame, When, html_with, redirect, with_session};
 use crate::authority::Authority;
 use crate::http::error::Error;
 use crate::http::request::params::Params;
@@ -188,8 +188,8 @@ pub async fn end_others(
     let done = detached(&authority, |authority| async move {
         end::end_others(&authority, &current.browser_session, &caller).await
     });
-    done.await?;
-    Ok(redirect(PAGE))
+    let token = done.await?.ok_or_else(|| Error::SignIn(PAGE.to_owned()))?;
+    Ok(with_session(&authority, redirect(PAGE), &token))
 }
 
 /// `POST /sessions/revoke-all`.

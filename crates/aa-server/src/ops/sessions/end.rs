@@ -1,5 +1,6 @@
 //! Sessions ended by their user: one app in one browser, one browser, all others, all.
 
+use secrecy::SecretString;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -7,7 +8,7 @@ use crate::authority::Authority;
 use crate::domain::caller::Caller;
 use crate::domain::event::{Actor, EndReason, EventKind};
 use crate::domain::refresh_token::SecretHash;
-use crate::store::{BrowserSession, Event, Result};
+use crate::store::{BrowserSession, Event, KeptSession, Result};
 
 /// Signs out: ends the browser session, and with it its families.
 ///
@@ -73,7 +74,8 @@ pub async fn end_browser(
     authority.store.end_browser(browser_session.user_id, device, event, authority.now()).await
 }
 
-/// Ends all sessions of the user except those of this browser.
+/// Ends all sessions of the user except this one, which gets a new token, for its cookie: the answer. `None` when this one
+/// has ended meanwhile.
 ///
 /// # Errors
 /// When the database cannot answer.
@@ -81,8 +83,10 @@ pub async fn end_others(
     authority: &Authority,
     browser_session: &BrowserSession,
     caller: &Caller,
-) -> Result<()> {
-    end_all_but(authority, browser_session, Some(browser_session.browser_id), caller).await
+) -> Result<Option<SecretString>> {
+    let (token, keep) = keep(authority, browser_session);
+    let ended = end_all_but(authority, browser_session, Some(&keep), caller).await?;
+    Ok(ended.map(|()| token))
 }
 
 /// Ends all sessions of the user, this browser included.
@@ -94,18 +98,29 @@ pub async fn end_all(
     browser_session: &BrowserSession,
     caller: &Caller,
 ) -> Result<()> {
-    end_all_but(authority, browser_session, None, caller).await
+    end_all_but(authority, browser_session, None, caller).await.map(drop)
+}
+
+/// A new token for a browser session that stays when the others end, so that a copy of its cookie does not stay.
+pub(in crate::ops) fn keep(
+    authority: &Authority,
+    browser_session: &BrowserSession,
+) -> (SecretString, KeptSession) {
+    let token = authority.random.token();
+    let new_token_hash = SecretHash::of(token.as_bytes());
+    (token.into(), KeptSession { id: browser_session.id.into(), new_token_hash })
 }
 
 async fn end_all_but(
     authority: &Authority,
     browser_session: &BrowserSession,
-    keep: Option<Uuid>,
+    keep: Option<&KeptSession>,
     caller: &Caller,
-) -> Result<()> {
+) -> Result<Option<()>> {
     let reason = EndReason::RevokedByUser;
+    let kept_browser = keep.map(|_| browser_session.browser_id);
     let event = event(authority, EventKind::UserSessionsEnded, browser_session, reason, caller)
-        .detail(json!({ "kept_device": keep }));
+        .detail(json!({ "kept_device": kept_browser }));
     authority
         .store
         .end_sessions_of_user(browser_session.user_id, reason, keep, event, authority.now())
