@@ -2,6 +2,7 @@
 //! proxies `/api/*` with the application token attached. It works with any OpenID provider.
 
 mod auth;
+mod headers;
 mod proxy;
 mod routes;
 
@@ -12,11 +13,12 @@ use relying_party::session;
 use relying_party::web::cookies::Cookie;
 use relying_party::web::front::Front;
 use relying_party::web::{self as site, StartError, settings};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use service::program::Program;
 use service::run::{self, Stop};
 use service::settings::{Setting, Settings, SettingsError};
 
+pub use headers::cache_control;
 pub use relying_party::web::Application;
 pub use routes::{Route, Routes};
 
@@ -79,9 +81,27 @@ impl Config {
             site: settings::Config::read(settings, "bff")?,
             session_store: settings.get("session_store")?,
             routes: routes.map_err(|why| SettingsError::new(format!("BFF_ROUTES: {why}")))?,
-            verify_secret: settings.secret("verify_secret", "verify_secret_file")?,
+            verify_secret: verify_secret(settings)?,
         })
     }
+}
+
+/// The secret of proxies that get tokens, without white space around it. An empty or short one could be guessed by a
+/// page's own script.
+fn verify_secret(settings: &Settings) -> Result<Option<SecretString>, SettingsError> {
+    const MIN_BYTES: usize = 32;
+    let Some(given) = settings.secret("verify_secret", "verify_secret_file")? else {
+        return Ok(None);
+    };
+    let secret = given.expose_secret().trim();
+    if secret.len() < MIN_BYTES {
+        return Err(SettingsError::new(format!(
+            "BFF_VERIFY_SECRET or the file of BFF_VERIFY_SECRET_FILE has {} bytes, and at least {MIN_BYTES} are \
+             needed: `openssl rand -base64 32` makes a good one",
+            secret.len()
+        )));
+    }
+    Ok(Some(secret.into()))
 }
 
 /// State that handlers share, beside what all backends of browser apps do.

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderMap, HeaderName};
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
@@ -19,6 +19,7 @@ use service::run::detached;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tracing::warn;
 
+use crate::headers::{self, cache_control, is_forwarded, is_relayed};
 use crate::routes::{RouteError, Target};
 use crate::{Bff, SESSION};
 
@@ -160,7 +161,7 @@ fn request_to(
     let method = reqwest::Method::from_bytes(method).map_err(|_| Failed::Method)?;
     let mut upstream = bff.upstream.request(method, target.url.clone());
     for (name, value) in request.headers() {
-        if is_forwarded(name, request.headers()) {
+        if is_forwarded(name, request.headers(), &target.route.forward_headers) {
             upstream = upstream.header(name.as_str(), value.as_bytes());
         }
     }
@@ -241,69 +242,6 @@ async fn upgrade(
     response.streaming(stream)
 }
 
-/// Headers that concern one connection (RFC 9110 §7.6.1).
-const HOP_BY_HOP: [&str; 9] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-/// Whether a header of the browser's goes to the upstream. What speaks for the browser is said by us alone.
-fn is_forwarded(name: &HeaderName, headers: &HeaderMap) -> bool {
-    const OURS: [&str; 9] = [
-        "authorization",
-        "cookie",
-        "forwarded",
-        "host",
-        "origin",
-        "referer",
-        "x-csrf",
-        "x-real-ip",
-        "x-request-id",
-    ];
-    let name = name.as_str();
-    // Some servers read `X_Forwarded_For` as `X-Forwarded-For`.
-    !name.contains('_')
-        && !name.starts_with("x-forwarded-")
-        && !name.starts_with("sec-fetch-")
-        && !OURS.contains(&name)
-        && !HOP_BY_HOP.contains(&name)
-        && !is_named_by_connection(name, headers)
-}
-
-fn is_named_by_connection(name: &str, headers: &HeaderMap) -> bool {
-    headers
-        .get_all(header::CONNECTION)
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|named| named.trim().eq_ignore_ascii_case(name))
-}
-
-/// Whether a header of the upstream's goes to the browser. Cookies, challenges and policies are our own.
-fn is_relayed(name: &str, connection: &str) -> bool {
-    const OURS: [&str; 9] = [
-        "content-security-policy",
-        "cross-origin-opener-policy",
-        "cross-origin-resource-policy",
-        "referrer-policy",
-        "set-cookie",
-        "strict-transport-security",
-        "www-authenticate",
-        "x-frame-options",
-        "x-request-id",
-    ];
-    !OURS.contains(&name)
-        && !HOP_BY_HOP.contains(&name)
-        && !name.starts_with("access-control-")
-        && !connection.split(',').any(|named| named.trim().eq_ignore_ascii_case(name))
-}
-
 /// The upstream's answer, as it comes. When the browser goes away, the upstream call is dropped.
 fn relay(answer: reqwest::Response) -> HttpResponse {
     let status = StatusCode::from_u16(answer.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
@@ -319,7 +257,14 @@ fn relay(answer: reqwest::Response) -> HttpResponse {
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
         .to_owned();
+    let lines = |name: &str| {
+        let values = answer.headers().get_all(name).iter();
+        values.map(|value| value.to_str().unwrap_or("no-store")).collect::<Vec<_>>().join(", ")
+    };
+    let cache_control = cache_control(&lines("cache-control"));
     let mut response = HttpResponse::build(status);
+    response.insert_header((header::CACHE_CONTROL, headers::value(&cache_control, "no-store")));
+    response.insert_header((header::VARY, headers::value(&headers::vary(&lines("vary")), "*")));
     let mut length = None;
     for (name, value) in answer.headers() {
         if name == "content-length" {
@@ -334,38 +279,5 @@ fn relay(answer: reqwest::Response) -> HttpResponse {
     match length {
         Some(length) => response.no_chunking(length).streaming(stream),
         None => response.streaming(stream),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_harmless_headers_go_on() {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::CONNECTION, header::HeaderValue::from_static("close, X-Drop"));
-        let goes = |name: &'static str| is_forwarded(&HeaderName::from_static(name), &headers);
-        for name in ["accept", "content-type", "if-match", "last-event-id"] {
-            assert!(goes(name), "{name}");
-        }
-        for name in [
-            "authorization",
-            "cookie",
-            "connection",
-            "x-drop",
-            "x-forwarded-for",
-            "x_forwarded_for",
-            "authorization_",
-            "forwarded",
-            "host",
-            "te",
-            "upgrade",
-        ] {
-            assert!(!goes(name), "{name}");
-        }
-        assert!(
-            is_relayed("etag", "") && !is_relayed("set-cookie", "") && !is_relayed("x-a", "X-A")
-        );
     }
 }

@@ -4,10 +4,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use actix_web::http::Method;
+use actix_web::http::header::HeaderName;
 use relying_party::TokenRequest;
 use relying_party::web::settings::base_url;
 use serde::Deserialize;
 use url::Url;
+
+use crate::headers::forwardable;
 
 /// How long an upstream may take to begin its answer, if its route does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -20,6 +23,8 @@ pub struct Route {
     /// The access token that is attached.
     pub(crate) token_request: TokenRequest,
     methods: Vec<Method>,
+    /// Headers of the browser that go on besides those that always do.
+    pub(crate) forward_headers: Vec<HeaderName>,
     /// How long the upstream may take to begin its answer. The answer itself may take as long as it likes.
     pub(crate) timeout: Duration,
 }
@@ -63,6 +68,8 @@ struct RouteForm {
     scopes: Vec<String>,
     #[serde(default)]
     methods: Vec<String>,
+    #[serde(default)]
+    forward_headers: Vec<String>,
     #[serde(default, with = "humantime_serde")]
     timeout: Option<Duration>,
 }
@@ -156,8 +163,13 @@ impl Route {
         {
             return Err(format!("scopes: `{scope}` is not one scope"));
         }
+        let forward_headers = form.forward_headers.iter().map(|name| forwardable(name));
+        let forward_headers = forward_headers
+            .collect::<Result<_, _>>()
+            .map_err(|why| format!("forward_headers: {why}"))?;
         Ok(Self {
             prefix,
+            forward_headers,
             upstream: base_url(&form.upstream).map_err(|why| format!("upstream: {why}"))?,
             token_request: TokenRequest {
                 resource: form.audience,
@@ -256,6 +268,7 @@ mod tests {
             (route("methods=['get']"), "`get` is no method"),
             (route("scopes=['a b']"), "`a b` is not one scope"),
             (route("timeout='soon'"), "timeout"),
+            (route("forward_headers=['X-Auth-Subject']"), "`X-Auth-Subject` may not come"),
             ("[[route]]\nprefix='/auth/x'\nupstream='http://a'".to_owned(), "not below /api/"),
             ("[[route]]\nprefix='/api/../x'\nupstream='http://a'".to_owned(), "not below /api/"),
             ("[[route]]\nprefix='/api/a'\nupstream='ftp://a'".to_owned(), "must be http or https"),

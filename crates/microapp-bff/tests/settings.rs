@@ -35,6 +35,30 @@ fn routes_come_from_a_file() {
 }
 
 #[test]
+fn a_secret_that_could_be_guessed_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    let path = file.to_str().unwrap();
+    let long = "x".repeat(32);
+    for (content, is_good) in [
+        (String::new(), false),
+        ("\n".to_owned(), false),
+        (format!("{}\n", &long[1..]), false),
+        (format!("{}{}", &long[1..], " ".repeat(9)), false),
+        (format!("{long}\n"), true),
+    ] {
+        std::fs::write(&file, &content).unwrap();
+        let read = read(&[("verify_secret_file", path)]);
+        assert_eq!(read.is_ok(), is_good, "{content:?}");
+        if let Err(error) = read {
+            assert!(error.contains("BFF_VERIFY_SECRET_FILE") && error.contains("32"), "{error}");
+        }
+    }
+    let error = read(&[("verify_secret", "")]).unwrap_err();
+    assert!(error.contains("32"), "{error}");
+}
+
+#[test]
 fn what_cannot_be_safe_or_right_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for (given, part) in [

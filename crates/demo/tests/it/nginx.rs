@@ -10,7 +10,7 @@ use reqwest::Method;
 
 use crate::support::{Browser, Shop, world};
 
-const SECRET: &str = "between nginx and the backend";
+const SECRET: &str = "between nginx and the backend alone";
 
 /// An app behind: it answers with the head of what it was sent.
 fn app_behind() -> u16 {
@@ -74,6 +74,7 @@ async fn nginx_lets_signed_in_people_through() {
     let url = format!("http://localhost:{ports}");
     let mut shop = Shop::new(&world, &url);
     shop.settings.set("verify_secret", SECRET);
+    shop.settings.set("email_trust", "always");
     let _handle = shop.start(&[ports + 1]).await;
     let folder = tempfile::tempdir().unwrap();
     let _nginx = nginx(&program, folder.path(), [ports, ports + 1, app_behind()]);

@@ -182,7 +182,7 @@ async fn replicas_behind_a_load_balancer_need_no_stickiness() {
     let mut shop = Shop::new(&world, &public_url);
     shop.registration.lifetimes.at_ttl = Some(Duration::from_secs(6));
     shop.settings.set("session_store", store);
-    shop.settings.set("verify_secret", "the proxy's");
+    shop.settings.set("verify_secret", "the proxy's secret, which replicas share");
     let _handle = shop.start(&[ports, ports + 1]).await;
     let browser = Browser::new();
     browser.sign_in(&world.authority(), &demo::USERS[0]).await;
@@ -197,7 +197,10 @@ async fn replicas_behind_a_load_balancer_need_no_stickiness() {
     tokio::time::sleep(Duration::from_secs(5)).await;
     let asking = (0..40).map(|at| {
         let url = format!("http://localhost:{}/auth/verify", ports + at % 2);
-        browser.request(Method::GET, &url).header("x-verify-secret", "the proxy's").send()
+        browser
+            .request(Method::GET, &url)
+            .header("x-verify-secret", "the proxy's secret, which replicas share")
+            .send()
     });
     for answer in futures_util::future::join_all(asking).await {
         let answer = answer.unwrap();
