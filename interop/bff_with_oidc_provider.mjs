@@ -25,9 +25,9 @@ const provider = new Provider(issuer, {
   // As Entra does it: no prompt is needed for offline_access.
   issueRefreshToken: async (context, client) => client.grantTypeAllowed("refresh_token"),
   cookies: { keys: ["one key"] },
-  claims: { openid: ["sub"], email: ["email"] },
+  claims: { openid: ["sub"], email: ["email", "email_verified"] },
   conformIdTokenClaims: false,
-  findAccount: async (context, sub) => ({ accountId: sub, claims: async () => ({ sub, email: `${sub}@example.com` }) }),
+  findAccount: async (context, sub) => ({ accountId: sub, claims: async () => ({ sub, email: `${sub}@example.com`, email_verified: true }) }),
 });
 let refreshes = 0;
 const revoked = [];

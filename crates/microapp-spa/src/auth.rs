@@ -84,7 +84,7 @@ async fn callback(
         let tokens = confirmed.tokens;
         let mut session = Session {
             id: site.party.random().token(),
-            profile: confirmed.user.profile(),
+            profile: site.party.user_of(confirmed.claims).profile(),
             ends_at: 0,
         };
         let refresh_token =

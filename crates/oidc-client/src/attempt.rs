@@ -58,20 +58,34 @@ impl Attempt {
 
     /// The attempt in a cookie's value; `None` if it was not sealed with `seal`, has another state, or has expired.
     pub fn unseal(seal: &Seal, cookie: &str, state: &str, now: Timestamp) -> Option<Self> {
-        let sealed = URL_SAFE_NO_PAD.decode(cookie).ok()?;
-        let plain = seal.unseal(b"attempt", &sealed).ok()?;
-        let attempt: Self = serde_json::from_slice(&plain).ok()?;
+        let attempt = Self::open(seal, cookie)?;
         let same = subtle::ConstantTimeEq::ct_eq(attempt.state.as_bytes(), state.as_bytes());
         (bool::from(same) && now.millis() < attempt.expires_at).then_some(attempt)
     }
+
+    fn open(seal: &Seal, cookie: &str) -> Option<Self> {
+        let sealed = URL_SAFE_NO_PAD.decode(cookie).ok()?;
+        let plain = seal.unseal(b"attempt", &sealed).ok()?;
+        serde_json::from_slice(&plain).ok()
+    }
+
+    /// The expiry of the attempt in a cookie's value, to tell newer ones from older ones; `None` if it was not sealed
+    /// with `seal`. The callback needs the state too: [`unseal`](Self::unseal).
+    pub fn expiry(seal: &Seal, cookie: &str) -> Option<Timestamp> {
+        Self::open(seal, cookie).map(|attempt| Timestamp::from_millis(attempt.expires_at))
+    }
 }
 
-/// `text` if it is a path of this app, else `/`. Rejects everything that a browser would resolve to another site.
+/// The longest path that a sign-in leads to, in bytes. It is kept in a cookie, and browsers send all of them each time.
+const MAX_RETURN_TO: usize = 512;
+
+/// `text` if it is a path of this app of at most 512 bytes, else `/`. Rejects everything that a browser would resolve to
+/// another site.
 pub fn local_path(text: Option<&str>) -> String {
     let is_local = |path: &&str| {
         path.starts_with('/')
             && !path.starts_with("//")
-            && path.len() <= 1024
+            && path.len() <= MAX_RETURN_TO
             && !path.contains(|c: char| c == '\\' || c.is_control() || c.is_whitespace())
     };
     text.filter(is_local).unwrap_or("/").to_owned()
@@ -107,5 +121,8 @@ mod tests {
             assert_eq!(local_path(Some(text)), "/", "{text}");
         }
         assert_eq!(local_path(None), "/");
+        let longest = format!("/{}", "a".repeat(MAX_RETURN_TO - 1));
+        assert_eq!(local_path(Some(&longest)), longest);
+        assert_eq!(local_path(Some(&format!("{longest}a"))), "/");
     }
 }

@@ -1,6 +1,7 @@
 //! Sign-in, sessions and refresh together.
 
 mod refresh;
+mod user;
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicI64;
@@ -18,6 +19,7 @@ use tokio::time::sleep;
 use tracing::warn;
 
 use self::refresh::Waiting;
+pub use self::user::{EmailTrust, User};
 use crate::session::{IdHash, SessionRecord, SessionStore, StoreError};
 
 /// Longest life of a session. The provider may end it earlier.
@@ -35,6 +37,7 @@ pub struct RelyingParty {
     store: Arc<dyn SessionStore>,
     attempts: Seal,
     sessions: Seal,
+    email_trust: EmailTrust,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     /// End of the pause after a failed request (Unix milliseconds): until then, tokens that are still valid are used.
@@ -83,22 +86,6 @@ impl CachedToken {
             token: self.access_token.clone().into(),
             expires_at: Timestamp::from_millis(self.expires_at),
         }
-    }
-}
-
-/// The user of a session.
-#[derive(Debug, Clone)]
-pub struct User {
-    /// Claims of the ID token.
-    pub claims: Map<String, Value>,
-}
-
-impl User {
-    /// The claims that apps show to their front ends: `sub`, `name`, `email`.
-    pub fn profile(&self) -> Value {
-        let names = ["sub", "name", "email"];
-        let claims = names.map(|name| (name.to_owned(), self.claims.get(name).cloned()));
-        Value::Object(claims.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
     }
 }
 
@@ -170,8 +157,8 @@ pub enum CallbackError {
 pub struct VerifiedCallback {
     /// Tokens of the token response.
     pub tokens: Tokens,
-    /// The user.
-    pub user: User,
+    /// Claims of the ID token.
+    pub claims: Map<String, Value>,
     /// Local path to which the sign-in leads.
     pub return_to: String,
 }
@@ -210,11 +197,19 @@ impl RelyingParty {
             store,
             attempts: secret.seal("attempts"),
             sessions: secret.seal("sessions"),
+            email_trust: EmailTrust::default(),
             clock,
             random,
             resting_until: AtomicI64::new(0),
             waiting: Mutex::default(),
         }
+    }
+
+    /// Tells users' email addresses when `trust` says so, instead of when `email_verified` is true.
+    #[must_use]
+    pub fn with_email_trust(mut self, trust: EmailTrust) -> Self {
+        self.email_trust = trust;
+        self
     }
 
     /// The provider.
@@ -254,6 +249,11 @@ impl RelyingParty {
         })
     }
 
+    /// Expiry of the attempt in a cookie; `None` if the cookie is none of ours.
+    pub fn attempt_expiry(&self, cookie: &str) -> Option<Timestamp> {
+        Attempt::expiry(&self.attempts, cookie)
+    }
+
     /// Checks an authorization response and exchanges its code. Creates no session.
     ///
     /// # Errors
@@ -267,7 +267,7 @@ impl RelyingParty {
             .ok_or(CallbackError::NoAttempt)?;
         self.provider.check_iss(callback.iss, now).await?;
         let (tokens, claims) = self.provider.redeem(callback.code, &attempt, now).await?;
-        Ok(VerifiedCallback { tokens, user: User { claims }, return_to: attempt.return_to })
+        Ok(VerifiedCallback { tokens, claims, return_to: attempt.return_to })
     }
 
     /// Finishes a sign-in with a new session. `old_id` is the session that the browser has had until now; it is removed.
@@ -279,13 +279,13 @@ impl RelyingParty {
         callback: &Callback<'_>,
         old_id: Option<&str>,
     ) -> Result<NewSession, CallbackError> {
-        let VerifiedCallback { tokens, user, return_to } = self.confirm(callback).await?;
+        let VerifiedCallback { tokens, claims, return_to } = self.confirm(callback).await?;
         let id = self.random.token();
         let hash = IdHash::of(&id);
         let latest = self.now() + SESSION_TTL;
         let expires_at = self.end_of_session(&tokens, tokens.refresh_token.is_some(), latest);
         let data = SessionData {
-            claims: user.claims,
+            claims,
             ends_at: latest.millis(),
             tokens: vec![self.cached_token(&tokens, &TokenRequest::default())],
             refresh_token: tokens.refresh_token.map(|token| token.expose_secret().to_owned()),
@@ -347,7 +347,12 @@ impl RelyingParty {
     /// [`StoreError`].
     pub async fn user(&self, session_id: &str) -> Result<Option<User>, StoreError> {
         let found = self.load(&IdHash::of(session_id)).await?;
-        Ok(found.map(|(_, data)| User { claims: data.claims }))
+        Ok(found.map(|(_, data)| self.user_of(data.claims)))
+    }
+
+    /// The user with these claims of an ID token.
+    pub fn user_of(&self, claims: Map<String, Value>) -> User {
+        User::new(claims, &self.email_trust)
     }
 
     /// Signs out: removes the session and revokes its refresh token. Returns the URL at which the browser ends its

@@ -91,10 +91,8 @@ pub async fn harden(
     let method = request.method().clone();
     let path = request.path().to_owned();
     let span = info_span!("request", id = %id.0, %method, path = path.as_str());
-    let mut response = match too_large(&request) {
-        Some(status) => request
-            .into_response(problem(status, "the request's head is too large"))
-            .map_into_right_body(),
+    let mut response = match refusal(&request) {
+        Some(refused) => request.into_response(refused).map_into_right_body(),
         None => match next.call(request).instrument(span.clone()).await {
             Ok(response) => response.map_into_left_body(),
             Err(error) => return Err(error),
@@ -121,6 +119,21 @@ pub async fn harden(
         span.in_scope(|| info!(status, ms, "answered"));
     }
     Ok(response)
+}
+
+/// The response to a request that no program answers.
+fn refusal(request: &ServiceRequest) -> Option<HttpResponse> {
+    if let Some(status) = too_large(request) {
+        return Some(problem(status, "the request's head is too large"));
+    }
+    // TRACE sends a request's headers back, credentials included (RFC 9110 §9.3.8).
+    if matches!(*request.method(), Method::TRACE | Method::CONNECT) {
+        let mut refused = problem(StatusCode::METHOD_NOT_ALLOWED, "this method is never answered");
+        let allowed = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        refused.headers_mut().insert(header::ALLOW, allowed);
+        return Some(refused);
+    }
+    None
 }
 
 fn too_large(request: &ServiceRequest) -> Option<StatusCode> {
@@ -236,12 +249,16 @@ pub fn problem(status: StatusCode, detail: &str) -> HttpResponse {
 ///
 /// Several mean that another host of the domain has set one.
 pub fn cookies<'r>(headers: &'r HeaderMap, name: &'r str) -> impl Iterator<Item = &'r str> {
+    all_cookies(headers).filter_map(move |(found, value)| (found == name).then_some(value))
+}
+
+/// Names and values of all cookies, in order.
+pub fn all_cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
     headers
         .get_all(header::COOKIE)
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .filter_map(move |(found, value)| (found == name).then_some(value))
 }
 
 /// The value of the only cookie with this name; `None` if there is none **or several**, because a sibling site may

@@ -24,8 +24,8 @@ async fn the_browser_holds_a_cookie_and_no_token() {
     let me = browser.get(&world.bff("/auth/me")).await;
     assert_eq!(me.headers()["cache-control"], "no-store");
     let me: Value = me.json().await.unwrap();
-    assert_eq!((me["name"].as_str(), me["email"].as_str()), (Some("Ann"), Some(USERS[0].email)));
-    assert_eq!(me.as_object().unwrap().len(), 3, "{me}");
+    assert_eq!((me["name"].as_str(), me["sub"].as_str().map(str::len)), (Some("Ann"), Some(36)));
+    assert_eq!(me.as_object().unwrap().len(), 2, "{me}");
     let session = browser.cookies.lock().unwrap()["bff_session"].clone();
     assert_eq!(session.len(), 43);
     assert!(
@@ -229,12 +229,12 @@ async fn signing_out_gives_the_refresh_token_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn ten_tabs_can_sign_in_at_once_and_an_attempt_works_once() {
+async fn five_tabs_can_sign_in_at_once_and_an_attempt_works_once() {
     let world = world(HOUR).await;
     let browser = Browser::new();
     browser.sign_in(&world.authority(), &USERS[0]).await;
     let mut callbacks = Vec::new();
-    for _ in 0..10 {
+    for _ in 0..5 {
         let begun = browser.get(&world.bff("/auth/login?return_to=/%23x")).await;
         let authorize = begun.headers()["location"].to_str().unwrap().to_owned();
         let answered = browser.get(&authorize).await;
@@ -251,7 +251,7 @@ async fn ten_tabs_can_sign_in_at_once_and_an_attempt_works_once() {
     let session = browser.cookies.lock().unwrap()["bff_session"].clone();
     let foreign = Browser::new();
     for (browser, url) in [
-        (&browser, callbacks[9].clone()),
+        (&browser, callbacks[4].clone()),
         (&foreign, callbacks[3].clone()),
         (&browser, world.bff("/auth/callback")),
         (&browser, world.bff("/auth/callback?code=x&state=y")),

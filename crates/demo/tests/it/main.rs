@@ -1,5 +1,6 @@
 //! One binary for all tests of the whole: everything running, on ports of its own.
 
+mod backend_attacks;
 mod bff;
 mod browser;
 mod declared;

@@ -27,7 +27,7 @@ async fn the_refresh_token_is_in_a_cookie_that_goes_to_one_address() {
     assert_eq!(signed_out.status(), 401);
     let browser = world.ann_at(&world.spa("")).await;
     let me: Value = browser.get(&world.spa("/auth/me")).await.json().await.unwrap();
-    assert_eq!((&me["name"], me.as_object().unwrap().len()), (&json!("Ann"), 4), "{me}");
+    assert_eq!((&me["name"], me.as_object().unwrap().len()), (&json!("Ann"), 3), "{me}");
     let seen = browser.seen.lock().unwrap().clone();
     let cookie = |name: &str| {
         let found = seen.iter().find(|cookie| cookie.starts_with(&format!("{name}=")));

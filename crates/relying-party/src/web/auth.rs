@@ -38,6 +38,28 @@ fn attempt_name(site: &Site, label: &str) -> String {
     format!("{}_attempt_{label}", site.program.name.trim_start_matches("microapp-"))
 }
 
+/// Attempts that a browser may have under way. Their cookies are sent with every request, and a page elsewhere can make
+/// a browser begin as many as it likes.
+const MAX_ATTEMPTS: usize = 5;
+
+/// The headers that remove what a browser holds of earlier attempts, except for the newest: a new one has room.
+fn without_old_attempts(site: &Site, request: &HttpRequest) -> Vec<(header::HeaderName, String)> {
+    let first = site.cookies.name(&attempt_cookie(&attempt_name(site, "")));
+    let bare = attempt_name(site, "");
+    let now = site.party.now();
+    let mut held: Vec<_> = service::http::all_cookies(request.headers())
+        .filter_map(|(name, value)| Some((name.strip_prefix(&first)?, value)))
+        .map(|(label, value)| (site.party.attempt_expiry(value).filter(|at| now < *at), label))
+        .collect();
+    held.sort_by(|one, other| other.cmp(one));
+    let is_kept = |(at, (expiry, _)): &(usize, &(Option<Timestamp>, &str))| {
+        *at < MAX_ATTEMPTS - 1 && expiry.is_some()
+    };
+    let old = held.iter().enumerate().filter(|one| !is_kept(one));
+    old.map(|(_, (_, label))| site.cookies.remove(&attempt_cookie(&format!("{bare}{label}"))))
+        .collect()
+}
+
 /// A 303 that is not cached.
 pub fn redirect(to: &str) -> HttpResponseBuilder {
     let mut response = HttpResponse::SeeOther();
@@ -55,7 +77,11 @@ async fn login(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
         Ok(begun) => {
             let name = attempt_name(&site, &begun.label);
             let cookie = attempt_cookie(&name);
-            redirect(&begun.url)
+            let mut response = redirect(&begun.url);
+            for old in without_old_attempts(&site, &request) {
+                response.append_header(old);
+            }
+            response
                 .append_header(site.cookies.set(&cookie, &begun.cookie, ATTEMPT_TTL.as_secs()))
                 .finish()
         }

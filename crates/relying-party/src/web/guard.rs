@@ -17,49 +17,66 @@ const NAVIGATED_TO: [&str; 4] =
     ["/auth/login", "/auth/callback", "/auth/logout/callback", "/auth/verify"];
 
 /// Middleware: a foreign or `null` origin is refused whatever else is right, and whatever changes something or
-/// answers scripts has to be asked by ours.
+/// answers scripts has to be asked by ours, in JSON or without a body.
 pub(super) async fn ours_only(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let refusal = request.app_data::<web::Data<Site>>().and_then(|site| refusal(site, &request));
     match refusal {
-        Some(why) => {
-            let response = problem(StatusCode::FORBIDDEN, why);
+        Some((status, why)) => {
+            let response = problem(status, why);
             Ok(request.into_response(response).map_into_right_body())
         }
         None => next.call(request).await.map(ServiceResponse::map_into_left_body),
     }
 }
 
-fn refusal(site: &Site, request: &ServiceRequest) -> Option<&'static str> {
+fn refusal(site: &Site, request: &ServiceRequest) -> Option<(StatusCode, &'static str)> {
     const FOREIGN: &str = "this comes from another site";
-    let path = request.path();
+    // As the router reads it, percent-decoded: another spelling of a path has the same route, and the same guard.
+    let path = request.match_info().as_str();
     let is_api = path.starts_with("/api/");
+    let is_auth = path.starts_with("/auth/");
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if !is_api && !changes && !path.starts_with("/auth/") {
+    if !is_api && !changes && !is_auth {
         return None;
     }
+    let forbidden = |why| Some((StatusCode::FORBIDDEN, why));
     let headers = request.headers();
     let header = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
     if has_foreign_origin(site, headers) {
-        return Some(FOREIGN);
+        return forbidden(FOREIGN);
     }
     // An allowed `Origin` suffices; without one, `Sec-Fetch-Site`, if present, has to name this origin.
     let vouched = headers.contains_key(header::ORIGIN) || NAVIGATED_TO.contains(&path);
     if !vouched
         && header("sec-fetch-site").is_some_and(|from| from != b"same-origin" && from != b"none")
     {
-        return Some(FOREIGN);
+        return forbidden(FOREIGN);
     }
-    if !site.program.csrf_header || !(is_api || changes) {
-        return None;
+    if site.program.csrf_header && (is_api || changes) {
+        if is_websocket(headers) {
+            // A browser cannot send the header here, but always sends the origin.
+            if !headers.contains_key(header::ORIGIN) {
+                return forbidden("the header `Origin` is missing");
+            }
+        } else if header("x-csrf") != Some(b"1") {
+            return forbidden("the header `X-CSRF: 1` is missing");
+        }
     }
-    if is_websocket(headers) {
-        // A browser cannot send the header here, but always sends the origin.
-        return (!headers.contains_key(header::ORIGIN)).then_some("the header `Origin` is missing");
-    }
-    (header("x-csrf") != Some(b"1")).then_some("the header `X-CSRF: 1` is missing")
+    // A proxy that asks passes on the type of a body that it keeps.
+    let is_asked_by_proxy = path == "/auth/verify";
+    (is_auth && changes && !is_asked_by_proxy && !is_json(headers))
+        .then_some((StatusCode::UNSUPPORTED_MEDIA_TYPE, "only JSON is read here"))
+}
+
+/// Whether a body is JSON, or there is none that says what it is.
+fn is_json(headers: &HeaderMap) -> bool {
+    headers.get_all(header::CONTENT_TYPE).all(|value| {
+        let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        essence.trim_ascii().eq_ignore_ascii_case(b"application/json")
+    })
 }
 
 /// Whether an `Origin` is there that is none of ours.

@@ -123,7 +123,8 @@ impl Application {
             &config.session_secret,
             Arc::new(SystemClock),
             Arc::new(SystemRandom),
-        );
+        )
+        .with_email_trust(config.email_trust);
         let mut origins = vec![config.public_url.clone(), config.front_url.clone()];
         origins.extend(config.cors_origins);
         origins.dedup();

@@ -11,6 +11,8 @@ use service::run::LogFormat;
 use service::settings::{Settings, SettingsError, read_or_make_private};
 use url::Url;
 
+use crate::signin::EmailTrust;
+
 /// The table of a program's settings: those that all have, with its own port and name, and its own ones.
 #[macro_export]
 macro_rules! browser_app_settings {
@@ -29,6 +31,11 @@ macro_rules! browser_app_settings {
                 "scopes",
                 "openid profile email offline_access notes:read notes:write",
                 "What to ask the provider for",
+            ),
+            Setting::new(
+                "email_trust",
+                "email_verified",
+                "The claim that must be true for an email address to count, or `always`",
             ),
             Setting::optional("session_secret_file", "File with the secret that seals what is kept"),
             Setting::new("data_dir", "data", "Folder for that secret, if it is made here"),
@@ -61,6 +68,8 @@ pub struct Config {
     pub client_secret: Option<SecretString>,
     /// What to ask the provider for.
     pub scopes: String,
+    /// When an email address counts.
+    pub email_trust: EmailTrust,
     /// Secret that seals sessions and attempts.
     pub session_secret: MasterSecret,
     /// The front end's folder, if it is not the embedded one.
@@ -113,6 +122,7 @@ impl Config {
             client_id: settings.get("client_id")?,
             client_secret: settings.secret("client_secret", "client_secret_file")?,
             scopes: settings.get("scopes")?,
+            email_trust: settings.get("email_trust")?,
             session_secret: read_or_make_secret(&secret_file)?,
             static_dir,
             front_url: front_url.unwrap_or_else(|| public_url.clone()),
