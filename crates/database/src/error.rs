@@ -11,6 +11,9 @@ pub enum Error {
     /// The database cannot answer now; a retry may succeed and will find every change that was made.
     #[error("the database cannot answer: {0}")]
     Unavailable(#[source] Cause),
+    /// The database was not asked, because too much waits for it already.
+    #[error("the database is not asked: {0}")]
+    Busy(&'static str),
     /// A row with the same unique value exists.
     #[error("it exists already: {0}")]
     Conflict(#[source] Cause),
@@ -38,6 +41,11 @@ pub enum Error {
 impl Error {
     /// True if a later retry may succeed.
     pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Busy(_))
+    }
+
+    /// True if it is not known whether a change was made.
+    pub fn is_uncertain(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }
 }

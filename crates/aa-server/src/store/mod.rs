@@ -62,7 +62,7 @@ impl Store {
     /// A dropped future leaves no partial change: the rotation is committed or it is not.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the database does not answer, or when [`MAX_WAITING`] rotations wait already. The
+    /// [`Error::Unavailable`] when the database does not answer, [`Error::Busy`] when [`MAX_WAITING`] rotations wait. The
     /// same token can be presented again.
     pub async fn rotate(&self, rotation: Rotation) -> Result<Option<Grant>> {
         self.rotations.rotate(rotation).await

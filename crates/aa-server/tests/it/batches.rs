@@ -350,3 +350,28 @@ async fn the_log_of_sqlite_does_not_grow_with_the_refreshes() {
         assert!(locks.contains(&inode), "{locks}");
     }
 }
+
+#[apply(both_databases)]
+async fn a_committer_that_panics_starts_anew(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let app = many(&t).await;
+    let poison = start(&browser, &app).await;
+    let others = join_all((0..30).map(|_| start(&browser, &app))).await;
+    // A generation that no family reaches: to count further is a defect, which debug builds answer with a panic.
+    let last = "UPDATE families SET generation = 4294967295 WHERE id = $1";
+    execute!(t.authority.store.db().write(), last, poison.family()).unwrap();
+    let mut rotations =
+        vec![Rotation { generation: u32::MAX, ..rotation(&t, &app, poison.refresh_token()).await }];
+    for other in &others {
+        rotations.push(rotation(&t, &app, other.refresh_token()).await);
+    }
+    let tried = rotations.into_iter().map(|rotation| t.authority.store.rotate(rotation));
+    let tried = join_all(tried).await;
+    assert!(tried[0].as_ref().is_err_and(database::Error::is_unavailable), "{:?}", tried[0]);
+    // Whatever became of the others: the same tokens are answered, by committers that run again.
+    for other in &others {
+        app.refresh(other.refresh_token()).await.ok();
+    }
+    assert_eq!(t.authority.store.waiting_rotations(), 0);
+}

@@ -92,7 +92,7 @@ pub async fn redeem(
     let rotated = match authority.store.redeem_family(&redeemed, event, now).await {
         Ok(Some(rotated)) => rotated,
         Ok(None) => return Err(lost_race(authority, &family, caller).await?),
-        Err(fault) if fault.is_unavailable() => {
+        Err(fault) if fault.is_uncertain() => {
             let redemption = Change::Redemption { family: family.id, event: event_id };
             match redemption.fate(authority).await {
                 Fate::Committed(rotated) => *rotated,

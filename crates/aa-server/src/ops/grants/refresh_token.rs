@@ -81,7 +81,7 @@ pub async fn refresh(
             });
             Box::pin(detached(&authority.runtime, answered)).await
         }
-        Err(fault) if fault.is_unavailable() => {
+        Err(fault) if fault.is_uncertain() => {
             match Box::pin(Change::rotation(&token, &caller, now).fate(authority)).await {
                 Fate::Committed(family) => {
                     issue(authority, &command, &token, &Grant::from(*family), &prepared).await

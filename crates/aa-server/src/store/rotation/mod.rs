@@ -11,7 +11,7 @@ mod statement;
 
 use std::sync::{Arc, OnceLock};
 
-use database::{Db, Either, Result};
+use database::{Db, Either, Error, Result};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use uuid::Uuid;
@@ -40,7 +40,7 @@ struct Queues {
 impl RotationQueue {
     /// Queues a rotation and waits for its result.
     pub(super) async fn rotate(&self, rotation: Rotation) -> Result<Option<Grant>> {
-        let full = || unavailable("too many refreshes wait");
+        let full = || Error::Busy("too many refreshes wait");
         let _permit = self.0.permits.try_acquire().map_err(|_| full())?;
         let (answer, answered) = oneshot::channel();
         let queue = self.queue_of(rotation.family);

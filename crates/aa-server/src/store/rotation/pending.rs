@@ -1,5 +1,7 @@
 //! Rotations that wait for their commit.
 
+use std::time::Duration;
+
 use database::{Error, Result};
 use tokio::sync::oneshot;
 
@@ -8,6 +10,8 @@ use crate::store::family::Grant;
 
 /// Rotations in one commit, at most.
 pub(super) const MAX_BATCH: usize = 256;
+/// Time before a committer that has panicked starts anew.
+pub(super) const RESTART_DELAY: Duration = Duration::from_millis(100);
 
 pub(super) fn unavailable(why: &str) -> Error {
     Error::Unavailable(why.into())

@@ -3,9 +3,11 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use database::Error;
+use futures_util::FutureExt as _;
 use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgPool};
 use sqlx::query::QueryAs;
 use sqlx::{ConnectOptions as _, Connection as _, FromRow as _, Postgres};
@@ -14,7 +16,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::pending::{MAX_BATCH, PendingRotation, respond_all};
+use super::pending::{MAX_BATCH, PendingRotation, RESTART_DELAY, respond_all};
 use super::statement::{RotatedRow, Rotation};
 
 /// Committers per process. More are slower: they share one write-ahead log, and each of their batches is smaller.
@@ -49,9 +51,16 @@ const ROTATE_BATCH: &str = "UPDATE families f SET generation = f.generation + 1,
        AND i.id = f.browser_session_id AND (i.ended_at IS NULL OR a.outlives_sign_out)
      RETURNING f.id, f.user_id, f.scope, f.audience, f.auth_time, f.amr, f.nonce, f.expires_at, f.idle_expires_at";
 
-/// Commits rotations until the queue is closed.
+/// Commits rotations until the queue is closed. A panic costs the batch it happens in, and nothing more.
 pub(super) async fn commit_forever(pool: PgPool, mut queue: mpsc::Receiver<PendingRotation>) {
-    let mut connection = BatchConnection::new(&pool);
+    while AssertUnwindSafe(commit_until_closed(&pool, &mut queue)).catch_unwind().await.is_err() {
+        tracing::error!("a committer of refreshes has panicked; it starts anew");
+        tokio::time::sleep(RESTART_DELAY).await;
+    }
+}
+
+async fn commit_until_closed(pool: &PgPool, queue: &mut mpsc::Receiver<PendingRotation>) {
+    let mut connection = BatchConnection::new(pool);
     let mut singles = JoinSet::new();
     let mut quiet_rounds = QUIET_ROUNDS;
     let mut pending = Vec::with_capacity(MAX_BATCH);
@@ -76,7 +85,7 @@ pub(super) async fn commit_forever(pool: PgPool, mut queue: mpsc::Receiver<Pendi
             }
             continue;
         }
-        pending = commit(&pool, &mut connection, &mut singles, std::mem::take(&mut pending)).await;
+        pending = commit(pool, &mut connection, &mut singles, std::mem::take(&mut pending)).await;
     }
 }
 

@@ -9,6 +9,7 @@
 use std::fs::File;
 use std::io;
 use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as std_mpsc;
@@ -21,7 +22,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::pending::{MAX_BATCH, PendingRotation, respond_all};
+use super::pending::{MAX_BATCH, PendingRotation, RESTART_DELAY, respond_all};
 use super::statement::{ROTATE, RotatedRow, Rotation};
 use crate::store::family::Grant;
 
@@ -33,12 +34,25 @@ const LAST_ROUND: i64 = 500;
 /// Rounds after which the writer runs the last one, however many pages are left.
 const MAX_ROUNDS: usize = 8;
 
-/// Starts the writer. It ends when the queue is closed.
-pub(super) fn start(pool: SqlitePool, runtime: Handle, queue: mpsc::Receiver<PendingRotation>) {
-    std::thread::Builder::new()
-        .name("refreshes".to_owned())
-        .spawn(move || Writer::new(pool, runtime).commit_forever(queue))
-        .expect("a thread can be started");
+/// Starts the writer. It ends when the queue is closed. A panic costs the batch it happens in, and nothing more.
+pub(super) fn start(pool: SqlitePool, runtime: Handle, mut queue: mpsc::Receiver<PendingRotation>) {
+    let write = move || {
+        let mut writer = Writer::new(pool.clone(), runtime.clone());
+        writer.commit_until_closed(&mut queue);
+    };
+    spawn("refreshes", write);
+}
+
+/// Runs `work` in a thread, and again if it panics, until it returns.
+fn spawn(name: &str, mut work: impl FnMut() + Send + 'static) {
+    let supervised = move || {
+        while catch_unwind(AssertUnwindSafe(&mut work)).is_err() {
+            tracing::error!("a thread of the database has panicked; it starts anew");
+            std::thread::sleep(RESTART_DELAY);
+        }
+    };
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(supervised);
+    thread.expect("a thread can be started");
 }
 
 struct Writer {
@@ -54,7 +68,7 @@ impl Writer {
         Self { pool, runtime, connection: None, checkpoints }
     }
 
-    fn commit_forever(mut self, mut queue: mpsc::Receiver<PendingRotation>) {
+    fn commit_until_closed(&mut self, queue: &mut mpsc::Receiver<PendingRotation>) {
         let runtime = self.runtime.clone();
         // Connections that are dropped here return to the pool by a task, which needs a runtime.
         let _context = runtime.enter();
@@ -164,18 +178,15 @@ impl Checkpoints {
         let (begin, begun) = std_mpsc::sync_channel(1);
         let last_round_due = Arc::new(AtomicBool::new(false));
         let finished = Arc::clone(&last_round_due);
-        std::thread::Builder::new()
-            .name("checkpoints".to_owned())
-            .spawn(move || {
-                let mut copier = Copier { pool, file: None };
-                while begun.recv().is_ok() {
-                    if let Err(fault) = copier.copy() {
-                        tracing::warn!(%fault, "a checkpoint failed; another one will be tried");
-                    }
-                    finished.store(true, Ordering::Release);
+        let mut copier = Copier { pool, file: None };
+        spawn("checkpoints", move || {
+            while begun.recv().is_ok() {
+                if let Err(fault) = copier.copy() {
+                    tracing::warn!(%fault, "a checkpoint failed; another one will be tried");
                 }
-            })
-            .expect("a thread can be started");
+                finished.store(true, Ordering::Release);
+            }
+        });
         Self { pages: 0, begin, last_round_due }
     }
 
