@@ -83,9 +83,9 @@ async fn verify(site: web::Data<Site>, bff: web::Data<Bff>, request: HttpRequest
         let given = request.headers().get("x-verify-secret").map(HeaderValue::as_bytes);
         given.is_some_and(|given| given.ct_eq(secret.expose_secret().as_bytes()).into())
     });
-    let shared = site.clone();
+    let (shared, browser) = (site.clone(), site.browser(&request));
     let token = detached(&site.runtime, async move {
-        shared.party.access_token(&id, &TokenRequest::default()).await
+        shared.party.access_token(&id, &TokenRequest::default(), &browser).await
     });
     let token = match token.await {
         Ok(token) => Some(token),

@@ -49,6 +49,7 @@ const SESSION: Cookie<'_> =
 
 const PROGRAM: site::Program = site::Program {
     name: "microapp-bff",
+    prefix: PREFIX,
     version: env!("CARGO_PKG_VERSION"),
     after_logout: "/",
     csrf_header: true,

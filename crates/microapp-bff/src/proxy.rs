@@ -53,9 +53,12 @@ pub(crate) async fn forward(
     let Some(id) = site.cookies.read(&SESSION, &request) else { return not_signed_in() };
     let token_request = target.route.token_request.clone();
     let (shared, session, which) = (site.clone(), id.clone(), token_request.clone());
+    let browser = site.browser(&request);
+    let agent = browser.clone();
     // A refresh that has begun is finished, or its token might be lost.
-    let token =
-        detached(&site.runtime, async move { shared.party.access_token(&session, &which).await });
+    let token = detached(&site.runtime, async move {
+        shared.party.access_token(&session, &which, &agent).await
+    });
     let token = match token.await {
         Ok(token) => token,
         Err(error) => return no_token(&site, &SESSION, &error),
@@ -75,7 +78,7 @@ pub(crate) async fn forward(
     // The upstream does not take the token: perhaps the session has ended since, or keys were changed.
     let shared = site.clone();
     let next: Result<AccessToken, TokenError> = detached(&site.runtime, async move {
-        shared.party.token_after_refusal(&id, &token_request, &token.token).await
+        shared.party.token_after_refusal(&id, &token_request, &browser, &token.token).await
     })
     .await;
     match next {

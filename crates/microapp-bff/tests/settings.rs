@@ -63,6 +63,9 @@ fn what_cannot_be_safe_or_right_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     for (given, part) in [
         (("public_url", "http://shop.example"), "--insecure-http"),
+        (("issuer", "http://aa.example"), "BACKCHANNEL_URL"),
+        (("issuer", "aa.example"), "ISSUER"),
+        (("trusted_proxies", "10.0.0.0/33"), "BFF_TRUSTED_PROXIES"),
         (("cookie_domain", "example"), "COOKIE_DOMAIN"),
         (("cors_origins", "https://*.shop.example/x"), "CORS_ORIGINS"),
         (("static_dir", folder.path().to_str().unwrap()), "index.html"),
@@ -72,4 +75,8 @@ fn what_cannot_be_safe_or_right_is_refused() {
         assert!(error.contains(part), "{given:?}: {error}");
     }
     read(&[("public_url", "http://shop.example"), ("insecure_http", "true")]).unwrap();
+    for further in [("insecure_http", "true"), ("backchannel_url", "http://proxy:8080")] {
+        read(&[("issuer", "http://aa.example"), further]).unwrap();
+    }
+    read(&[("issuer", "https://aa.example")]).unwrap();
 }

@@ -16,7 +16,7 @@ use foundation::time::{Clock, SystemClock};
 use service::http::Policy;
 use service::program::Program;
 use service::run::{self, LogFormat, Stop};
-use service::settings::{Setting, Settings, SettingsError};
+use service::settings::{Setting, Settings, SettingsError, safe_issuer};
 use tokens::Guard;
 
 use crate::store::Notes;
@@ -26,6 +26,8 @@ pub const PREFIX: &str = "NOTES_";
 /// All settings.
 pub const SETTINGS: &[Setting] = &[
     Setting::new("listen", "127.0.0.1:8081", "Address and port to listen on"),
+    Setting::optional("metrics_listen", "Address and port for /metrics, which is nowhere else"),
+    Setting::new("insecure_http", "false", "Allow an http ISSUER that is not this machine"),
     Setting::new("public_url", "http://localhost:8081", "URL that clients use"),
     Setting::new("issuer", "http://localhost:8080", "The authority, as tokens name it"),
     Setting::optional("backchannel_url", "Where this process reaches the authority, if elsewhere"),
@@ -42,6 +44,8 @@ pub const SETTINGS: &[Setting] = &[
 pub struct Config {
     /// The address and port to listen on.
     pub listen: SocketAddr,
+    /// A separate address for `/metrics`.
+    pub metrics_listen: Option<SocketAddr>,
     /// The URL that clients use.
     pub public_url: PublicUrl,
     /// The issuer of accepted tokens: the authority's URL.
@@ -69,14 +73,20 @@ impl Config {
         if settings.get::<String>("revocation")? != "ignore" {
             return Err(SettingsError::new("NOTES_REVOCATION: this version can only `ignore`"));
         }
+        let issuer: String = settings.get("issuer")?;
+        let backchannel_url: Option<String> = settings.optional("backchannel_url")?;
+        if backchannel_url.is_none() && !settings.get::<bool>("insecure_http")? {
+            safe_issuer(&issuer)?;
+        }
         let cors_origins: Option<String> = settings.optional("cors_origins")?;
         Ok(Self {
             cors_origins: origins(cors_origins.as_deref().unwrap_or_default())
                 .map_err(|why| SettingsError::new(format!("NOTES_CORS_ORIGINS: {why}")))?,
             listen: settings.get("listen")?,
             public_url: settings.get("public_url")?,
-            issuer: settings.get("issuer")?,
-            backchannel_url: settings.optional("backchannel_url")?,
+            metrics_listen: settings.optional("metrics_listen")?,
+            issuer,
+            backchannel_url,
             audience: settings.get("audience")?,
             database_url: settings.get("database_url")?,
             log: settings.get("log")?,
@@ -127,6 +137,10 @@ impl Application {
         let verifier = tokens::Verifier::new(&config.issuer, &config.audience);
         let guard = Guard::new(verifier, authority, tokens::KeySet::default())?;
         let listen_error = |error| StartError::Listen(config.listen, error);
+        if let Some(address) = config.metrics_listen {
+            run::serve_metrics(address, stop.clone())
+                .map_err(|error| StartError::Listen(address, error))?;
+        }
         let listener = run::listen(config.listen).map_err(listen_error)?;
         let port = listener.local_addr().map_err(listen_error)?.port();
         let api = web::Data::new(Api {

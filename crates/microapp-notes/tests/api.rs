@@ -194,3 +194,19 @@ async fn cors_allows_only_the_listed_origins() {
     assert_eq!(read.headers()["access-control-allow-origin"], ALLOWED_ORIGIN);
     assert!(read.headers()["vary"].to_str().unwrap().to_lowercase().contains("origin"));
 }
+
+#[test]
+fn an_issuer_whose_keys_come_in_the_clear_is_refused() {
+    let read = |given: &[(&'static str, &str)]| {
+        let mut settings = Settings::empty(PREFIX, SETTINGS);
+        for (name, value) in given {
+            settings.set(name, *value);
+        }
+        Config::read(&settings).map_err(|error| error.to_string())
+    };
+    let http = ("issuer", "http://aa.example");
+    assert!(read(&[http]).unwrap_err().contains("BACKCHANNEL_URL"));
+    read(&[("issuer", "https://aa.example")]).unwrap();
+    read(&[http, ("insecure_http", "true")]).unwrap();
+    read(&[http, ("backchannel_url", "http://proxy:8080")]).unwrap();
+}

@@ -152,12 +152,12 @@ async fn refresh(
     let Some(mut held) = opened.filter(|held| held.session == session.id) else {
         return session_expired(&site);
     };
-    let shared = site.clone();
+    let (shared, browser) = (site.clone(), site.browser(&request));
     let token = held.refresh_token.clone().into();
     // Two tabs that ask at the same moment show the same token, and the provider's grace answers both alike.
     let refreshed = detached(&site.runtime, async move {
         let party = &shared.party;
-        party.provider().refresh(&token, &TokenRequest::default(), party.now()).await
+        party.provider().refresh(&token, &TokenRequest::default(), &browser, party.now()).await
     });
     match refreshed.await {
         Ok(tokens) => {

@@ -27,6 +27,7 @@ pub const SETTINGS: &[Setting] = relying_party::browser_app_settings!(
 
 const PROGRAM: site::Program = site::Program {
     name: "microapp-spa",
+    prefix: PREFIX,
     version: env!("CARGO_PKG_VERSION"),
     after_logout: "/",
     // Its own token, bound to the session, does more.

@@ -6,7 +6,7 @@ use relying_party::web::Site;
 use relying_party::web::auth::{
     self, no_token, not_signed_in, redirect, sign_out, store_session, token_json, unavailable,
 };
-use relying_party::{TokenError, TokenRequest};
+use relying_party::{Browser, TokenError, TokenRequest};
 use serde_json::{Value, json};
 use service::run::detached;
 
@@ -40,7 +40,7 @@ async fn session(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
         Ok(None) => return over(),
         Err(error) => return unavailable(&error),
     };
-    match fresh_token(&site, id, None).await {
+    match fresh_token(&site, id, site.browser(&request), None).await {
         Ok(mut answer) => {
             answer["logged_in"] = json!(true);
             answer["user"] = user.profile();
@@ -56,7 +56,7 @@ async fn token(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
     let Some(id) = site.cookies.read(&SESSION, &request) else { return not_signed_in() };
     let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let refused = shown.and_then(|shown| shown.strip_prefix("Bearer ")).map(str::to_owned);
-    match fresh_token(&site, id, refused).await {
+    match fresh_token(&site, id, site.browser(&request), refused).await {
         Ok(answer) => HttpResponse::Ok().json(answer),
         Err(error) => no_token(&site, &SESSION, &error),
     }
@@ -65,6 +65,7 @@ async fn token(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
 async fn fresh_token(
     site: &web::Data<Site>,
     id: String,
+    browser: Browser,
     refused: Option<String>,
 ) -> Result<Value, TokenError> {
     let shared = site.clone();
@@ -74,10 +75,10 @@ async fn fresh_token(
             Some(refused) => {
                 shared
                     .party
-                    .token_after_refusal(&id, &TokenRequest::default(), &refused.into())
+                    .token_after_refusal(&id, &TokenRequest::default(), &browser, &refused.into())
                     .await
             }
-            None => shared.party.access_token(&id, &TokenRequest::default()).await,
+            None => shared.party.access_token(&id, &TokenRequest::default(), &browser).await,
         }
     });
     Ok(token_json(&token.await?, site.party.now()))

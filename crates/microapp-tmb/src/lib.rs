@@ -37,6 +37,7 @@ const SESSION: Cookie<'_> =
 
 const PROGRAM: site::Program = site::Program {
     name: "microapp-tmb",
+    prefix: PREFIX,
     version: env!("CARGO_PKG_VERSION"),
     after_logout: "/auth/logout/callback",
     csrf_header: true,

@@ -3,6 +3,7 @@
 //! | module | content |
 //! | --- | --- |
 //! | [`attempt`] | an authorization attempt: its `state`, `nonce` and PKCE verifier, sealed into a cookie |
+//! | [`Browser`] | the browser that a token request is made for |
 //! | [`provider`] | an OpenID provider: its configuration, its errors, the authorization request |
 //! | `metadata` | discovery: the provider's metadata and keys, cached |
 //! | [`token_endpoint`] | code exchange, refresh, revocation |
@@ -10,6 +11,7 @@
 //! | `logout` | the URL for RP-initiated logout |
 
 pub mod attempt;
+mod browser;
 mod discovery;
 mod id_token;
 mod logout;
@@ -18,5 +20,6 @@ pub mod provider;
 pub mod token_endpoint;
 
 pub use attempt::{ATTEMPT_TTL, Attempt, local_path};
+pub use browser::Browser;
 pub use provider::{Provider, ProviderConfig, ProviderError};
 pub use token_endpoint::{TokenRequest, Tokens};

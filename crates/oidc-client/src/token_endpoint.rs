@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use crate::attempt::Attempt;
+use crate::browser::Browser;
 use crate::metadata::{METADATA_MAX_AGE, ProviderMetadata};
 use crate::provider::{Provider, ProviderError, read_body};
 
@@ -44,7 +45,8 @@ impl std::fmt::Debug for Tokens {
 }
 
 impl Provider {
-    /// Exchanges a code for tokens (RFC 6749 §4.1.3, RFC 7636 §4.5). Returns the claims of the validated ID token too.
+    /// Exchanges a code for tokens (RFC 6749 §4.1.3, RFC 7636 §4.5), on behalf of `browser`. Returns the claims of the
+    /// validated ID token too.
     ///
     /// # Errors
     /// [`ProviderError`].
@@ -52,6 +54,7 @@ impl Provider {
         &self,
         code: &str,
         attempt: &Attempt,
+        browser: &Browser,
         now: Timestamp,
     ) -> Result<(Tokens, Map<String, Value>), ProviderError> {
         let tokens = self
@@ -62,6 +65,7 @@ impl Provider {
                     ("redirect_uri", &self.config.redirect_uri),
                     ("code_verifier", &attempt.verifier),
                 ],
+                browser,
                 now,
             )
             .await?;
@@ -73,7 +77,7 @@ impl Provider {
         Ok((tokens, claims))
     }
 
-    /// Refreshes (RFC 6749 §6).
+    /// Refreshes (RFC 6749 §6), on behalf of `browser`.
     ///
     /// # Errors
     /// [`ProviderError`]; `ErrorResponse("invalid_grant")` when the session has ended.
@@ -81,13 +85,14 @@ impl Provider {
         &self,
         refresh_token: &SecretString,
         request: &TokenRequest,
+        browser: &Browser,
         now: Timestamp,
     ) -> Result<Tokens, ProviderError> {
         let token = refresh_token.expose_secret();
         let mut fields = vec![("grant_type", "refresh_token"), ("refresh_token", token)];
         fields.extend(request.resource.as_deref().map(|resource| ("resource", resource)));
         fields.extend(request.scope.as_deref().map(|scope| ("scope", scope)));
-        self.token_request(&fields, now).await
+        self.token_request(&fields, browser, now).await
     }
 
     /// Revokes a refresh token (RFC 7009 §2.1), if the provider has a revocation endpoint.
@@ -98,21 +103,38 @@ impl Provider {
         let discovery = self.discovery(now, METADATA_MAX_AGE).await?;
         let Some(endpoint) = &discovery.metadata.revocation_endpoint else { return Ok(()) };
         let fields = [("token", token.expose_secret()), ("token_type_hint", "refresh_token")];
-        let response = self.post(endpoint, &discovery.metadata, &fields).await?;
+        let response =
+            self.post(endpoint, &discovery.metadata, &fields, &Browser::default()).await?;
         if response.status().is_success() {
             return Ok(());
         }
         Err(error_of(response).await)
     }
 
+    /// Whether the provider accepts this client's id and secret: it is asked for a refresh with a token that cannot
+    /// exist. Client authentication comes first, so that `invalid_client` (RFC 6749 §5.2) is about the client alone.
+    ///
+    /// # Errors
+    /// [`ProviderError`] when the provider cannot answer.
+    pub async fn accepts_credentials(&self, now: Timestamp) -> Result<bool, ProviderError> {
+        let fields =
+            [("grant_type", "refresh_token"), ("refresh_token", "rt_are-the-credentials-right")];
+        match self.token_request(&fields, &Browser::default(), now).await {
+            Err(ProviderError::ErrorResponse(code)) => Ok(code != "invalid_client"),
+            Err(error) => Err(error),
+            Ok(_) => Ok(true),
+        }
+    }
+
     async fn token_request(
         &self,
         fields: &[(&str, &str)],
+        browser: &Browser,
         now: Timestamp,
     ) -> Result<Tokens, ProviderError> {
         let discovery = self.discovery(now, METADATA_MAX_AGE).await?;
         let metadata = &discovery.metadata;
-        let response = self.post(&metadata.token_endpoint, metadata, fields).await?;
+        let response = self.post(&metadata.token_endpoint, metadata, fields, browser).await?;
         if !response.status().is_success() {
             return Err(error_of(response).await);
         }
@@ -128,8 +150,12 @@ impl Provider {
         endpoint: &str,
         metadata: &ProviderMetadata,
         fields: &[(&str, &str)],
+        browser: &Browser,
     ) -> Result<reqwest::Response, ProviderError> {
         let mut request = self.http.post(self.backchannel(endpoint));
+        for (name, value) in browser.headers() {
+            request = request.header(name, value);
+        }
         let mut form = fields.to_vec();
         let encode =
             |text: &str| -> String { form_urlencoded::byte_serialize(text.as_bytes()).collect() };

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use foundation::random::SystemRandom;
 use foundation::time::{Clock as _, MovableClock};
-use oidc_client::{Attempt, Provider, ProviderConfig, ProviderError, TokenRequest, Tokens};
+use oidc_client::{
+    Attempt, Browser, Provider, ProviderConfig, ProviderError, TokenRequest, Tokens,
+};
 use serde_json::{Map, Value, json};
 use tokens::{Algorithm, SigningKey};
 use wiremock::matchers::{body_string_contains, method, path};
@@ -83,8 +85,12 @@ impl TestProvider {
             .respond_with(ResponseTemplate::new(200).set_body_json(tokens))
             .mount_as_scoped(&self.server)
             .await;
-        self.provider.redeem("code", &attempt, self.clock.now()).await
+        self.provider.redeem("code", &attempt, &browser(), self.clock.now()).await
     }
+}
+
+fn browser() -> Browser {
+    Browser::new("203.0.113.7".parse().ok(), Some(b"Firefox"))
 }
 
 fn query(url: &str) -> HashMap<String, String> {
@@ -190,11 +196,14 @@ async fn a_client_authenticates_as_the_metadata_says() {
             .mount(&test.server)
             .await;
         let (request, now) = (TokenRequest::default(), test.clock.now());
-        let error = test.provider.refresh(&"rt".into(), &request, now).await.unwrap_err();
+        let error =
+            test.provider.refresh(&"rt".into(), &request, &browser(), now).await.unwrap_err();
         assert!(matches!(error, ProviderError::ErrorResponse(code) if code == "invalid_grant"));
         let requests = test.server.received_requests().await.unwrap();
         let last = requests.last().unwrap();
         let body = String::from_utf8_lossy(&last.body);
+        assert_eq!(last.headers["x-client-ip"], "203.0.113.7");
+        assert_eq!(last.headers["x-client-user-agent"], "Firefox");
         assert_eq!(last.headers.contains_key("authorization"), is_basic, "{methods}");
         assert_eq!(body.contains("client_secret=secret"), !is_basic, "{methods}");
     }
@@ -217,5 +226,29 @@ async fn logout_and_revocation_need_their_endpoints() {
         ("post_logout_redirect_uri", "https://app.example/"),
     ] {
         assert_eq!(query[name], value, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_told_from_a_provider_that_is_away() {
+    let test = TestProvider::start(json!({})).await;
+    let now = test.clock.now();
+    for (status, code, expected) in [
+        (400, "invalid_grant", Some(true)),
+        (400, "unauthorized_client", Some(true)),
+        (400, "invalid_request", Some(true)),
+        (401, "invalid_client", Some(false)),
+        (400, "invalid_client", Some(false)),
+        (503, "temporarily_unavailable", None),
+        (500, "invalid_client", None),
+    ] {
+        let answer = ResponseTemplate::new(status).set_body_json(json!({ "error": code }));
+        let _guard = Mock::given(method("POST"))
+            .and(path("/token"))
+            .respond_with(answer)
+            .mount_as_scoped(&test.server)
+            .await;
+        let accepted = test.provider.accepts_credentials(now).await.ok();
+        assert_eq!(accepted, expected, "{status} {code}");
     }
 }

@@ -10,6 +10,8 @@ pub mod session;
 pub mod signin;
 pub mod web;
 
-pub use oidc_client::{Provider, ProviderConfig, ProviderError, TokenRequest, Tokens, local_path};
+pub use oidc_client::{
+    Browser, Provider, ProviderConfig, ProviderError, TokenRequest, Tokens, local_path,
+};
 pub use session::{SessionStore, StoreError};
 pub use signin::{CallbackError, RelyingParty, TokenError};

@@ -11,7 +11,7 @@ use std::time::Duration;
 use foundation::random::Random;
 use foundation::seal::{MasterSecret, Seal};
 use foundation::time::{Clock, Timestamp};
-use oidc_client::{Attempt, Provider, ProviderError, TokenRequest, Tokens};
+use oidc_client::{Attempt, Browser, Provider, ProviderError, TokenRequest, Tokens};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -127,6 +127,8 @@ pub struct Callback<'a> {
     pub iss: Option<&'a str>,
     /// The cookie of the attempt with this state.
     pub cookie: &'a str,
+    /// The browser that brought it.
+    pub browser: &'a Browser,
 }
 
 /// The session that a callback created.
@@ -266,7 +268,8 @@ impl RelyingParty {
         let attempt = Attempt::unseal(&self.attempts, callback.cookie, callback.state, now)
             .ok_or(CallbackError::NoAttempt)?;
         self.provider.check_iss(callback.iss, now).await?;
-        let (tokens, claims) = self.provider.redeem(callback.code, &attempt, now).await?;
+        let (tokens, claims) =
+            self.provider.redeem(callback.code, &attempt, callback.browser, now).await?;
         Ok(VerifiedCallback { tokens, claims, return_to: attempt.return_to })
     }
 

@@ -9,8 +9,8 @@ use foundation::seal::MasterSecret;
 use foundation::time::{Clock as _, MovableClock};
 use relying_party::signin::{AccessToken, Callback, NewSession};
 use relying_party::{
-    CallbackError, Provider, ProviderConfig, ProviderError, RelyingParty, TokenError, TokenRequest,
-    session,
+    Browser, CallbackError, Provider, ProviderConfig, ProviderError, RelyingParty, TokenError,
+    TokenRequest, session,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
@@ -107,8 +107,8 @@ impl World {
             .respond_with(ResponseTemplate::new(200).set_body_json(tokens))
             .mount_as_scoped(&self.server)
             .await;
-        let callback =
-            Callback { code: "code", state: &query["state"], iss: None, cookie: &begun.cookie };
+        let (state, browser) = (&query["state"], &Browser::default());
+        let callback = Callback { code: "code", state, iss: None, cookie: &begun.cookie, browser };
         self.party.finish(&callback, None).await
     }
 
@@ -153,9 +153,9 @@ fn ask(
     id: &SecretString,
 ) -> tokio::task::JoinHandle<Result<AccessToken, TokenError>> {
     let (party, id) = (Arc::clone(party), id.clone());
-    tokio::spawn(
-        async move { party.access_token(id.expose_secret(), &TokenRequest::default()).await },
-    )
+    tokio::spawn(async move {
+        party.access_token(id.expose_secret(), &TokenRequest::default(), &Browser::default()).await
+    })
 }
 
 fn next_tokens(number: u32) -> ResponseTemplate {
@@ -364,7 +364,11 @@ async fn each_api_gets_a_token_of_its_own() {
         TokenRequest { resource: Some("orders".to_owned()), scope: Some("orders:read".to_owned()) };
     world.on_refresh(next_tokens(2)).await;
     for _ in 0..2 {
-        let token = world.party.access_token(id.expose_secret(), &request).await.unwrap();
+        let token = world
+            .party
+            .access_token(id.expose_secret(), &request, &Browser::default())
+            .await
+            .unwrap();
         assert_eq!(token.token.expose_secret(), "at-2");
     }
     assert_eq!(ask(&world.party, &id).await.unwrap().unwrap().token.expose_secret(), "at-1");
@@ -411,7 +415,8 @@ async fn a_fault_keeps_the_session_and_a_refusal_ends_it() {
         world.publish(&world.server.uri()).await;
         world.on_refresh(ResponseTemplate::new(status).set_body_json(body)).await;
         world.clock.advance(Duration::from_secs(301));
-        let answer = world.party.access_token(id, &TokenRequest::default()).await;
+        let answer =
+            world.party.access_token(id, &TokenRequest::default(), &Browser::default()).await;
         assert!(matches!(answer, Err(TokenError::Unavailable(_))), "{status}: {answer:?}");
         assert!(world.party.user(id).await.unwrap().is_some(), "{status}: still signed in");
     }
@@ -421,12 +426,12 @@ async fn a_fault_keeps_the_session_and_a_refusal_ends_it() {
         .on_refresh(ResponseTemplate::new(400).set_body_json(json!({ "error": "invalid_grant" })))
         .await;
     assert!(matches!(
-        world.party.access_token(id, &TokenRequest::default()).await,
+        world.party.access_token(id, &TokenRequest::default(), &Browser::default()).await,
         Err(TokenError::Ended)
     ));
     assert!(world.party.user(id).await.unwrap().is_none());
     assert!(matches!(
-        world.party.access_token(id, &TokenRequest::default()).await,
+        world.party.access_token(id, &TokenRequest::default(), &Browser::default()).await,
         Err(TokenError::NoSession)
     ));
 }

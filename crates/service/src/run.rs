@@ -311,19 +311,30 @@ pub async fn detached<T: Send + 'static>(
     }
 }
 
-/// Registers `/livez`, `/metrics` and `/version`.
+/// Serves `/metrics`, and nothing else, on an address of its own until `stop`: what they tell is not for the public.
+///
+/// # Errors
+/// When the address cannot be listened on.
+pub fn serve_metrics(address: SocketAddr, stop: Stop) -> std::io::Result<()> {
+    let server = HttpServer::new(|| App::new().route("/metrics", web::get().to(metrics_endpoint)))
+        .workers(1)
+        .disable_signals()
+        .listen(listen(address)?)?
+        .run();
+    tokio::spawn(serve(server, stop));
+    Ok(())
+}
+
+/// Registers `/livez` and `/version`.
 pub fn machine_routes(
     name: &'static str,
     version_text: &'static str,
 ) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
-        config
-            .route("/livez", web::get().to(livez))
-            .route("/metrics", web::get().to(metrics_endpoint))
-            .route(
-                "/version",
-                web::get().to(move || std::future::ready(version(name, version_text))),
-            );
+        config.route("/livez", web::get().to(livez)).route(
+            "/version",
+            web::get().to(move || std::future::ready(version(name, version_text))),
+        );
     }
 }
 

@@ -11,6 +11,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Arg, ArgMatches};
+use foundation::origin::is_loopback;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
@@ -293,6 +294,22 @@ impl Settings {
     fn missing(&self, name: &str) -> SettingsError {
         SettingsError(format!("{}{} must be set", self.prefix, name.to_uppercase()))
     }
+}
+
+/// Refuses an issuer whose keys could be exchanged on their way: http, and not this machine.
+///
+/// # Errors
+/// [`SettingsError`] that says what to do.
+pub fn safe_issuer(issuer: &str) -> Result<(), SettingsError> {
+    let url = url::Url::parse(issuer)
+        .map_err(|error| SettingsError::new(format!("ISSUER: `{issuer}`: {error}")))?;
+    if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) {
+        return Ok(());
+    }
+    Err(SettingsError::new(format!(
+        "ISSUER is {issuer}: without https, anybody on the way can exchange its keys and sign in as anybody. \
+         Use https, set BACKCHANNEL_URL to where this process reaches it, or say --insecure-http if that is meant"
+    )))
 }
 
 /// Reads a private file, or creates it with mode 0600.

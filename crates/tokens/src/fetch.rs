@@ -42,9 +42,27 @@ pub enum FetchError {
     /// The answer was not a JWKS.
     #[error("the answer has no usable keys: {0}")]
     Keys(#[from] KeySetError),
+    /// The issuer is http, and not this machine: anybody on the way could exchange its keys.
+    #[error(
+        "`{0}` is not https: whoever is on the way can exchange its keys and sign tokens; use https, or \
+         `Guard::new` with an authority that is reached another way"
+    )]
+    InsecureIssuer(String),
     /// The answer was larger than 256 KiB, or had no key that can check a token.
     #[error("the answer has no usable keys")]
     Unusable,
+}
+
+/// Whether what is fetched from a URL cannot be exchanged on its way: https, or http to this machine.
+pub(crate) fn is_safe(url: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(url) else { return false };
+    let host = url.host_str().unwrap_or_default();
+    let is_local = || {
+        let address =
+            host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+        address.map_or(host == "localhost" || host.ends_with(".localhost"), |ip| ip.is_loopback())
+    };
+    url.scheme() == "https" || (url.scheme() == "http" && is_local())
 }
 
 impl RemoteKeys {

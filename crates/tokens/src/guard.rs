@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use crate::fetch::is_safe;
 use crate::{
     AccessToken, CachedVerifier, Denied, FetchError, KeySet, Reject, RemoteKeys, RequestParts,
     Verifier,
@@ -21,13 +22,18 @@ impl Guard {
     /// Must be called within a tokio runtime: the keys are fetched in the background.
     ///
     /// # Errors
-    /// [`FetchError`] when no HTTP client can be made.
+    /// [`FetchError::InsecureIssuer`] when `issuer` is http and not this machine: keys that come in the clear are
+    /// everybody's. [`FetchError`] when no HTTP client can be made.
     pub fn connect(issuer: &str, audience: &str) -> Result<Self, FetchError> {
+        if !is_safe(issuer) {
+            return Err(FetchError::InsecureIssuer(issuer.to_owned()));
+        }
         Self::new(Verifier::new(issuer, audience), issuer, KeySet::default())
     }
 
     /// A guard with a given verifier, the base URL at which this process reaches the authority, and keys
-    /// known beforehand. Otherwise as [`Guard::connect`].
+    /// known beforehand. Otherwise as [`Guard::connect`], but for the check of `authority`: http is accepted, as it is
+    /// within one network of containers.
     ///
     /// # Errors
     /// [`FetchError`] when no HTTP client can be made.

@@ -8,8 +8,8 @@ use actix_web::{App, test, web};
 use http::{Request, Response};
 use serde_json::{Value, json};
 use tokens::{
-    AccessToken, AccessTokenLayer, Algorithm, Denied, Guard, KeySet, Reject, RequestParts,
-    RequiredScope, Scoped, SigningKey, Verifier,
+    AccessToken, AccessTokenLayer, Algorithm, Denied, FetchError, Guard, KeySet, Reject,
+    RequestParts, RequiredScope, Scoped, SigningKey, Verifier,
 };
 use tower_layer::Layer as _;
 use tower_service::Service as _;
@@ -249,4 +249,33 @@ async fn an_hs256_secret_needs_no_published_keys() {
     let guard = Guard::new(verifier, &server.uri(), keys).unwrap().with_clock(|| NOW);
     assert!(guard.is_ready());
     authenticate(&guard, &token(&key, &server.uri(), "")).await.unwrap();
+}
+
+#[tokio::test]
+async fn keys_that_come_in_the_clear_are_refused() {
+    for issuer in [
+        "http://aa.example",
+        "http://192.0.2.1:8080",
+        "http://localhost.example",
+        "http://localhost@aa.example",
+        "http://[2001:db8::1]",
+        "ftp://localhost",
+        "aa.example",
+        "",
+    ] {
+        let refused = Guard::connect(issuer, "notes").err();
+        assert!(matches!(refused, Some(FetchError::InsecureIssuer(_))), "{issuer}: {refused:?}");
+    }
+    for issuer in [
+        "https://aa.example",
+        "http://localhost:8080",
+        "http://aa.localhost",
+        "http://127.0.0.1:1",
+        "http://[::1]:1",
+    ] {
+        assert!(Guard::connect(issuer, "notes").is_ok(), "{issuer}");
+    }
+    // Said on purpose: within one network of containers.
+    let verifier = Verifier::new("http://aa.example", "notes");
+    assert!(Guard::new(verifier, "http://proxy:8080", KeySet::default()).is_ok());
 }

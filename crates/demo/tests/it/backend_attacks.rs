@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::proxy::{Proxy, header};
-use crate::support::{Browser, world};
+use crate::support::{Browser, Shop, world};
 
 const HOUR: Duration = Duration::from_hours(1);
 
@@ -277,4 +277,89 @@ async fn a_form_is_no_call_of_a_script() {
     let request = browser.request(Method::POST, &world.spa("/auth/refresh"));
     let request = request.header("x-csrf-token", csrf).json(&json!({}));
     assert_eq!(browser.send(request).await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_session_page_names_the_browser_and_not_the_backend() {
+    let world = world(HOUR).await;
+    let port = testing::free_ports(1);
+    let url = format!("http://localhost:{port}");
+    let mut shop = Shop::new(&world, &url);
+    shop.registration.lifetimes.at_ttl = Some(Duration::from_secs(2));
+    shop.settings.set("trusted_proxies", "127.0.0.1, ::1");
+    let _stop = shop.start(&[port]).await;
+    let browser = Browser::new();
+    browser.sign_in(&world.authority(), &demo::USERS[0]).await;
+    let from = |request: reqwest::RequestBuilder, address: &str, agent: &'static str| {
+        request
+            .header("x-forwarded-for", format!("198.51.100.9, {address}"))
+            .header("user-agent", agent)
+    };
+    let begun = browser.get(&format!("{url}/auth/login")).await;
+    let answered = browser.get(begun.headers()["location"].to_str().unwrap()).await;
+    let callback = answered.headers()["location"].to_str().unwrap().to_owned();
+    let request = from(browser.request(Method::GET, &callback), "203.0.113.7", "Firefox/130.0 one");
+    assert_eq!(browser.send(request).await.status(), 303);
+    let family = world.generations().await[0].0;
+    let last_used = async || {
+        let authority = world.demo.authority();
+        let family = authority.store.family(family).await.unwrap().unwrap();
+        (family.rotated_ip, family.rotated_user_agent)
+    };
+    assert_eq!(last_used().await, ("203.0.113.7".to_owned(), "Firefox/130.0 one".to_owned()));
+    // A refresh too, once it is due; what is no ASCII does not break the request.
+    for _ in 0..100 {
+        let request = browser.request(Method::GET, &format!("{url}/auth/verify"));
+        let request = from(request, "2001:db8::7", "Fire\u{f6}x two");
+        assert_eq!(browser.send(request).await.status(), 200);
+        if last_used().await.0 != "203.0.113.7" {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(last_used().await, ("2001:db8::7".to_owned(), "Fire??x two".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_wrong_secret_is_noticed_before_anybody_signs_in() {
+    let world = world(HOUR).await;
+    let port = testing::free_ports(1);
+    let url = format!("http://localhost:{port}");
+    let mut shop = Shop::new(&world, &url);
+    shop.secret = Some("no secret of this app, though a long one".to_owned().into());
+    let _stop = shop.start(&[port]).await;
+    let mut missing = Value::Null;
+    for _ in 0..100 {
+        let ready = reqwest::get(format!("{url}/readyz")).await.unwrap();
+        let status = ready.status();
+        missing = ready.json::<Value>().await.unwrap()["missing"].clone();
+        if status == 503 && missing == json!(["client secret"]) {
+            // The program goes on.
+            assert_eq!(reqwest::get(format!("{url}/livez")).await.unwrap().status(), 200);
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("nobody noticed: {missing}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn metrics_are_not_for_the_public() {
+    let world = world(HOUR).await;
+    for place in 1..=4 {
+        let answer = reqwest::get(format!("{}/metrics", world.options.url(place))).await.unwrap();
+        assert_eq!(answer.status(), 404, "{place}");
+        assert!(!answer.text().await.unwrap().contains("http_requests_total"), "{place}");
+    }
+    let ports = testing::free_ports(2);
+    let url = format!("http://localhost:{ports}");
+    let mut shop = Shop::new(&world, &url);
+    shop.settings.set("metrics_listen", format!("127.0.0.1:{}", ports + 1));
+    let _stop = shop.start(&[ports]).await;
+    assert_eq!(reqwest::get(format!("{url}/metrics")).await.unwrap().status(), 404);
+    let answer = reqwest::get(format!("http://127.0.0.1:{}/metrics", ports + 1)).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert!(answer.text().await.unwrap().contains("http_requests_total"));
+    let other = reqwest::get(format!("http://127.0.0.1:{}/auth/me", ports + 1)).await.unwrap();
+    assert_eq!(other.status(), 404, "nothing else is there");
 }

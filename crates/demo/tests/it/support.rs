@@ -10,6 +10,7 @@ use aa_server::ops::clients;
 use demo::{Demo, Options, USERS, User};
 use microapp_bff::Routes;
 use reqwest::{Method, RequestBuilder, Response};
+use secrecy::SecretString;
 use service::run::{Stop, StopHandle, install_crypto};
 use service::settings::Settings;
 use uuid::Uuid;
@@ -101,6 +102,8 @@ pub struct Shop<'w> {
     pub registration: ClientMetadata,
     pub settings: Settings,
     pub routes: Option<Routes>,
+    /// Its client secret, if not the one it was registered with.
+    pub secret: Option<SecretString>,
 }
 
 impl<'w> Shop<'w> {
@@ -115,7 +118,7 @@ impl<'w> Shop<'w> {
         settings.set("scopes", "openid profile email offline_access");
         settings.set("session_store", "memory:");
         settings.set("data_dir", world.options.data_dir.display().to_string());
-        Self { world, registration, settings, routes: None }
+        Self { world, registration, settings, routes: None, secret: None }
     }
 
     /// Registers it, and starts a replica on each of these ports. They end with the handle.
@@ -127,7 +130,7 @@ impl<'w> Shop<'w> {
         for port in ports {
             self.settings.set("listen", format!("127.0.0.1:{port}"));
             let mut config = microapp_bff::Config::read(&self.settings).unwrap();
-            config.site.client_secret.clone_from(&secret);
+            config.site.client_secret = self.secret.clone().or_else(|| secret.clone());
             if let Some(routes) = &self.routes {
                 config.routes = routes.clone();
             }

@@ -82,7 +82,7 @@ const LOOK: &str = r#"
     }
     look((await navigator.serviceWorker.getRegistrations()).map(({ scope }) => scope), "serviceWorker");
     const paths = ["/", "/where", "/client.js", "/auth/me", "/auth/verify", "/auth/session", "/auth/token", "/auth/refresh",
-        "/auth/login", "/auth/callback", "/api/notes", "/readyz", "/metrics", "/version"];
+        "/auth/login", "/auth/callback", "/api/notes", "/readyz", "/version"];
     for (const path of paths) {
         for (const method of ["GET", "POST", "TRACE", "OPTIONS"]) {
             const answer = await fetch(path, { method, headers: { "X-CSRF": "1" }, redirect: "manual" }).catch(() => null);

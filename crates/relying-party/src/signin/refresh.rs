@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use foundation::time::Timestamp;
-use oidc_client::{ProviderError, TokenRequest, Tokens};
+use oidc_client::{Browser, ProviderError, TokenRequest, Tokens};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::sleep;
 use tracing::{info, warn};
@@ -42,7 +42,8 @@ pub(super) struct Waiting {
 }
 
 impl RelyingParty {
-    /// A valid access token, refreshed if it is due: once per session, however many requests ask.
+    /// A valid access token for a request of `browser`, refreshed if it is due: once per session, however many requests
+    /// ask.
     ///
     /// # Errors
     /// [`TokenError`].
@@ -50,12 +51,13 @@ impl RelyingParty {
         &self,
         session_id: &str,
         request: &TokenRequest,
+        browser: &Browser,
     ) -> Result<AccessToken, TokenError> {
         let id = IdHash::of(session_id);
         let (record, data) = self.load(&id).await?.ok_or(TokenError::NoSession)?;
         match self.at_hand(&record, &data, request, None) {
             Some(token) => Ok(token),
-            None => self.refreshed(&id, request, None).await,
+            None => self.refreshed(&id, request, browser, None).await,
         }
     }
 
@@ -68,9 +70,11 @@ impl RelyingParty {
         &self,
         session_id: &str,
         request: &TokenRequest,
+        browser: &Browser,
         refused: &SecretString,
     ) -> Result<AccessToken, TokenError> {
-        self.refreshed(&IdHash::of(session_id), request, Some(refused.expose_secret())).await
+        let refused = refused.expose_secret();
+        self.refreshed(&IdHash::of(session_id), request, browser, Some(refused)).await
     }
 
     /// A token that needs no refresh: fresh, or still valid while another request refreshes, while the provider is
@@ -113,6 +117,7 @@ impl RelyingParty {
         &self,
         id: &IdHash,
         request: &TokenRequest,
+        browser: &Browser,
         refused: Option<&str>,
     ) -> Result<AccessToken, TokenError> {
         let waiting = self.waiting_for(id);
@@ -140,7 +145,7 @@ impl RelyingParty {
             }
             let lease = SessionRecord { version: record.version + 1, leased: true, ..record };
             if self.store.update(id, &lease).await? {
-                let done = self.refresh(id, lease, data, request).await;
+                let done = self.refresh(id, lease, data, request, browser).await;
                 *turn = match &done {
                     Err(TokenError::Unavailable(fault)) => Some(fault.clone()),
                     _ => None,
@@ -158,6 +163,7 @@ impl RelyingParty {
         mut lease: SessionRecord,
         data: SessionData,
         request: &TokenRequest,
+        browser: &Browser,
     ) -> Result<AccessToken, TokenError> {
         let Some(refresh_token) = data.refresh_token.clone() else {
             // Without a refresh token, the session ends with its access token.
@@ -165,7 +171,8 @@ impl RelyingParty {
             return Err(TokenError::Ended);
         };
         let secret = refresh_token.clone().into();
-        let mut asking = std::pin::pin!(self.provider.refresh(&secret, request, self.now()));
+        let refreshing = self.provider.refresh(&secret, request, browser, self.now());
+        let mut asking = std::pin::pin!(refreshing);
         let answer = loop {
             tokio::select! {
                 answer = &mut asking => break answer,

@@ -14,7 +14,7 @@ use url::form_urlencoded;
 use super::cookies::Cookie;
 use super::{Site, front};
 use crate::signin::{AccessToken, Callback, SESSION_TTL};
-use crate::{CallbackError, ProviderError, TokenError};
+use crate::{Browser, CallbackError, ProviderError, TokenError};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config.route("/auth/login", web::get().to(login));
@@ -104,6 +104,7 @@ pub struct AuthorizationResponse {
     state: String,
     iss: Option<String>,
     attempt: String,
+    browser: Browser,
 }
 
 impl AuthorizationResponse {
@@ -114,6 +115,7 @@ impl AuthorizationResponse {
             state: &self.state,
             iss: self.iss.as_deref(),
             cookie: &self.attempt,
+            browser: &self.browser,
         }
     }
 }
@@ -139,7 +141,9 @@ where
         return error_response(request, forget, &code);
     }
     let Some(code) = parameter(request, "code") else { return start_again(request) };
-    let answer = AuthorizationResponse { code, state, iss: parameter(request, "iss"), attempt };
+    let iss = parameter(request, "iss");
+    let browser = site.browser(request);
+    let answer = AuthorizationResponse { code, state, iss, attempt, browser };
     // The code works once: what it gives must be kept even if the browser goes away meanwhile.
     match detached(&site.runtime, finish(site.clone(), answer)).await {
         Ok(finished) => {
@@ -153,6 +157,17 @@ where
             response.finish()
         }
         Err(CallbackError::NoAttempt) => start_again(request),
+        Err(CallbackError::Provider(ProviderError::ErrorResponse(code)))
+            if code == "invalid_client" =>
+        {
+            site.credentials_refused();
+            front::message(
+                request,
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Signing in does not work yet",
+                "This app is not set up right: the sign-in service does not accept it. Please tell its operator.",
+            )
+        }
         Err(CallbackError::Provider(ProviderError::ErrorResponse(code))) => {
             error_response(request, forget, &code)
         }

@@ -10,6 +10,7 @@
 
 pub mod auth;
 pub mod cookies;
+mod credentials;
 pub mod front;
 pub mod guard;
 pub mod settings;
@@ -19,17 +20,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::middleware::from_fn;
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use foundation::origin::PublicUrl;
 use foundation::random::SystemRandom;
 use foundation::time::SystemClock;
+use service::address::TrustedProxies;
 use service::http::Policy;
 use service::run::{self, Stop};
 use tokio::runtime::Handle;
 use tracing::warn;
 
-use crate::{Provider, ProviderConfig, RelyingParty, SessionStore, StoreError};
+use crate::{Browser, Provider, ProviderConfig, RelyingParty, SessionStore, StoreError};
 use cookies::Cookies;
 use front::Front;
 use settings::Config;
@@ -39,6 +42,8 @@ use settings::Config;
 pub struct Program {
     /// The program's name.
     pub name: &'static str,
+    /// The prefix of its environment variables.
+    pub prefix: &'static str,
     /// Its version.
     pub version: &'static str,
     /// The path to which the provider may send the browser after a sign-out.
@@ -62,9 +67,26 @@ pub struct Site {
     pub front_url: PublicUrl,
     /// Every origin whose scripts may call: here, the front end's, and those that were listed.
     pub origins: Vec<PublicUrl>,
+    /// Proxies that are believed about a browser's address.
+    pub trusted_proxies: TrustedProxies,
+    /// Whether the provider accepts this app's id and secret.
+    credentials: credentials::Credentials,
     /// The main runtime, for what must be finished even if a browser goes away.
     pub runtime: Handle,
     stop: Stop,
+}
+
+impl Site {
+    /// The browser of a request, as the provider is told of it.
+    pub fn browser(&self, request: &HttpRequest) -> Browser {
+        let user_agent = request.headers().get(header::USER_AGENT);
+        Browser::new(self.trusted_proxies.client_of(request), user_agent.map(HeaderValue::as_bytes))
+    }
+
+    /// Notes that the provider does not accept this app's id and secret.
+    pub fn credentials_refused(&self) {
+        self.credentials.refused(self.program.prefix);
+    }
 }
 
 /// Error at the start of a program.
@@ -135,6 +157,10 @@ impl Application {
             csp: front::content_security_policy(connect_to),
             https: config.public_url.is_https(),
         };
+        if let Some(address) = config.metrics_listen {
+            run::serve_metrics(address, stop.clone())
+                .map_err(|error| StartError::Listen(address, error))?;
+        }
         let site = web::Data::new(Site {
             program,
             party: Arc::new(party),
@@ -142,6 +168,8 @@ impl Application {
             public_url: config.public_url,
             front_url: config.front_url,
             origins,
+            trusted_proxies: config.trusted_proxies,
+            credentials: credentials::Credentials::default(),
             runtime: Handle::current(),
             stop,
         });
@@ -189,7 +217,10 @@ async fn maintenance(site: Arc<Site>) {
     let party = &site.party;
     loop {
         let wait = match party.provider().discover(party.now()).await {
-            Ok(()) => EVERY,
+            Ok(()) => {
+                site.credentials.check(party, site.program.prefix).await;
+                EVERY
+            }
             Err(error) => {
                 warn!(%error, "the provider is not known yet; trying again");
                 Duration::from_secs(1)
@@ -209,6 +240,9 @@ async fn readyz(site: web::Data<Site>) -> HttpResponse {
     }
     if !site.party.provider().is_discovered() {
         missing.push("provider");
+    }
+    if site.credentials.are_refused() {
+        missing.push("client secret");
     }
     if site.party.store().ping().await.is_err() {
         missing.push("session store");

@@ -7,8 +7,9 @@ use foundation::origin::{PublicUrl, origins};
 use foundation::random::{Random, SystemRandom};
 use foundation::seal::MasterSecret;
 use secrecy::{ExposeSecret as _, SecretString};
+use service::address::TrustedProxies;
 use service::run::LogFormat;
-use service::settings::{Settings, SettingsError, read_or_make_private};
+use service::settings::{Settings, SettingsError, read_or_make_private, safe_issuer};
 use url::Url;
 
 use crate::signin::EmailTrust;
@@ -20,8 +21,10 @@ macro_rules! browser_app_settings {
         use service::settings::Setting;
         const SETTINGS: &[Setting] = &[
             Setting::new("listen", concat!("127.0.0.1:", $port), "Address and port to listen on"),
+            Setting::optional("metrics_listen", "Address and port for /metrics, which is nowhere else"),
             Setting::new("public_url", concat!("http://localhost:", $port), "URL that browsers use for this backend"),
-            Setting::new("insecure_http", "false", "Allow an http PUBLIC_URL that is not this machine"),
+            Setting::new("insecure_http", "false", "Allow an http PUBLIC_URL or ISSUER that is not this machine"),
+            Setting::optional("trusted_proxies", "Networks whose X-Forwarded-For counts, by commas"),
             Setting::new("issuer", "http://localhost:8080", "The OpenID provider"),
             Setting::optional("backchannel_url", "Where this process reaches the provider, if elsewhere"),
             Setting::new("client_id", $name, "This app's id at the provider"),
@@ -56,6 +59,10 @@ macro_rules! browser_app_settings {
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// A separate address for `/metrics`.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Proxies that are believed about a browser's address.
+    pub trusted_proxies: TrustedProxies,
     /// What browsers use.
     pub public_url: PublicUrl,
     /// The OpenID provider.
@@ -100,6 +107,11 @@ impl Config {
                  Use https, or say --insecure-http if that is meant"
             )));
         }
+        let issuer: String = settings.get("issuer")?;
+        let backchannel_url: Option<String> = settings.optional("backchannel_url")?;
+        if backchannel_url.is_none() && !insecure {
+            safe_issuer(&issuer)?;
+        }
         let data_dir: PathBuf = settings.get("data_dir")?;
         let secret_file: Option<PathBuf> = settings.optional("session_secret_file")?;
         let secret_file =
@@ -117,8 +129,10 @@ impl Config {
         }
         Ok(Self {
             listen: settings.get("listen")?,
-            issuer: settings.get("issuer")?,
-            backchannel_url: settings.optional("backchannel_url")?,
+            metrics_listen: settings.optional("metrics_listen")?,
+            trusted_proxies: settings.optional("trusted_proxies")?.unwrap_or_default(),
+            issuer,
+            backchannel_url,
             client_id: settings.get("client_id")?,
             client_secret: settings.secret("client_secret", "client_secret_file")?,
             scopes: settings.get("scopes")?,
