@@ -1,7 +1,7 @@
 //! Form-encoded parameters: what is read can be written and read again.
 #![no_main]
 
-use aa_server::http::params::Params;
+use aa_server::http::request::params::Params;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

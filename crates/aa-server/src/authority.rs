@@ -15,6 +15,7 @@ use crate::domain::caller::Caller;
 use crate::domain::event::{Actor, EventKind};
 use crate::domain::refresh_token::RefreshTokenCodec;
 use crate::services::client_cache::ClientCache;
+use crate::services::cursor::CursorCodec;
 use crate::services::keyring::Keyring;
 use crate::services::outbox::{Consumer, Outbox};
 use crate::services::password_hasher::PasswordHasher;
@@ -45,6 +46,8 @@ pub struct Authority {
     pub client_cache: ClientCache,
     /// Messages to other systems.
     pub outbox: Outbox,
+    /// Encodes and decodes the cursors of paged lists.
+    pub cursors: CursorCodec,
     /// The key of CSRF tokens.
     pub csrf_key: hmac::Key,
     /// The runtime in which detached work continues when a client disconnects.
@@ -104,6 +107,7 @@ impl Authority {
             throttle: Throttle::default(),
             client_cache: ClientCache::default(),
             outbox: Outbox::new(&config.secrets, consumers),
+            cursors: CursorCodec::new(&config.secrets),
             csrf_key: config.secrets[0].mac_key("csrf"),
             runtime: tokio::runtime::Handle::current(),
             store,

@@ -9,6 +9,7 @@ use service::run::Failure;
 use service::settings::{Settings, read_or_make_private};
 use tokens::Algorithm;
 
+use super::listing::{PageArgs, list};
 use super::output::Output;
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
@@ -16,6 +17,7 @@ use crate::domain::client::{
     ClientMetadata, ClientType, DelegationMode, Lifetimes, RefreshTokenIn,
 };
 use crate::ops::clients::{self, Applied};
+use crate::ops::lists::{self, PageRequest};
 
 /// Settings of one app that override the deployment's.
 pub(super) type OwnSettings = (Lifetimes, Option<Algorithm>);
@@ -33,7 +35,7 @@ pub(super) enum AppCommand {
         secrets_dir: Option<PathBuf>,
     },
     /// List all apps.
-    List,
+    List(PageArgs),
     /// Show the settings of an app.
     Show {
         /// Its client id.
@@ -154,15 +156,9 @@ pub(super) async fn run(
         AppCommand::Apply { file, secrets_dir } => {
             apply(authority, &file, secrets_dir.as_deref(), &operator).await?
         }
-        AppCommand::List => {
-            let all = authority.store.clients().await?;
-            let line = |found: &crate::store::Client| {
-                let state = if found.enabled { "" } else { "  disabled" };
-                format!("{}  {}{state}", found.metadata.client_id, found.metadata.name)
-            };
-            let lines: Vec<String> = all.iter().map(line).collect();
-            let json: Vec<Value> = all.iter().map(client_json).collect();
-            Output::new(lines.join("\n"), json.into())
+        AppCommand::List(page) => {
+            let read = async |page: PageRequest<'_>| lists::clients(authority, page).await;
+            list(page, None, read, client_line, client_json).await?
         }
         AppCommand::Show { id } => {
             let found = authority
@@ -193,6 +189,11 @@ pub(super) async fn run(
             Output::new(format!("{id} gets tokens again."), json)
         }
     })
+}
+
+fn client_line(found: &crate::store::Client) -> String {
+    let state = if found.enabled { "" } else { "  disabled" };
+    format!("{}  {}{state}", found.metadata.client_id, found.metadata.name)
 }
 
 fn client_json(found: &crate::store::Client) -> Value {

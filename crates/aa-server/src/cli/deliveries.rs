@@ -4,22 +4,17 @@ use clap::Subcommand;
 use serde_json::{Value, json};
 use service::run::Failure;
 
+use super::listing::{PageArgs, list};
 use super::output::Output;
 use crate::authority::Authority;
 use crate::domain::delivery::DeliveryId;
+use crate::ops::lists::{self, PageRequest};
 use crate::store::DeliveryRow;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum DeliveryCommand {
     /// List messages to other systems that are waiting or were given up, the oldest first.
-    List {
-        /// Only those after the delivery with this id.
-        #[arg(long, value_name = "ID")]
-        after: Option<DeliveryId>,
-        /// At most this many.
-        #[arg(long, default_value_t = 100)]
-        limit: u32,
-    },
+    List(PageArgs),
     /// Send a message again at once, also one that was given up.
     Retry {
         /// The delivery's id.
@@ -32,11 +27,9 @@ pub(super) async fn run(
     command: DeliveryCommand,
 ) -> Result<Output, Failure> {
     match command {
-        DeliveryCommand::List { after, limit } => {
-            let found = authority.store.deliveries(after, limit).await?;
-            let lines: Vec<String> = found.iter().map(line).collect();
-            let json: Vec<Value> = found.iter().map(to_json).collect();
-            Ok(Output::new(lines.join("\n"), json.into()))
+        DeliveryCommand::List(page) => {
+            let read = async |page: PageRequest<'_>| lists::deliveries(authority, page).await;
+            list(page, None, read, line, to_json).await
         }
         DeliveryCommand::Retry { id } => {
             let found = authority.store.retry_delivery(id, authority.now()).await?;

@@ -3,6 +3,7 @@
 
 mod clients;
 mod deliveries;
+mod listing;
 mod output;
 mod records;
 mod users;
@@ -141,8 +142,8 @@ impl Request {
             Command::App(command) => clients::run(authority, command, self.client_settings).await?,
             Command::Family(command) => records::family(authority, command).await?,
             Command::Keys(command) => records::keys(authority, command).await?,
-            Command::Events(EventsCommand::List { user, limit }) => {
-                records::events(authority, user.as_deref(), limit).await?
+            Command::Events(EventsCommand::List { user, page }) => {
+                records::events(authority, user.as_deref(), page).await?
             }
             Command::Delivery(command) => deliveries::run(authority, command).await?,
             Command::Backup { file } => backup(authority, &file).await?,

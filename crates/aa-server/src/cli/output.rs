@@ -8,15 +8,24 @@ use service::run::print_line;
 pub(super) struct Output {
     text: String,
     json: Value,
+    note: Option<String>,
 }
 
 impl Output {
     pub(super) fn new(text: impl Into<String>, json: Value) -> Self {
-        Self { text: text.into(), json }
+        Self { text: text.into(), json, note: None }
+    }
+
+    /// With a note about what is printed, for standard error.
+    pub(super) fn with_note(self, note: Option<String>) -> Self {
+        Self { note, ..self }
     }
 
     /// Prints the output. A reader that closed the pipe is no error.
     pub(super) fn print(&self, json: bool) -> std::io::Result<()> {
+        if let Some(note) = &self.note {
+            eprintln!("{note}");
+        }
         if json {
             print_line(&self.json.to_string())
         } else if self.text.is_empty() {

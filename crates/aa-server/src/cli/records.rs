@@ -7,14 +7,16 @@ use serde_json::{Value, json};
 use service::run::Failure;
 use uuid::Uuid;
 
+use super::listing::{PageArgs, list};
 use super::output::Output;
 use super::users;
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
+use crate::domain::user::describe_browser;
 use crate::ops::keys as ops_keys;
-use crate::ops::sessions::overview::overview;
+use crate::ops::lists::{self, Page, PageRequest, Sessions};
 use crate::ops::tokens::revoke;
-use crate::store::EventFilter;
+use crate::store::{EventRow, SessionRow};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum FamilyCommand {
@@ -23,6 +25,8 @@ pub(super) enum FamilyCommand {
         /// Their e-mail address.
         #[arg(long)]
         user: String,
+        #[command(flatten)]
+        page: PageArgs,
     },
     /// End a session.
     Revoke {
@@ -46,14 +50,13 @@ pub(super) enum KeysCommand {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum EventsCommand {
-    /// List events, the newest first.
+    /// List events, the newest first: 100 of them if neither a limit nor a cursor is given.
     List {
         /// Only of this user.
         #[arg(long)]
         user: Option<String>,
-        /// The maximum number of events.
-        #[arg(long, default_value_t = 100)]
-        limit: u32,
+        #[command(flatten)]
+        page: PageArgs,
     },
 }
 
@@ -62,29 +65,17 @@ pub(super) async fn family(
     command: FamilyCommand,
 ) -> Result<Output, Failure> {
     match command {
-        FamilyCommand::List { user } => {
-            let user = users::find(authority, &user).await?;
-            let seen = overview(authority, user.id, None).await?;
-            let mut lines = Vec::new();
-            let mut json = Vec::new();
-            for browser in &seen.browsers {
-                for session in &browser.live {
-                    lines.push(format!(
-                        "{}  {}  {}  last used {} from {}",
-                        session.id, session.app, browser.browser, session.last_used, session.ip
-                    ));
-                    json.push(json!({
-                        "id": session.id,
-                        "app": session.app,
-                        "device": browser.id,
-                        "browser": browser.browser,
-                        "started_at": session.started.to_string(),
-                        "last_used_at": session.last_used.to_string(),
-                        "ip": session.ip,
-                    }));
-                }
-            }
-            Ok(Output::new(lines.join("\n"), json.into()))
+        FamilyCommand::List { user, page } => {
+            let user = users::find(authority, &user).await?.id;
+            let read = async |page: PageRequest<'_>| {
+                let found = lists::sessions(authority, user, Sessions::Live, page).await?;
+                let ids = found.items.iter().map(|row| row.client_id.as_str());
+                let names = lists::client_names(authority, ids).await?;
+                let named = |row: SessionRow| (names[&row.client_id].clone(), row);
+                let items = found.items.into_iter().map(named).collect();
+                Ok(Page { items, next: found.next })
+            };
+            list(page, None, read, session_line, session_json).await
         }
         FamilyCommand::Revoke { id } => {
             let ended = revoke::revoke_by_operator(authority, id, &Caller::operator()).await?;
@@ -93,6 +84,24 @@ pub(super) async fn family(
             Ok(Output::new(text, json!({ "id": id, "ended": ended })))
         }
     }
+}
+
+fn session_line((app, row): &(String, SessionRow)) -> String {
+    let browser = describe_browser(&row.browser_user_agent);
+    let last_used = Timestamp::from_millis(row.rotated_at);
+    format!("{}  {app}  {browser}  last used {last_used} from {}", row.id, row.rotated_ip)
+}
+
+fn session_json((app, row): &(String, SessionRow)) -> Value {
+    json!({
+        "id": row.id,
+        "app": app,
+        "device": row.browser_id,
+        "browser": describe_browser(&row.browser_user_agent),
+        "started_at": Timestamp::from_millis(row.created_at).to_string(),
+        "last_used_at": Timestamp::from_millis(row.rotated_at).to_string(),
+        "ip": row.rotated_ip,
+    })
 }
 
 pub(super) async fn keys(authority: &Authority, command: KeysCommand) -> Result<Output, Failure> {
@@ -154,23 +163,23 @@ pub(super) async fn keys(authority: &Authority, command: KeysCommand) -> Result<
     }
 }
 
+/// Events that are listed if nothing else is asked for.
+const SHOWN: u32 = 100;
+
 pub(super) async fn events(
     authority: &Authority,
     user: Option<&str>,
-    limit: u32,
+    page: PageArgs,
 ) -> Result<Output, Failure> {
     let user = match user {
         Some(email) => Some(users::find(authority, email).await?.id),
         None => None,
     };
-    let found = authority.store.events(&EventFilter { user, limit }).await?;
-    let lines: Vec<String> = found
-        .iter()
-        .map(|event| {
-            let at = Timestamp::from_millis(event.at);
-            format!("{at}  {}  {}  {}  {}", event.kind, event.actor, event.ip, event.detail)
-        })
-        .collect();
-    let json: Vec<Value> = found.iter().map(crate::store::EventRow::to_json).collect();
-    Ok(Output::new(lines.join("\n"), json.into()))
+    let read = async |page: PageRequest<'_>| lists::events(authority, user, page).await;
+    list(page, Some(SHOWN), read, event_line, EventRow::to_json).await
+}
+
+fn event_line(event: &EventRow) -> String {
+    let at = Timestamp::from_millis(event.at);
+    format!("{at}  {}  {}  {}  {}", event.kind, event.actor, event.ip, event.detail)
 }

@@ -10,11 +10,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use service::run::Failure;
 
+use super::listing::{PageArgs, list};
 use super::output::Output;
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
 use crate::domain::event::Actor;
 use crate::ops::account::NewAccount;
+use crate::ops::lists::{self, PageRequest};
 use crate::ops::users;
 use crate::store::{Invitation, User};
 
@@ -39,8 +41,8 @@ pub(super) enum UserCommand {
         /// TOML with `[[user]]` tables: email, password, and optionally name and admin.
         file: PathBuf,
     },
-    /// List all users.
-    List,
+    /// List the users, by address.
+    List(PageArgs),
     /// Print a one-time link for creating an account.
     Invite {
         /// Only for this address.
@@ -86,11 +88,9 @@ pub(super) async fn run(authority: &Authority, command: UserCommand) -> Result<O
             Output::new(format!("{email} may sign in."), json!({ "id": id, "email": email }))
         }
         UserCommand::Apply { file } => apply(authority, &file, &operator).await?,
-        UserCommand::List => {
-            let users = authority.store.users().await?;
-            let lines: Vec<String> = users.iter().map(user_line).collect();
-            let json: Vec<Value> = users.iter().map(user_json).collect();
-            Output::new(lines.join("\n"), json.into())
+        UserCommand::List(page) => {
+            let read = async |page: PageRequest<'_>| lists::users(authority, page).await;
+            list(page, None, read, user_line, user_json).await?
         }
         UserCommand::Invite { email, admin } => {
             let invitation = Invitation { email, admin };

@@ -11,6 +11,7 @@ use tracing::error;
 use super::request::params::BadParams;
 use crate::ops::authentication::client::AuthenticateError;
 use crate::ops::grants::error::GrantError;
+use crate::ops::lists::PageError;
 use crate::services::keyring::KeyError;
 use crate::store;
 
@@ -152,6 +153,17 @@ impl From<store::Error> for Error {
             "Something is wrong on our side",
             "The error has been recorded. Please try again later.",
         )
+    }
+}
+
+impl From<PageError> for Error {
+    fn from(failed: PageError) -> Self {
+        match failed {
+            PageError::BadCursor(_) => Self::bad_request(
+                "This link leads to a page of another list. Open the list from its beginning.",
+            ),
+            PageError::Store(cause) => cause.into(),
+        }
     }
 }
 

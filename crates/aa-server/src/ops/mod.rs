@@ -6,6 +6,7 @@ pub mod authentication;
 pub mod clients;
 pub mod grants;
 pub mod keys;
+pub mod lists;
 pub mod sessions;
 pub mod settings;
 pub mod tokens;

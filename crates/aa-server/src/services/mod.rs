@@ -1,6 +1,7 @@
 //! Long-lived services of the authority. They know the store and the domain, not the authority itself.
 
 pub mod client_cache;
+pub mod cursor;
 pub mod keyring;
 pub mod outbox;
 pub mod password_hasher;

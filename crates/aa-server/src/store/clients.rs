@@ -59,12 +59,15 @@ impl Store {
         .transpose()
     }
 
-    /// All apps, by id.
-    pub async fn clients(&self) -> Result<Vec<Client>> {
+    /// Up to `limit` clients by id, after the one with this id; from the first if it is empty.
+    pub async fn clients_after(&self, client_id: &str, limit: u32) -> Result<Vec<Client>> {
         all!(
             self.db.read(),
             ClientRow,
-            "SELECT client_id, enabled, metadata, version FROM clients ORDER BY client_id"
+            "SELECT client_id, enabled, metadata, version FROM clients
+             WHERE client_id > $1 ORDER BY client_id LIMIT $2",
+            client_id,
+            i64::from(limit)
         )?
         .into_iter()
         .map(ClientRow::read)

@@ -1,5 +1,6 @@
 use database::{Tx, all, execute, optional};
 use foundation::time::Timestamp;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -34,6 +35,8 @@ pub struct Event {
 /// An event as it was recorded.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct EventRow {
+    /// Its id.
+    pub id: Uuid,
     /// Unix milliseconds.
     pub at: i64,
     /// The text of its kind, which a newer version may have written: see [`EventKind::from_stored`].
@@ -57,9 +60,15 @@ pub struct EventRow {
 }
 
 impl EventRow {
+    /// Its position in the list of events.
+    pub fn position(&self) -> EventPosition {
+        EventPosition(self.at, self.id)
+    }
+
     /// As JSON, for programs.
     pub fn to_json(&self) -> Value {
         json!({
+            "id": self.id,
             "at": Timestamp::from_millis(self.at).to_string(),
             "kind": self.kind,
             "actor": self.actor,
@@ -74,13 +83,13 @@ impl EventRow {
     }
 }
 
-/// Which events to list.
-#[derive(Debug, Clone, Default)]
-pub struct EventFilter {
-    /// Of this user alone.
-    pub user: Option<Uuid>,
-    /// At most so many, newest first.
-    pub limit: u32,
+/// The time of an event, in Unix milliseconds, and its id: events are listed by both, the newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventPosition(i64, Uuid);
+
+impl EventPosition {
+    /// The position before every event.
+    pub const START: Self = Self(i64::MAX, Uuid::max());
 }
 
 impl Event {
@@ -169,23 +178,34 @@ impl Store {
         Ok(changed)
     }
 
-    /// Events, newest first.
-    pub async fn events(&self, filter: &EventFilter) -> Result<Vec<EventRow>> {
-        match filter.user {
+    /// Up to `limit` events after this position, or from the newest on; of one user, or of all.
+    pub async fn events_before(
+        &self,
+        user: Option<Uuid>,
+        position: Option<EventPosition>,
+        limit: u32,
+    ) -> Result<Vec<EventRow>> {
+        let EventPosition(at, id) = position.unwrap_or(EventPosition::START);
+        match user {
             Some(user) => all!(
                 self.db.read(),
                 EventRow,
-                "SELECT at, kind, actor, user_id, client_id, family_id, ip, user_agent, request_id, detail
-                 FROM events WHERE user_id = $1 ORDER BY at DESC, id DESC LIMIT $2",
+                "SELECT id, at, kind, actor, user_id, client_id, family_id, ip, user_agent, request_id, detail
+                 FROM events WHERE user_id = $1 AND (at, id) < ($2, $3)
+                 ORDER BY at DESC, id DESC LIMIT $4",
                 user,
-                i64::from(filter.limit)
+                at,
+                id,
+                i64::from(limit)
             ),
             None => all!(
                 self.db.read(),
                 EventRow,
-                "SELECT at, kind, actor, user_id, client_id, family_id, ip, user_agent, request_id, detail
-                 FROM events ORDER BY at DESC, id DESC LIMIT $1",
-                i64::from(filter.limit)
+                "SELECT id, at, kind, actor, user_id, client_id, family_id, ip, user_agent, request_id, detail
+                 FROM events WHERE (at, id) < ($1, $2) ORDER BY at DESC, id DESC LIMIT $3",
+                at,
+                id,
+                i64::from(limit)
             ),
         }
     }

@@ -364,8 +364,16 @@ impl Store {
         Ok(ended)
     }
 
-    /// What the sessions page shows: redeemed families that are live or ended after `since`.
-    pub async fn sessions(&self, user: Uuid, since: Timestamp) -> Result<Vec<SessionRow>> {
+    /// Up to `limit` sessions of a user, the last opened first, before the one with this id. `live` chooses between those
+    /// that are live and those that have ended after `since`.
+    pub async fn sessions_before(
+        &self,
+        user: Uuid,
+        position: Option<Uuid>,
+        limit: u32,
+        (live, since): (bool, Timestamp),
+        now: Timestamp,
+    ) -> Result<Vec<SessionRow>> {
         all!(
             self.db.read(),
             SessionRow,
@@ -383,13 +391,19 @@ impl Store {
              JOIN clients a ON a.client_id = f.client_id
              JOIN users u ON u.id = f.user_id
              LEFT JOIN ends e ON e.id = f.user_id AND e.user_epoch = f.user_epoch
-             WHERE f.user_id = $1 AND f.generation > 0
-               AND (f.ended_at IS NULL OR f.ended_at > $2)
-               AND (f.user_epoch = u.epoch OR e.ended_at > $2)
-               AND f.expires_at > $2
-             ORDER BY f.rotated_at DESC",
+             WHERE f.user_id = $1 AND f.id < $2 AND f.generation > 0
+               AND (f.ended_at IS NULL OR f.ended_at > $3)
+               AND (f.user_epoch = u.epoch OR e.ended_at > $3)
+               AND f.expires_at > $3
+               AND (f.ended_at IS NULL AND f.user_epoch = u.epoch AND f.expires_at > $4
+                    AND f.idle_expires_at > $4 AND (i.ended_at IS NULL OR a.outlives_sign_out)) = $5
+             ORDER BY f.id DESC LIMIT $6",
             user,
-            since.millis()
+            position.unwrap_or(Uuid::max()),
+            since.millis(),
+            now.millis(),
+            live,
+            i64::from(limit)
         )
     }
 }

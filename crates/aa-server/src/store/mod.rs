@@ -25,7 +25,7 @@ pub use browser_sessions::{BrowserSession, NewBrowserSession};
 pub use clients::{Client, ClientSecretHash};
 pub use database::{Error, Result};
 pub use ends::{EndRecord, KeptSession};
-pub use events::{Event, EventFilter, EventRow};
+pub use events::{Event, EventPosition, EventRow};
 pub use families::{NewFamily, Redeemed, SessionRow};
 pub use family::{Family, GraceElsewhere, Grant, Place};
 pub use invitations::Invitation;

@@ -100,13 +100,15 @@ impl Store {
         )
     }
 
-    /// All users, by address.
-    pub async fn users(&self) -> Result<Vec<User>> {
+    /// Up to `limit` users by address, after the one with this address as it is compared; from the first if it is empty.
+    pub async fn users_after(&self, email_key: &str, limit: u32) -> Result<Vec<User>> {
         all!(
             self.db.read(),
             User,
             "SELECT id, email, name, password_hash, enabled, roles, epoch, created_at
-             FROM users ORDER BY email_key"
+             FROM users WHERE email_key > $1 ORDER BY email_key LIMIT $2",
+            email_key,
+            i64::from(limit)
         )
     }
 

@@ -91,6 +91,18 @@ fn apps_are_added_shown_applied_and_disabled() {
     assert_ne!(rotated["client_secret"], made["client_secret"]);
     assert_eq!(deployment.json(&["app", "disable", "web"], "")["enabled"], false);
     assert_eq!(deployment.json(&["app", "list"], "")[0]["enabled"], false);
+    let page = deployment.json(&["events", "list", "--limit", "1"], "");
+    let (items, next) = (page["items"].as_array().unwrap(), page["next"].as_str().unwrap());
+    let following = deployment.json(&["events", "list", "--limit", "1", "--cursor", next], "");
+    assert_eq!(items.len(), 1);
+    assert_ne!(following["items"][0]["id"], items[0]["id"]);
+    let foreign = run(&deployment, &["app", "list", "--cursor", next]);
+    assert_eq!(foreign.status.code(), Some(1));
+    assert!(
+        stderr(&foreign).contains("the cursor is not one of this list"),
+        "{}",
+        stderr(&foreign)
+    );
 
     let file = deployment.folder.path().join("apps.toml");
     let path = file.to_str().unwrap();

@@ -264,7 +264,11 @@ async fn ends_are_kept_for_a_month_and_what_they_ended_stays_ended(#[case] engin
     assert!(!t.is_live(first.family()).await);
     let user = t.authority.store.user_by_email("ann@example.com").await.unwrap().unwrap();
     let since = t.authority.now() - Duration::from_secs(30 * DAY);
-    assert!(t.authority.store.sessions(user.id, since).await.unwrap().is_empty());
+    let now = t.authority.now();
+    for which in [(true, since), (false, since)] {
+        let found = t.authority.store.sessions_before(user.id, None, 10, which, now).await;
+        assert!(found.unwrap().is_empty());
+    }
 
     // Serials go on where they were.
     clients::set_enabled(&t.authority, &app.id, false, &Caller::operator()).await.unwrap();

@@ -14,6 +14,7 @@ mod logout;
 mod model;
 mod outbox;
 mod pages;
+mod paging;
 mod places;
 mod processes;
 mod races;

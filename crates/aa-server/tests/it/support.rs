@@ -11,7 +11,7 @@ use std::time::Duration;
 use aa_server::config::{Config, PREFIX, SETTINGS};
 use aa_server::domain::client::{ClientMetadata, ClientType};
 use aa_server::ops::account::NewAccount;
-use aa_server::store::{EventFilter, EventRow, Family};
+use aa_server::store::{EventRow, Family};
 use aa_server::{Application, Authority, application};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
@@ -195,8 +195,7 @@ impl TestApp {
     }
 
     pub async fn events(&self, kind: &str) -> Vec<EventRow> {
-        let filter = EventFilter { user: None, limit: 10_000 };
-        let events = self.authority.store.events(&filter).await.unwrap();
+        let events = self.authority.store.events_before(None, None, 10_000).await.unwrap();
         events.into_iter().filter(|event| event.kind == kind).collect()
     }
 }

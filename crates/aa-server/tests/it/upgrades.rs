@@ -20,6 +20,7 @@ const UNDO: &[(i64, &str)] = &[
     (5, include_str!("undo/0005.sql")),
     (6, include_str!("undo/0006.sql")),
     (7, include_str!("undo/0007.sql")),
+    (8, include_str!("undo/0008.sql")),
     (12, include_str!("undo/0012.sql")),
     (16, include_str!("undo/0016.sql")),
 ];

@@ -12,11 +12,11 @@ use crate::domain::user::describe_browser;
 use crate::http::error::Error;
 use crate::http::request::{Csrf, CurrentUser, caller, detached, form, query_params, signed_in};
 use crate::ops::account::{AccountError, change_password as change};
-use crate::store::EventFilter;
+use crate::ops::lists::{self, PageRequest};
 
 const PAGE: &str = "/account";
 /// How many events the activity page shows.
-const SHOWN: u32 = 100;
+const SHOWN: u32 = 50;
 
 #[derive(Template)]
 #[template(path = "account.html")]
@@ -95,6 +95,7 @@ fn page(
 struct Activity {
     frame: Frame,
     events: Vec<Line>,
+    older: Option<String>,
 }
 
 struct Line {
@@ -111,12 +112,12 @@ pub async fn activity(
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
     let current = signed_in(&authority, &request, "/account/activity").await?;
-    let filter = EventFilter { user: Some(current.user.id), limit: SHOWN };
+    let query = query_params(&request)?;
+    let page = PageRequest { cursor: query.get("cursor")?, limit: SHOWN };
+    let found = lists::events(&authority, Some(current.user.id), page).await?;
     let now = authority.now();
-    let events = authority
-        .store
-        .events(&filter)
-        .await?
+    let events = found
+        .items
         .into_iter()
         .map(|event| Line {
             what: in_words(&event.kind),
@@ -127,7 +128,11 @@ pub async fn activity(
         })
         .collect();
     let csrf = Csrf::of(&authority, &request);
-    let page = Activity { frame: Frame::new("Activity", &csrf, Some(&current)), events };
+    let page = Activity {
+        frame: Frame::new("Activity", &csrf, Some(&current)),
+        events,
+        older: found.next,
+    };
     Ok(html_with(&authority, &csrf, StatusCode::OK, &page))
 }
 

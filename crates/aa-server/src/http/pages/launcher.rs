@@ -9,14 +9,20 @@ use crate::authority::Authority;
 use crate::domain::client::{ClientMetadata, DelegationMode};
 use crate::http::error::Error;
 use crate::http::oauth::authorize::with_query;
-use crate::http::request::{Csrf, caller, detached, is_speculative, signed_in};
+use crate::http::request::{Csrf, caller, detached, is_speculative, query_params, signed_in};
 use crate::ops::grants::delegation::{Delegate, delegate};
+use crate::ops::lists::{self, PageRequest};
+use crate::store::Client;
+
+/// Apps that are read for a page.
+const SHOWN: u32 = 100;
 
 #[derive(Template)]
 #[template(path = "apps.html")]
 struct Page {
     frame: Frame,
     apps: Vec<Tile>,
+    more: Option<String>,
 }
 
 struct Tile {
@@ -32,15 +38,32 @@ pub async fn show(
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
     let current = signed_in(&authority, &request, "/apps").await?;
-    let found = authority.store.clients().await?.into_iter();
-    let mut apps: Vec<Tile> = found
-        .filter(|found| found.enabled && found.metadata.is_launchable())
-        .map(|found| tile(&found.metadata))
-        .collect();
+    let (mut apps, more) = launchable(&authority, query_params(&request)?.get("cursor")?).await?;
     apps.sort_by_key(|tile| tile.name.to_lowercase());
     let csrf = Csrf::of(&authority, &request);
-    let page = Page { frame: Frame::new("Apps", &csrf, Some(&current)), apps };
+    let page = Page { frame: Frame::new("Apps", &csrf, Some(&current)), apps, more };
     Ok(html_with(&authority, &csrf, StatusCode::OK, &page))
+}
+
+/// A page of apps that the launcher can open, and the cursor of the next.
+async fn launchable(
+    authority: &Authority,
+    cursor: Option<&str>,
+) -> Result<(Vec<Tile>, Option<String>), Error> {
+    let mut apps = Vec::new();
+    let mut next = cursor.map(str::to_owned);
+    loop {
+        let page = PageRequest { cursor: next.as_deref(), limit: SHOWN };
+        let found = lists::clients(authority, page).await?;
+        let shown = |found: &Client| found.enabled && found.metadata.is_launchable();
+        apps.extend(
+            found.items.iter().filter(|found| shown(found)).map(|found| tile(&found.metadata)),
+        );
+        next = found.next;
+        if next.is_none() || apps.len() >= SHOWN as usize / 2 {
+            return Ok((apps, next));
+        }
+    }
 }
 
 fn tile(client: &ClientMetadata) -> Tile {

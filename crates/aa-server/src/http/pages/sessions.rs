@@ -9,7 +9,9 @@ use super::{Frame, When, html_with, redirect, with_session};
 use crate::authority::Authority;
 use crate::http::error::Error;
 use crate::http::request::params::Params;
-use crate::http::request::{Cookie, Csrf, CurrentUser, caller, detached, form, signed_in};
+use crate::http::request::{
+    Cookie, Csrf, CurrentUser, caller, detached, form, query_params, signed_in,
+};
 use crate::ops::sessions::end;
 use crate::ops::sessions::overview::overview;
 use crate::ops::sessions::rename;
@@ -21,7 +23,9 @@ const PAGE: &str = "/sessions";
 struct Page {
     frame: Frame,
     browsers: Vec<Device>,
+    more: Option<String>,
     ended: Vec<Ended>,
+    older: Option<String>,
     others: bool,
 }
 
@@ -61,8 +65,10 @@ pub async fn show(
 ) -> Result<HttpResponse, Error> {
     let current = signed_in(&authority, &request, PAGE).await?;
     let now = authority.now();
-    let seen =
-        overview(&authority, current.user.id, Some(current.browser_session.browser_id)).await?;
+    let query = query_params(&request)?;
+    let cursors = (query.get("cursor")?, query.get("ended")?);
+    let this = Some(current.browser_session.browser_id);
+    let seen = overview(&authority, current.user.id, this, cursors).await?;
     let browsers: Vec<Device> = seen
         .browsers
         .into_iter()
@@ -109,7 +115,9 @@ pub async fn show(
         frame: Frame::new("Sessions", &csrf, Some(&current)),
         others: browsers.iter().any(|device| !device.is_this),
         browsers,
+        more: seen.more,
         ended,
+        older: seen.older,
     };
     Ok(html_with(&authority, &csrf, StatusCode::OK, &page))
 }

@@ -10,10 +10,13 @@ use uuid::Uuid;
 use crate::authority::Authority;
 use crate::domain::event::EndReason;
 use crate::domain::user::describe_browser;
-use crate::store::{self, SessionRow};
+use crate::ops::lists::{self, PageError, PageRequest, Sessions, client_names};
+use crate::store::SessionRow;
 
 /// The time for which ended sessions are shown.
 const SHOWN: Duration = Duration::from_hours(30 * 24);
+/// Sessions of a page, live ones and ended ones each.
+const PAGE: u32 = 100;
 /// Stands for the reason of a session that no one ended.
 const EXPIRED: &str = "expired";
 
@@ -70,65 +73,88 @@ pub struct Ended {
     pub alarming: bool,
 }
 
-/// Everything the sessions page shows.
+/// A page of the sessions page: live sessions by browser, and ended ones.
 #[derive(Debug)]
 pub struct Overview {
     /// This browser first, then the last used.
     pub browsers: Vec<Browser>,
+    /// The cursor of further live sessions.
+    pub more: Option<String>,
     /// The latest first.
     pub ended: Vec<Ended>,
+    /// The cursor of further ended sessions.
+    pub older: Option<String>,
 }
 
-/// Reads the sessions of a user.
+/// Reads a page of the sessions of a user, with the cursors of live and of ended ones. `this` is the browser that asks.
 ///
 /// # Errors
-/// When the database cannot answer.
+/// [`PageError`].
 pub async fn overview(
     authority: &Authority,
     user: Uuid,
     this: Option<Uuid>,
-) -> store::Result<Overview> {
+    (live, ended): (Option<&str>, Option<&str>),
+) -> Result<Overview, PageError> {
     let now = authority.now();
-    let names: HashMap<String, String> = authority
-        .store
-        .clients()
-        .await?
-        .into_iter()
-        .map(|client| (client.metadata.client_id, client.metadata.name))
-        .collect();
+    let limit = PAGE;
+    let live =
+        lists::sessions(authority, user, Sessions::Live, PageRequest { cursor: live, limit })
+            .await?;
+    let which = Sessions::EndedSince(now - SHOWN);
+    let past =
+        lists::sessions(authority, user, which, PageRequest { cursor: ended, limit }).await?;
+    let rows = live.items.iter().chain(&past.items);
+    let names = client_names(authority, rows.map(|row| row.client_id.as_str())).await?;
+    let mut ended: Vec<Ended> =
+        past.items.iter().filter_map(|row| ended_session(row, &names, now)).collect();
+    ended.sort_by_key(|ended| std::cmp::Reverse(ended.at));
+    let browsers = by_browser(&live.items, &names, this);
+    Ok(Overview { browsers, more: live.next, ended, older: past.next })
+}
+
+fn ended_session(
+    row: &SessionRow,
+    names: &HashMap<String, String>,
+    now: Timestamp,
+) -> Option<Ended> {
+    let (at, reason, alarming) = end_of(row, now)?;
+    let app = names.get(&row.client_id)?.clone();
+    (at + SHOWN > now).then(|| Ended { app, browser: browser_of(row), at, reason, alarming })
+}
+
+fn by_browser(
+    rows: &[SessionRow],
+    names: &HashMap<String, String>,
+    this: Option<Uuid>,
+) -> Vec<Browser> {
     let mut browsers: Vec<Browser> = Vec::new();
-    let mut ended = Vec::new();
-    for row in authority.store.sessions(user, now - SHOWN).await? {
-        let name = names.get(&row.client_id).unwrap_or(&row.client_id).clone();
-        match end_of(&row, now) {
-            Some((at, reason, alarming)) if at + SHOWN > now => {
-                ended.push(Ended { app: name, browser: browser_of(&row), at, reason, alarming });
-            }
-            Some(_) => {}
-            None => {
-                let session = Session {
-                    id: row.id,
-                    app: name,
-                    started: Timestamp::from_millis(row.created_at),
-                    last_used: Timestamp::from_millis(row.rotated_at),
-                    ip: row.rotated_ip.clone(),
-                    warning: row.grace_elsewhere.as_deref().map(|places| {
-                        format!(
-                            "It was used from two places at once: {}. If one of them is not yours, end it and change your password.",
-                            two_places(Some(places))
-                        )
-                    }),
-                };
-                match browsers.iter_mut().find(|browser| browser.id == row.browser_id) {
-                    Some(browser) => browser.live.push(session),
-                    None => browsers.push(browser_of_row(&row, this, session)),
-                }
-            }
+    for row in rows {
+        let session = Session {
+            id: row.id,
+            app: names.get(&row.client_id).unwrap_or(&row.client_id).clone(),
+            started: Timestamp::from_millis(row.created_at),
+            last_used: Timestamp::from_millis(row.rotated_at),
+            ip: row.rotated_ip.clone(),
+            warning: row.grace_elsewhere.as_deref().map(elsewhere_in_words),
+        };
+        match browsers.iter_mut().find(|browser| browser.id == row.browser_id) {
+            Some(browser) => browser.live.push(session),
+            None => browsers.push(browser_of_row(row, this, session)),
         }
     }
+    for browser in &mut browsers {
+        browser.live.sort_by_key(|session| std::cmp::Reverse(session.last_used));
+    }
     browsers.sort_by_key(|browser| (!browser.is_this, std::cmp::Reverse(browser.last_seen)));
-    ended.sort_by_key(|ended| std::cmp::Reverse(ended.at));
-    Ok(Overview { browsers, ended })
+    browsers
+}
+
+fn elsewhere_in_words(places: &str) -> String {
+    format!(
+        "It was used from two places at once: {}. If one of them is not yours, end it and change your password.",
+        two_places(Some(places))
+    )
 }
 
 fn browser_of_row(row: &SessionRow, this: Option<Uuid>, first: Session) -> Browser {

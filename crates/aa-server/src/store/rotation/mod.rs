@@ -22,7 +22,7 @@ use super::family::Grant;
 pub use self::statement::{ROTATE, Rotation};
 
 /// Rotations that wait for their result, at most. Further ones fail with
-/// [`Error::Unavailable`](database::Error::Unavailable).
+/// [`Error::Busy`].
 pub const MAX_WAITING: usize = 4096;
 
 /// The queues of the committers. These start with the first rotation and end when the last clone is dropped.
