@@ -2,9 +2,12 @@
 //! proxies `/api/*` with the application token attached. It works with any OpenID provider.
 
 mod auth;
+mod frames;
 mod headers;
 mod proxy;
 mod routes;
+mod session_end;
+mod websocket;
 
 use std::path::PathBuf;
 
@@ -18,6 +21,7 @@ use service::program::Program;
 use service::run::{self, Stop};
 use service::settings::{Setting, Settings, SettingsError};
 
+pub use frames::Frames;
 pub use headers::cache_control;
 pub use relying_party::web::Application;
 pub use routes::{Route, Routes};

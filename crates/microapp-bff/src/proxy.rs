@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use relying_party::TokenError;
 use relying_party::signin::AccessToken;
@@ -16,17 +16,18 @@ use relying_party::web::guard::is_websocket;
 use secrecy::ExposeSecret as _;
 use service::http::problem;
 use service::run::detached;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tracing::warn;
 
 use crate::headers::{self, cache_control, is_forwarded, is_relayed};
 use crate::routes::{RouteError, Target};
+use crate::session_end::StreamSession;
+use crate::websocket::upgrade;
 use crate::{Bff, SESSION};
 
 /// Chunks of a request body that wait for the upstream.
 const CHUNKS_AHEAD: usize = 4;
-/// The most bytes of a WebSocket that are read at once.
-const WEBSOCKET_READ: usize = 16 * 1024;
+/// The longest body that is not watched for the end of its session: it has arrived before that could be noticed.
+const SHORT_BODY: u64 = 64 * 1024;
 
 /// The client for upstreams: connections are reused, redirects are never followed with a token.
 pub(crate) fn client() -> reqwest::Result<reqwest::Client> {
@@ -63,8 +64,16 @@ pub(crate) async fn forward(
         Ok(token) => token,
         Err(error) => return no_token(&site, &SESSION, &error),
     };
+    let of_stream = |token: &AccessToken| StreamSession {
+        site: site.clone(),
+        session_id: id.clone(),
+        token_request: token_request.clone(),
+        browser: browser.clone(),
+        token: token.clone(),
+    };
     if is_websocket(request.headers()) {
-        return upgrade(&bff, &request, payload, &target, &token).await;
+        let session = of_stream(&token);
+        return upgrade(&bff, &request, payload, &target, session).await;
     }
     let bodiless = !has_body(&request);
     let body = if bodiless { None } else { Some(stream_of(payload)) };
@@ -73,18 +82,19 @@ pub(crate) async fn forward(
         Err(failed) => return failed.into(),
     };
     if answer.status() != reqwest::StatusCode::UNAUTHORIZED {
-        return relay(answer);
+        return relay(answer, of_stream(&token));
     }
     // The upstream does not take the token: perhaps the session has ended since, or keys were changed.
-    let shared = site.clone();
+    let refused = of_stream(&token);
     let next: Result<AccessToken, TokenError> = detached(&site.runtime, async move {
-        shared.party.token_after_refusal(&id, &token_request, &browser, &token.token).await
+        let StreamSession { site, session_id, token_request, browser, token } = refused;
+        site.party.token_after_refusal(&session_id, &token_request, &browser, &token.token).await
     })
     .await;
     match next {
         Err(error) => no_token(&site, &SESSION, &error),
         Ok(token) if bodiless => match send(&bff, &request, &target, &token, None).await {
-            Ok(answer) => relay(answer),
+            Ok(answer) => relay(answer, of_stream(&token)),
             Err(failed) => failed.into(),
         },
         // The body is gone; the next try will have the fresh token.
@@ -133,7 +143,7 @@ fn stream_of(mut payload: web::Payload) -> reqwest::Body {
 }
 
 /// Error of a request to an upstream.
-enum Failed {
+pub(crate) enum Failed {
     /// Its method has no name that could be sent on.
     Method,
     /// The upstream cannot be reached.
@@ -154,7 +164,7 @@ impl From<Failed> for HttpResponse {
 }
 
 /// The request as it goes to the upstream, without a body.
-fn request_to(
+pub(crate) fn request_to(
     bff: &Bff,
     request: &HttpRequest,
     target: &Target<'_>,
@@ -187,7 +197,7 @@ async fn send(
     answer_of(upstream, target.route.timeout).await
 }
 
-async fn answer_of(
+pub(crate) async fn answer_of(
     upstream: reqwest::RequestBuilder,
     patience: Duration,
 ) -> Result<reqwest::Response, Failed> {
@@ -201,52 +211,8 @@ async fn answer_of(
     }
 }
 
-/// Passes a WebSocket through (RFC 6455 §4): two byte streams, which are not read here.
-async fn upgrade(
-    bff: &Bff,
-    request: &HttpRequest,
-    mut payload: web::Payload,
-    target: &Target<'_>,
-    token: &AccessToken,
-) -> HttpResponse {
-    let upstream = match request_to(bff, request, target, token) {
-        Ok(upstream) => upstream.header("connection", "upgrade").header("upgrade", "websocket"),
-        Err(failed) => return failed.into(),
-    };
-    let answer = match answer_of(upstream, target.route.timeout).await {
-        Ok(answer) if answer.status() == reqwest::StatusCode::SWITCHING_PROTOCOLS => answer,
-        Ok(answer) => return relay(answer),
-        Err(failed) => return failed.into(),
-    };
-    let mut response = HttpResponse::SwitchingProtocols();
-    response.upgrade("websocket");
-    for (name, value) in answer.headers() {
-        if name.as_str().starts_with("sec-websocket-") {
-            response.append_header((name.as_str(), value.as_bytes()));
-        }
-    }
-    let Ok(upgraded) = answer.upgrade().await else {
-        return problem(StatusCode::BAD_GATEWAY, "the API did not become a WebSocket");
-    };
-    let (from_api, mut to_api) = tokio::io::split(upgraded);
-    actix_web::rt::spawn(async move {
-        while let Some(Ok(chunk)) = payload.next().await {
-            if to_api.write_all(&chunk).await.is_err() {
-                return;
-            }
-        }
-        let _ = to_api.shutdown().await;
-    });
-    let stream = futures_util::stream::try_unfold(from_api, |mut from_api| async move {
-        let mut chunk = BytesMut::with_capacity(WEBSOCKET_READ);
-        let count = from_api.read_buf(&mut chunk).await?;
-        Ok::<_, std::io::Error>((count > 0).then(|| (chunk.freeze(), from_api)))
-    });
-    response.streaming(stream)
-}
-
-/// The upstream's answer, as it comes. When the browser goes away, the upstream call is dropped.
-fn relay(answer: reqwest::Response) -> HttpResponse {
+/// The upstream's answer, as it comes. When the browser goes away or its session ends, the upstream call is dropped.
+pub(crate) fn relay(answer: reqwest::Response, session: StreamSession) -> HttpResponse {
     let status = StatusCode::from_u16(answer.status().as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
     if status == StatusCode::UNAUTHORIZED {
         return problem(StatusCode::BAD_GATEWAY, "the API does not accept this app's token");
@@ -280,7 +246,10 @@ fn relay(answer: reqwest::Response) -> HttpResponse {
         chunk.map_err(|error| actix_web::error::ErrorBadGateway(error.without_url().to_string()))
     });
     match length {
-        Some(length) => response.no_chunking(length).streaming(stream),
-        None => response.streaming(stream),
+        Some(length) if length <= SHORT_BODY => response.no_chunking(length).streaming(stream),
+        Some(length) => {
+            response.no_chunking(length).streaming(stream.take_until(Box::pin(session.over())))
+        }
+        None => response.streaming(stream.take_until(Box::pin(session.over()))),
     }
 }

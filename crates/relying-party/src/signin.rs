@@ -2,6 +2,7 @@
 
 mod refresh;
 mod user;
+mod watch;
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicI64;
@@ -20,6 +21,7 @@ use tracing::warn;
 
 use self::refresh::Waiting;
 pub use self::user::{EmailTrust, User};
+pub use self::watch::{SessionWatch, WATCH_INTERVAL};
 use crate::session::{IdHash, SessionRecord, SessionStore, StoreError};
 
 /// Longest life of a session. The provider may end it earlier.
@@ -44,6 +46,8 @@ pub struct RelyingParty {
     resting_until: AtomicI64,
     /// Requests of this process that wait for a refresh, by session: they take turns at the store.
     waiting: Mutex<HashMap<IdHash, Weak<Waiting>>>,
+    /// Sessions with streams.
+    watched: watch::Watched,
 }
 
 /// The data of a session, sealed in the store.
@@ -204,6 +208,7 @@ impl RelyingParty {
             random,
             resting_until: AtomicI64::new(0),
             waiting: Mutex::default(),
+            watched: watch::Watched::default(),
         }
     }
 
@@ -300,7 +305,7 @@ impl RelyingParty {
             .await?;
         if let Some(old) = old_id {
             // Its refresh token is not revoked: some providers would end the new one with it.
-            if let Err(error) = self.store.remove(&IdHash::of(old)).await {
+            if let Err(error) = self.remove(&IdHash::of(old)).await {
                 warn!(%error, "the session before could not be removed");
             }
         }
@@ -344,6 +349,13 @@ impl RelyingParty {
         Ok(data.map(|data| (record, data)))
     }
 
+    /// Removes a session, and ends its streams.
+    async fn remove(&self, id: &IdHash) -> Result<Option<SessionRecord>, StoreError> {
+        let removed = self.store.remove(id).await?;
+        self.watched.tell(id);
+        Ok(removed)
+    }
+
     /// The user of a session.
     ///
     /// # Errors
@@ -365,7 +377,7 @@ impl RelyingParty {
     /// [`StoreError`]; an unavailable provider is no error: the revocation is retried.
     pub async fn sign_out(&self, session_id: &str) -> Result<Option<String>, StoreError> {
         let id = IdHash::of(session_id);
-        let removed = self.store.remove(&id).await?;
+        let removed = self.remove(&id).await?;
         let data = removed.and_then(|record| self.unseal(&id, &record));
         let (refresh_token, id_token) =
             data.map_or((None, None), |data| (data.refresh_token, data.id_token));

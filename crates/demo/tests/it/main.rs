@@ -4,6 +4,7 @@ mod backend_attacks;
 mod bff;
 mod browser;
 mod declared;
+mod ended_sessions;
 mod nginx;
 mod patterns;
 mod proxy;

@@ -142,6 +142,8 @@ pub struct Proxy {
     pub world: World,
     api: Api,
     pub url: String,
+    /// A second replica.
+    pub replica: String,
     pub browser: Browser,
     _stop: StopHandle,
 }
@@ -153,12 +155,23 @@ impl Proxy {
 
     /// A proxy with further settings.
     pub async fn with(settings: &[(&'static str, &str)]) -> Self {
+        Self::build(settings, None).await
+    }
+
+    /// A proxy whose tokens live for so long.
+    pub async fn with_token_life(life: Duration) -> Self {
+        Self::build(&[], Some(life)).await
+    }
+
+    async fn build(settings: &[(&'static str, &str)], life: Option<Duration>) -> Self {
         let world = world(Duration::from_hours(1)).await;
         let api = Api::default();
         let upstream = api.start();
-        let port = testing::free_ports(1);
+        let port = testing::free_ports(2);
         let url = format!("http://localhost:{port}");
+        let replica = format!("http://localhost:{}", port + 1);
         let mut shop = Shop::new(&world, &url);
+        shop.registration.lifetimes.at_ttl = life;
         shop.registration.audiences = vec!["notes".to_owned(), "orders".to_owned()];
         let scopes = ["openid", "email", "offline_access", "orders:read", "orders:write"];
         shop.registration.scopes = scopes.map(str::to_owned).to_vec();
@@ -175,9 +188,14 @@ impl Proxy {
              [[route]]\nprefix = '/api/gone'\nupstream = 'http://127.0.0.1:1'"
         ));
         shop.routes = Some(routes.unwrap());
-        let handle = shop.start(&[port]).await;
+        let handle = shop.start(&[port, port + 1]).await;
         let browser = world.ann_at(&url).await;
-        Self { world, api, url, browser, _stop: handle }
+        Self { world, api, url, replica, browser, _stop: handle }
+    }
+
+    /// Whether the API's endless stream has a reader.
+    pub fn is_streaming(&self) -> bool {
+        self.api.is_streaming.load(Ordering::SeqCst)
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -345,7 +363,7 @@ fn frame(text: &str) -> Vec<u8> {
     [&[0x81, 0x80 | length, 0, 0, 0, 0], text.as_bytes()].concat()
 }
 
-async fn open_socket(proxy: &Proxy, origin: Option<&str>) -> (TcpStream, String) {
+pub async fn open_socket(proxy: &Proxy, origin: Option<&str>) -> (TcpStream, String) {
     let address = proxy.url.strip_prefix("http://").unwrap();
     let mut socket = TcpStream::connect(address.replace("localhost", "127.0.0.1")).await.unwrap();
     let session = proxy.browser.cookie("bff_session").unwrap();

@@ -167,7 +167,7 @@ impl RelyingParty {
     ) -> Result<AccessToken, TokenError> {
         let Some(refresh_token) = data.refresh_token.clone() else {
             // Without a refresh token, the session ends with its access token.
-            self.store.remove(id).await?;
+            self.remove(id).await?;
             return Err(TokenError::Ended);
         };
         let secret = refresh_token.clone().into();
@@ -197,7 +197,7 @@ impl RelyingParty {
                     }
                     _ => {
                         info!("the provider has ended the session");
-                        self.store.remove(id).await?;
+                        self.remove(id).await?;
                         Err(TokenError::Ended)
                     }
                 }

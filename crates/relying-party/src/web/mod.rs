@@ -32,6 +32,7 @@ use service::run::{self, Stop};
 use tokio::runtime::Handle;
 use tracing::warn;
 
+use crate::signin::WATCH_INTERVAL;
 use crate::{Browser, Provider, ProviderConfig, RelyingParty, SessionStore, StoreError};
 use cookies::Cookies;
 use front::Front;
@@ -204,9 +205,18 @@ impl Application {
     /// The error that ended the server.
     pub async fn run_until_stopped(self) -> std::io::Result<()> {
         let stop = self.site.stop.clone();
-        let upkeep = tokio::spawn(maintenance(self.site.into_inner()));
+        let site = self.site.into_inner();
+        let upkeep = [
+            tokio::spawn(maintenance(Arc::clone(&site))),
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(WATCH_INTERVAL).await;
+                    site.party.look_after_watched().await;
+                }
+            }),
+        ];
         let ended = run::serve(self.server, stop).await;
-        upkeep.abort();
+        upkeep.iter().for_each(tokio::task::JoinHandle::abort);
         ended
     }
 }
