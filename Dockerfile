@@ -13,23 +13,28 @@ RUN find . -type f ! -name Cargo.toml ! -name Cargo.lock ! -path './.cargo/*' -d
 
 FROM rust AS dependencies
 COPY --from=manifests /src .
-RUN cargo build --locked --release --workspace --bins
+RUN cargo build --locked --release -p demo --bins
 
+# One file is every program, by the name it is called by: linked once, and one layer for all images.
 FROM dependencies AS build
 COPY . .
 # Newer than what was built from nothing.
 RUN find crates -name '*.rs' -exec touch {} + \
-    && cargo build --locked --release \
-         --bin aa-server --bin microapp-notes --bin microapp-bff --bin microapp-tmb --bin microapp-spa
+    && cargo build --locked --release -p demo --bin programs \
+    && mkdir /links \
+    && for name in aa-server microapp-notes microapp-bff microapp-tmb microapp-spa; do \
+         ln -s /programs "/links/$name"; \
+       done
 
 # No shell and no tools: a program, and what the C library needs. Health is asked by the program itself.
 FROM gcr.io/distroless/cc-debian12 AS runtime
 LABEL org.opencontainers.image.licenses="Apache-2.0" org.opencontainers.image.version="0.1.0"
 USER 65532:65532
+COPY --from=build /src/target/release/programs /programs
+COPY --from=build /links/ /
 
 FROM runtime AS aa-server
 LABEL org.opencontainers.image.title="aa-server" org.opencontainers.image.description="The authority: where people sign in"
-COPY --from=build /src/target/release/aa-server /aa-server
 ENV AA_LISTEN=0.0.0.0:8080 AA_DATA_DIR=/tmp/data
 EXPOSE 8080
 HEALTHCHECK --interval=2s --timeout=4s --start-period=30s --retries=5 CMD ["/aa-server", "check", "--live"]
@@ -37,7 +42,6 @@ ENTRYPOINT ["/aa-server"]
 
 FROM runtime AS microapp-notes
 LABEL org.opencontainers.image.title="microapp-notes" org.opencontainers.image.description="A resource API"
-COPY --from=build /src/target/release/microapp-notes /microapp-notes
 ENV NOTES_LISTEN=0.0.0.0:8081
 EXPOSE 8081
 HEALTHCHECK --interval=2s --timeout=4s --start-period=30s --retries=5 CMD ["/microapp-notes", "check", "--live"]
@@ -45,7 +49,6 @@ ENTRYPOINT ["/microapp-notes"]
 
 FROM runtime AS microapp-bff
 LABEL org.opencontainers.image.title="microapp-bff" org.opencontainers.image.description="A backend for frontend"
-COPY --from=build /src/target/release/microapp-bff /microapp-bff
 ENV BFF_LISTEN=0.0.0.0:8082
 EXPOSE 8082
 HEALTHCHECK --interval=2s --timeout=4s --start-period=30s --retries=5 CMD ["/microapp-bff", "check", "--live"]
@@ -53,7 +56,6 @@ ENTRYPOINT ["/microapp-bff"]
 
 FROM runtime AS microapp-tmb
 LABEL org.opencontainers.image.title="microapp-tmb" org.opencontainers.image.description="A token-mediating backend"
-COPY --from=build /src/target/release/microapp-tmb /microapp-tmb
 ENV TMB_LISTEN=0.0.0.0:8083
 EXPOSE 8083
 HEALTHCHECK --interval=2s --timeout=4s --start-period=30s --retries=5 CMD ["/microapp-tmb", "check", "--live"]
@@ -61,7 +63,6 @@ ENTRYPOINT ["/microapp-tmb"]
 
 FROM runtime AS microapp-spa
 LABEL org.opencontainers.image.title="microapp-spa" org.opencontainers.image.description="A refresh-cookie backend"
-COPY --from=build /src/target/release/microapp-spa /microapp-spa
 ENV SPA_LISTEN=0.0.0.0:8084
 EXPOSE 8084
 HEALTHCHECK --interval=2s --timeout=4s --start-period=30s --retries=5 CMD ["/microapp-spa", "check", "--live"]
