@@ -126,7 +126,7 @@ impl Authority {
     /// An event of this moment, caused by a request.
     pub fn event(&self, kind: EventKind, actor: Actor, caller: &Caller) -> Event {
         Event {
-            id: self.random.uuid_at(self.now()),
+            id: self.random.uuid_at(self.now()).into(),
             kind,
             actor,
             user_id: None,

@@ -116,7 +116,7 @@ impl Population {
     /// The rotation of a family by its newest token.
     pub fn rotation(&self, index: u32, now: Timestamp) -> Rotation {
         Rotation {
-            family: self.family(index),
+            family: self.family(index).into(),
             generation: self.generations[index as usize].load(Ordering::Relaxed),
             secret_hash: self.secret.hash(),
             client_id: CLIENT_ID.to_owned(),
@@ -137,8 +137,11 @@ impl Population {
     pub fn token(&self, app: &Authority, number: u32) -> String {
         let index = number * self.step();
         let generation = self.generations[index as usize].load(Ordering::Relaxed);
-        let token =
-            RefreshToken { family: self.family(index), generation, secret: self.secret.clone() };
+        let token = RefreshToken {
+            family: self.family(index).into(),
+            generation,
+            secret: self.secret.clone(),
+        };
         app.refresh_tokens.encode(&token).expose().to_owned()
     }
 }

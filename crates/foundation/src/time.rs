@@ -9,7 +9,20 @@ use std::time::Duration;
 use chrono::{DateTime, SecondsFormat};
 
 /// A moment, in milliseconds since the Unix epoch. Stored in a `BIGINT` column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, sqlx::Type)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    serde::Serialize,
+    serde::Deserialize,
+    sqlx::Type,
+)]
+#[serde(transparent)]
 #[sqlx(transparent)]
 pub struct Timestamp(i64);
 

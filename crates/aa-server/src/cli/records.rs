@@ -5,13 +5,13 @@ use foundation::time::Timestamp;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use service::run::Failure;
-use uuid::Uuid;
 
 use super::listing::{PageArgs, list};
 use super::output::Output;
 use super::users;
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
+use crate::domain::ids::FamilyId;
 use crate::domain::user::describe_browser;
 use crate::ops::keys as ops_keys;
 use crate::ops::lists::{self, Page, PageRequest, Sessions};
@@ -31,7 +31,7 @@ pub(super) enum FamilyCommand {
     /// End a session.
     Revoke {
         /// Its id.
-        id: Uuid,
+        id: FamilyId,
     },
 }
 
@@ -88,7 +88,7 @@ pub(super) async fn family(
 
 fn session_line((app, row): &(String, SessionRow)) -> String {
     let browser = describe_browser(&row.browser_user_agent);
-    let last_used = Timestamp::from_millis(row.rotated_at);
+    let last_used = row.rotated_at;
     format!("{}  {app}  {browser}  last used {last_used} from {}", row.id, row.rotated_ip)
 }
 
@@ -98,8 +98,8 @@ fn session_json((app, row): &(String, SessionRow)) -> Value {
         "app": app,
         "device": row.browser_id,
         "browser": describe_browser(&row.browser_user_agent),
-        "started_at": Timestamp::from_millis(row.created_at).to_string(),
-        "last_used_at": Timestamp::from_millis(row.rotated_at).to_string(),
+        "started_at": row.created_at.to_string(),
+        "last_used_at": row.rotated_at.to_string(),
         "ip": row.rotated_ip,
     })
 }
@@ -110,8 +110,8 @@ pub(super) async fn keys(authority: &Authority, command: KeysCommand) -> Result<
             let mut lines = Vec::new();
             let mut json = Vec::new();
             for key in authority.store.keys(authority.now()).await? {
-                let time = |millis| Timestamp::from_millis(millis).to_string();
-                let state = match (key.signs_from > authority.now().millis(), key.retires_at) {
+                let time = |at: Timestamp| at.to_string();
+                let state = match (key.signs_from > authority.now(), key.retires_at) {
                     (true, _) => "next",
                     (false, None) => "active",
                     (false, Some(_)) => "retiring",
@@ -180,6 +180,5 @@ pub(super) async fn events(
 }
 
 fn event_line(event: &EventRow) -> String {
-    let at = Timestamp::from_millis(event.at);
-    format!("{at}  {}  {}  {}  {}", event.kind, event.actor, event.ip, event.detail)
+    format!("{}  {}  {}  {}  {}", event.at, event.kind, event.actor, event.ip, event.detail)
 }

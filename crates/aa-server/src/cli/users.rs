@@ -4,7 +4,6 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use foundation::time::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -182,7 +181,7 @@ fn user_json(user: &User) -> Value {
         "name": user.name,
         "enabled": user.enabled,
         "roles": user.roles(),
-        "created_at": Timestamp::from_millis(user.created_at).to_string(),
+        "created_at": user.created_at.to_string(),
     })
 }
 

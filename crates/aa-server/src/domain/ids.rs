@@ -21,3 +21,8 @@ uuid_id! {
     /// The id of a browser session.
     BrowserSessionId
 }
+
+uuid_id! {
+    /// The id of an event.
+    EventId
+}

@@ -13,6 +13,7 @@
 //! has only a hash of the family's secret, and not the server's); the server's secret alone cannot either;
 //! and an older token cannot be turned into a newer one.
 
+use super::ids::FamilyId;
 use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -108,7 +109,7 @@ impl Eq for SecretHash {}
 #[derive(Debug, Clone)]
 pub struct RefreshToken {
     /// The family it belongs to.
-    pub family: Uuid,
+    pub family: FamilyId,
     /// Its place in the family.
     pub generation: u32,
     /// The family's secret.
@@ -123,7 +124,7 @@ impl RefreshToken {
 
     fn body(&self) -> Zeroizing<[u8; BODY]> {
         let mut body = Zeroizing::new([0; BODY]);
-        body[..16].copy_from_slice(self.family.as_bytes());
+        body[..16].copy_from_slice(self.family.uuid().as_bytes());
         body[16..20].copy_from_slice(&self.generation.to_be_bytes());
         body[20..].copy_from_slice(self.secret.0.as_slice());
         body
@@ -189,11 +190,9 @@ impl RefreshTokenCodec {
             return None;
         }
         let generation = u32::from_be_bytes(body[16..20].try_into().ok()?);
-        (TokenKind::of(generation) == kind).then(|| RefreshToken {
-            family: Uuid::from_slice(&body[..16]).unwrap_or_default(),
-            generation,
-            secret: FamilySecret::new(body[20..].try_into().unwrap_or_default()),
-        })
+        let family = Uuid::from_slice(&body[..16]).ok()?.into();
+        let secret = FamilySecret::new(body[20..].try_into().ok()?);
+        (TokenKind::of(generation) == kind).then_some(RefreshToken { family, generation, secret })
     }
 }
 
@@ -223,7 +222,11 @@ mod tests {
     }
 
     fn token(generation: u32) -> RefreshToken {
-        RefreshToken { family: Uuid::from_u128(7), generation, secret: FamilySecret::new([9; 32]) }
+        RefreshToken {
+            family: Uuid::from_u128(7).into(),
+            generation,
+            secret: FamilySecret::new([9; 32]),
+        }
     }
 
     #[test]
@@ -234,7 +237,7 @@ mod tests {
             let wire = refresh_tokens(&[1]).encode(&token(generation));
             assert_eq!(wire.expose().len(), WIRE_CHARS);
             let read = refresh_tokens(&[1]).decode(kind, wire.expose()).unwrap();
-            assert_eq!(read.family, Uuid::from_u128(7));
+            assert_eq!(read.family.uuid(), Uuid::from_u128(7));
             assert_eq!(read.generation, generation);
             assert!(read.secret.hash() == FamilySecret::new([9; 32]).hash());
         }

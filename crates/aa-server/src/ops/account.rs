@@ -3,13 +3,13 @@
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use std::net::IpAddr;
-use uuid::Uuid;
 
 use crate::authority::Authority;
 use crate::config::RegistrationMode;
 use crate::domain::authentication::{Authentication, Step};
 use crate::domain::caller::Caller;
 use crate::domain::event::{Actor, EventKind};
+use crate::domain::ids::UserId;
 use crate::domain::password::{self, WeakPassword};
 use crate::domain::refresh_token::SecretHash;
 use crate::domain::user::{Email, check_name};
@@ -80,7 +80,7 @@ pub struct NewAccount {
 }
 
 pub(super) struct Prepared {
-    pub(super) id: Uuid,
+    pub(super) id: UserId,
     email: Email,
     email_key: String,
     name: String,
@@ -112,7 +112,7 @@ pub(super) async fn prepare(
     let password_hash =
         authority.password_hasher.hash(account.password, authority.random.bytes()).await?;
     Ok(Prepared {
-        id: authority.random.uuid(),
+        id: authority.random.uuid().into(),
         email_key: email.key(),
         email,
         name,
@@ -177,13 +177,12 @@ pub async fn register(
         }
     }
     let made = prepare(authority, account).await?;
-    let event =
-        authority.event(EventKind::UserMade, Actor::User(made.id.into()), caller).user(made.id);
+    let event = authority.event(EventKind::UserMade, Actor::User(made.id), caller).user(made.id);
     match command.invitation {
         Some(token) => {
             let hash = SecretHash::of(token.as_bytes());
             let accepted = authority
-                .event(EventKind::InvitationAccepted, Actor::User(made.id.into()), caller)
+                .event(EventKind::InvitationAccepted, Actor::User(made.id), caller)
                 .user(made.id);
             authority
                 .store
@@ -226,7 +225,7 @@ pub async fn change_password(
     password::check(new.expose_secret(), &user.email, authority.config.password_min_chars)?;
     let hash = authority.password_hasher.hash(new, authority.random.bytes()).await?;
     let event = authority
-        .event(EventKind::PasswordChanged, Actor::User(user.id.into()), caller)
+        .event(EventKind::PasswordChanged, Actor::User(user.id), caller)
         .user(user.id)
         .detail(json!({ "kept_device": browser_session.browser_id }));
     let (token, keep) = end::keep(authority, browser_session);

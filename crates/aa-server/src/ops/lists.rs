@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use foundation::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use crate::authority::Authority;
 use crate::domain::delivery::DeliveryId;
+use crate::domain::ids::{FamilyId, UserId};
 use crate::services::cursor::BadCursor;
 use crate::store::{self, Client, DeliveryRow, EventPosition, EventRow, SessionRow, User};
 
@@ -71,7 +71,7 @@ pub async fn clients(
 /// [`PageError`].
 pub async fn events(
     authority: &Authority,
-    user: Option<Uuid>,
+    user: Option<UserId>,
     page: PageRequest<'_>,
 ) -> Result<Page<EventRow>, PageError> {
     let name = user.map_or_else(|| "events".to_owned(), |user| format!("events:{user}"));
@@ -87,7 +87,7 @@ pub async fn events(
 /// [`PageError`].
 pub async fn sessions(
     authority: &Authority,
-    user: Uuid,
+    user: UserId,
     which: Sessions,
     page: PageRequest<'_>,
 ) -> Result<Page<SessionRow>, PageError> {
@@ -96,7 +96,7 @@ pub async fn sessions(
         Sessions::EndedSince(_) => format!("ended:{user}"),
     };
     let list = List { authority, name, page };
-    let before: Option<Uuid> = list.position()?;
+    let before: Option<FamilyId> = list.position()?;
     let now = authority.now();
     let which = match which {
         Sessions::Live => (true, now),

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
-use uuid::Uuid;
 
 use super::account::{AccountError, NewAccount, prepare};
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
 use crate::domain::event::{Actor, EventKind};
+use crate::domain::ids::UserId;
 use crate::domain::password;
 use crate::domain::refresh_token::SecretHash;
 use crate::store::{self, Invitation, User};
@@ -25,7 +25,7 @@ pub async fn add(
     authority: &Authority,
     account: NewAccount,
     caller: &Caller,
-) -> Result<Uuid, AccountError> {
+) -> Result<UserId, AccountError> {
     let made = prepare(authority, account).await?;
     let event = authority.event(EventKind::UserMade, Actor::Operator, caller).user(made.id);
     authority.store.add_user(&made.row(), event, authority.now()).await?;

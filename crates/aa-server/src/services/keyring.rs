@@ -109,8 +109,8 @@ impl Keyring {
         Ok(Key {
             signing: SigningKey::from_private(algorithm, &private)?,
             audience: row.audience,
-            signs_from: Timestamp::from_millis(row.signs_from),
-            retires_at: row.retires_at.map(Timestamp::from_millis),
+            signs_from: row.signs_from,
+            retires_at: row.retires_at,
         })
     }
 

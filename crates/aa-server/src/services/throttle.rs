@@ -4,13 +4,13 @@
 //! it was right. A browser that the user has signed in with before has a counter of its own, so an attacker who
 //! uses up the account's cannot lock the user out there.
 
+use crate::domain::ids::BrowserId;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use foundation::time::Timestamp;
-use uuid::Uuid;
 
 /// Above so many counters, those that are full again are dropped.
 const PRUNE_ABOVE: usize = 100_000;
@@ -21,7 +21,7 @@ pub enum Counter {
     /// An account, from browsers it does not know. It need not exist.
     Account(String),
     /// An account, from a browser it knows.
-    KnownBrowser(String, Uuid),
+    KnownBrowser(String, BrowserId),
     /// An address; of IPv6 the first 64 bits.
     Address(IpAddr),
 }
@@ -127,7 +127,9 @@ mod tests {
     fn a_known_browser_is_not_locked_out_by_strangers() {
         let throttle = Throttle::default();
         while throttle.take(&[account("a")], at(0)).is_ok() {}
-        throttle.take(&[Counter::KnownBrowser("a".into(), Uuid::nil())], at(0)).unwrap();
+        throttle
+            .take(&[Counter::KnownBrowser("a".into(), uuid::Uuid::nil().into())], at(0))
+            .unwrap();
     }
 
     #[test]

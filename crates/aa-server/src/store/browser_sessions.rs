@@ -1,44 +1,44 @@
 use database::{execute, optional};
 use foundation::time::Timestamp;
-use uuid::Uuid;
 
 use super::ends::End;
 use super::{Event, Result, Store};
 use crate::domain::event::EndReason;
+use crate::domain::ids::{BrowserId, BrowserSessionId, UserId};
 use crate::domain::refresh_token::SecretHash;
 
 /// One sign-in of one user in one browser, live when it was read.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct BrowserSession {
     /// Its id.
-    pub id: Uuid,
+    pub id: BrowserSessionId,
     /// Whose it is.
-    pub user_id: Uuid,
+    pub user_id: UserId,
     /// In which browser.
-    pub browser_id: Uuid,
+    pub browser_id: BrowserId,
     /// The user's epoch it was made under.
     pub user_epoch: i64,
     /// Authentication methods, separated by spaces.
     pub amr: String,
-    /// When the password was given, in Unix milliseconds.
-    pub auth_time: i64,
-    /// When it was last looked up, in Unix milliseconds.
-    pub seen_at: i64,
+    /// When the password was given.
+    pub auth_time: Timestamp,
+    /// When it was last looked up.
+    pub seen_at: Timestamp,
 }
 
 /// A sign-in to be recorded.
 #[derive(Debug)]
 pub struct NewBrowserSession<'a> {
     /// Its id.
-    pub id: Uuid,
+    pub id: BrowserSessionId,
     /// Of the token in the cookie.
     pub token_hash: SecretHash,
     /// Whose it is.
-    pub user_id: Uuid,
+    pub user_id: UserId,
     /// The epoch under which the password was checked.
     pub user_epoch: i64,
     /// In which browser.
-    pub browser_id: Uuid,
+    pub browser_id: BrowserId,
     /// Set when the browser is new.
     pub browser_token_hash: Option<SecretHash>,
     /// Authentication methods, separated by spaces.
@@ -59,10 +59,10 @@ pub struct NewBrowserSession<'a> {
 
 impl Store {
     /// The device with this cookie.
-    pub async fn device(&self, token_hash: &SecretHash) -> Result<Option<Uuid>> {
+    pub async fn device(&self, token_hash: &SecretHash) -> Result<Option<BrowserId>> {
         let found = optional!(
             self.db.read(),
-            (Uuid,),
+            (BrowserId,),
             "SELECT id FROM browsers WHERE token_hash = $1",
             token_hash.as_bytes()
         )?;
@@ -70,7 +70,7 @@ impl Store {
     }
 
     /// Whether a user has signed in on a device before.
-    pub async fn is_known_browser(&self, user: Uuid, device: Uuid) -> Result<bool> {
+    pub async fn is_known_browser(&self, user: UserId, device: BrowserId) -> Result<bool> {
         let found = optional!(
             self.db.read(),
             (i64,),
@@ -115,7 +115,7 @@ impl Store {
             let ended = End::BrowserSession(old).write(&mut tx, reason, None, &event, now).await?;
             // Signing in again as the same user (to prove it is still them) keeps their apps signed in.
             if let Some(ended) =
-                ended.filter(|ended| ended.user_id == Some(browser_session.user_id.into()))
+                ended.filter(|ended| ended.user_id == Some(browser_session.user_id))
             {
                 execute!(
                     tx.on(),
@@ -217,8 +217,8 @@ impl Store {
     /// Ends one browser of a user: its sign-ins and its families. `None` when it is not theirs.
     pub async fn end_browser(
         &self,
-        user: Uuid,
-        device: Uuid,
+        user: UserId,
+        device: BrowserId,
         event: Event,
         now: Timestamp,
     ) -> Result<Option<()>> {
@@ -233,7 +233,7 @@ impl Store {
         if known.is_none() {
             return Ok(None);
         }
-        let end = End::Browser { user: user.into(), browser: device.into() };
+        let end = End::Browser { user, browser: device };
         end.write(&mut tx, EndReason::RevokedByUser, None, &event, now).await?;
         event.write(&mut tx, now).await?;
         tx.commit().await?;
@@ -243,8 +243,8 @@ impl Store {
     /// Names a browser of a user's. `None` when it is not theirs.
     pub async fn rename_browser(
         &self,
-        user: Uuid,
-        device: Uuid,
+        user: UserId,
+        device: BrowserId,
         name: &str,
         event: Event,
         now: Timestamp,

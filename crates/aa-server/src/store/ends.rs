@@ -10,7 +10,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::family::Family;
-use super::{Error, Event, Result, Store};
+use super::{Error, Event, Result, Store, inconsistent};
 use crate::domain::event::{EndKind, EndReason};
 use crate::domain::ids::{BrowserId, BrowserSessionId, FamilyId, UserId};
 use crate::domain::refresh_token::SecretHash;
@@ -106,7 +106,8 @@ impl End<'_> {
             }
             Self::User { user, keep } => {
                 let epoch = end_epoch(tx, user, keep, reason).await?;
-                (EndKind::User, epoch.map(|_| Ended::user(user)), epoch.unwrap_or_default())
+                let Some(epoch) = epoch else { return Ok(None) };
+                (EndKind::User, Some(Ended::user(user)), epoch)
             }
             Self::Client(client_id) => {
                 let found = disable_client(tx, client_id, now).await?;
@@ -122,7 +123,7 @@ impl End<'_> {
             EndKind::User => ended.user_id.map(UserId::uuid),
             EndKind::Browser | EndKind::Client => None,
         };
-        let key = (id.unwrap_or(event.id), epoch);
+        let key = (id.unwrap_or_else(|| event.id.uuid()), epoch);
         ended.log(tx, key, (kind, reason, detail), keep, now).await?;
         Ok(Some(ended))
     }
@@ -146,7 +147,8 @@ pub(super) async fn supersede(tx: &mut Tx, family: &Family, now: Timestamp) -> R
         family.id
     )?;
     for ended in superseded {
-        let key = (ended.family_id.map(FamilyId::uuid).unwrap_or_default(), 0);
+        let id = ended.family_id.ok_or_else(|| inconsistent("families", "id", family.id))?;
+        let key = (id.uuid(), 0);
         ended.log(tx, key, (EndKind::Family, reason, None), None, now).await?;
     }
     Ok(())

@@ -4,24 +4,25 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Result, Store};
+use super::{Result, Store, inconsistent};
 use crate::domain::event::{Actor, EventKind};
+use crate::domain::ids::{EventId, FamilyId, UserId};
 
 /// Something that happened to an identity, family, app or key: who, what, where from, when. Never a secret.
 #[derive(Debug, Clone)]
 pub struct Event {
     /// Its id, which sorts by time.
-    pub id: Uuid,
+    pub id: EventId,
     /// Its kind.
     pub kind: EventKind,
     /// The party that caused it.
     pub actor: Actor,
     /// Which user it concerns.
-    pub user_id: Option<Uuid>,
+    pub user_id: Option<UserId>,
     /// Which app it concerns.
     pub client_id: Option<String>,
     /// Which family it concerns.
-    pub family_id: Option<Uuid>,
+    pub family_id: Option<FamilyId>,
     /// Where from.
     pub ip: String,
     /// By what.
@@ -33,30 +34,65 @@ pub struct Event {
 }
 
 /// An event as it was recorded.
-#[derive(Debug, Clone, sqlx::FromRow)]
+#[derive(Debug, Clone)]
 pub struct EventRow {
     /// Its id.
-    pub id: Uuid,
-    /// Unix milliseconds.
-    pub at: i64,
+    pub id: EventId,
+    /// When it happened.
+    pub at: Timestamp,
     /// The text of its kind, which a newer version may have written: see [`EventKind::from_stored`].
     pub kind: String,
     /// The text of its [`Actor`].
     pub actor: String,
     /// Which user it concerns.
-    pub user_id: Option<Uuid>,
+    pub user_id: Option<UserId>,
     /// Which app it concerns.
     pub client_id: Option<String>,
     /// Which family it concerns.
-    pub family_id: Option<Uuid>,
+    pub family_id: Option<FamilyId>,
     /// Where from.
     pub ip: String,
     /// By what.
     pub user_agent: String,
     /// In which request.
     pub request_id: String,
-    /// More about it, as JSON.
-    pub detail: String,
+    /// More about it.
+    pub detail: Value,
+}
+
+#[derive(sqlx::FromRow)]
+struct StoredEvent {
+    id: EventId,
+    at: Timestamp,
+    kind: String,
+    actor: String,
+    user_id: Option<UserId>,
+    client_id: Option<String>,
+    family_id: Option<FamilyId>,
+    ip: String,
+    user_agent: String,
+    request_id: String,
+    detail: String,
+}
+
+impl StoredEvent {
+    fn read(self) -> Result<EventRow> {
+        let detail = serde_json::from_str(&self.detail)
+            .map_err(|_| inconsistent("events", "detail", self.id))?;
+        Ok(EventRow {
+            id: self.id,
+            at: self.at,
+            kind: self.kind,
+            actor: self.actor,
+            user_id: self.user_id,
+            client_id: self.client_id,
+            family_id: self.family_id,
+            ip: self.ip,
+            user_agent: self.user_agent,
+            request_id: self.request_id,
+            detail,
+        })
+    }
 }
 
 impl EventRow {
@@ -69,7 +105,7 @@ impl EventRow {
     pub fn to_json(&self) -> Value {
         json!({
             "id": self.id,
-            "at": Timestamp::from_millis(self.at).to_string(),
+            "at": self.at.to_string(),
             "kind": self.kind,
             "actor": self.actor,
             "user_id": self.user_id,
@@ -78,24 +114,26 @@ impl EventRow {
             "ip": self.ip,
             "user_agent": self.user_agent,
             "request_id": self.request_id,
-            "detail": serde_json::from_str::<Value>(&self.detail).unwrap_or(Value::Null),
+            "detail": self.detail,
         })
     }
 }
 
-/// The time of an event, in Unix milliseconds, and its id: events are listed by both, the newest first.
+/// The time of an event and its id: events are listed by both, the newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EventPosition(i64, Uuid);
+pub struct EventPosition(Timestamp, EventId);
 
 impl EventPosition {
     /// The position before every event.
-    pub const START: Self = Self(i64::MAX, Uuid::max());
+    pub fn start() -> Self {
+        Self(Timestamp::from_millis(i64::MAX), Uuid::max().into())
+    }
 }
 
 impl Event {
     /// About this user.
     #[must_use]
-    pub fn user(mut self, id: Uuid) -> Self {
+    pub fn user(mut self, id: UserId) -> Self {
         self.user_id = Some(id);
         self
     }
@@ -109,7 +147,7 @@ impl Event {
 
     /// About this family.
     #[must_use]
-    pub fn family(mut self, id: Uuid) -> Self {
+    pub fn family(mut self, id: FamilyId) -> Self {
         self.family_id = Some(id);
         self
     }
@@ -152,8 +190,9 @@ impl Store {
     }
 
     /// Whether the event with this id was recorded, and so the transaction that it belongs to committed.
-    pub async fn has_event(&self, id: Uuid) -> Result<bool> {
-        let found = optional!(self.db.read(), (i64,), "SELECT at FROM events WHERE id = $1", id)?;
+    pub async fn has_event(&self, id: EventId) -> Result<bool> {
+        let found =
+            optional!(self.db.read(), (Timestamp,), "SELECT at FROM events WHERE id = $1", id)?;
         Ok(found.is_some())
     }
 
@@ -181,15 +220,15 @@ impl Store {
     /// Up to `limit` events after this position, or from the newest on; of one user, or of all.
     pub async fn events_before(
         &self,
-        user: Option<Uuid>,
+        user: Option<UserId>,
         position: Option<EventPosition>,
         limit: u32,
     ) -> Result<Vec<EventRow>> {
-        let EventPosition(at, id) = position.unwrap_or(EventPosition::START);
-        match user {
+        let EventPosition(at, id) = position.unwrap_or_else(EventPosition::start);
+        let rows = match user {
             Some(user) => all!(
                 self.db.read(),
-                EventRow,
+                StoredEvent,
                 "SELECT id, at, kind, actor, user_id, client_id, family_id, ip, user_agent, request_id, detail
                  FROM events WHERE user_id = $1 AND (at, id) < ($2, $3)
                  ORDER BY at DESC, id DESC LIMIT $4",
@@ -200,13 +239,14 @@ impl Store {
             ),
             None => all!(
                 self.db.read(),
-                EventRow,
+                StoredEvent,
                 "SELECT id, at, kind, actor, user_id, client_id, family_id, ip, user_agent, request_id, detail
                  FROM events WHERE (at, id) < ($1, $2) ORDER BY at DESC, id DESC LIMIT $3",
                 at,
                 id,
                 i64::from(limit)
             ),
-        }
+        };
+        rows?.into_iter().map(StoredEvent::read).collect()
     }
 }

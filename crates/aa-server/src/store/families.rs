@@ -1,23 +1,25 @@
 use database::{all, execute, optional};
 use foundation::time::Timestamp;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::ends::{self, End};
-use super::family::{Family, GraceElsewhere};
-use super::{Error, Event, Result, Store};
+use super::family::{Family, GraceElsewhere, TwoPlaces};
+use super::{Event, Result, Store, inconsistent};
 use crate::domain::event::EndReason;
 use crate::domain::family::FamilyState;
+use crate::domain::ids::{BrowserId, BrowserSessionId, FamilyId, UserId};
 use crate::domain::refresh_token::SecretHash;
 
 /// A family to be made, with its delegation token out.
 #[derive(Debug)]
 pub struct NewFamily<'a> {
     /// Its id: the family token.
-    pub id: Uuid,
+    pub id: FamilyId,
     /// Of the secret its tokens carry.
     pub secret_hash: SecretHash,
     /// The sign-in it comes from.
-    pub browser_session_id: Uuid,
+    pub browser_session_id: BrowserSessionId,
     /// For which app.
     pub client_id: &'a str,
     /// What it allows.
@@ -42,33 +44,32 @@ pub struct NewFamily<'a> {
 
 #[derive(sqlx::FromRow)]
 struct FamilyRow {
-    id: Uuid,
+    id: FamilyId,
     secret_hash: Vec<u8>,
     generation: i64,
-    user_id: Uuid,
+    user_id: UserId,
     client_id: String,
-    browser_id: Uuid,
+    browser_id: BrowserId,
     scope: String,
     audience: String,
-    auth_time: i64,
+    auth_time: Timestamp,
     amr: String,
     redirect_uri: String,
     code_challenge: Option<String>,
     nonce: Option<String>,
-    code_expires_at: i64,
-    expires_at: i64,
-    rotated_at: i64,
+    code_expires_at: Timestamp,
+    expires_at: Timestamp,
+    rotated_at: Timestamp,
     rotated_ip: String,
     rotated_user_agent: String,
-    idle_expires_at: i64,
+    idle_expires_at: Timestamp,
     grace_elsewhere: Option<String>,
     live: bool,
 }
 
 impl FamilyRow {
     fn read(self) -> Result<Family> {
-        let unreadable =
-            |column| Error::Inconsistent { table: "families", column, row: self.id.to_string() };
+        let unreadable = |column| inconsistent("families", column, self.id);
         let generation = u32::try_from(self.generation).map_err(|_| unreadable("generation"))?;
         let grace_elsewhere = self
             .grace_elsewhere
@@ -93,10 +94,10 @@ impl FamilyRow {
             grace_elsewhere,
             state: FamilyState {
                 generation,
-                rotated_at: Timestamp::from_millis(self.rotated_at),
-                code_expires_at: Timestamp::from_millis(self.code_expires_at),
-                idle_expires_at: Timestamp::from_millis(self.idle_expires_at),
-                expires_at: Timestamp::from_millis(self.expires_at),
+                rotated_at: self.rotated_at,
+                code_expires_at: self.code_expires_at,
+                idle_expires_at: self.idle_expires_at,
+                expires_at: self.expires_at,
                 ended: !self.live,
             },
         })
@@ -122,47 +123,68 @@ pub struct Redeemed<'a> {
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct SessionRow {
     /// The family.
-    pub id: Uuid,
+    pub id: FamilyId,
     /// The app.
     pub client_id: String,
     /// The browser.
-    pub browser_id: Uuid,
+    pub browser_id: BrowserId,
     /// The browser's name, if the user gave one.
     pub browser_name: String,
     /// What the browser says it is.
     pub browser_user_agent: String,
     /// Where the browser was last seen.
     pub browser_ip: String,
-    /// When the browser was first seen, in Unix milliseconds.
-    pub browser_first_seen_at: i64,
-    /// When the browser was last seen, in Unix milliseconds.
-    pub browser_last_seen_at: i64,
-    /// When the app was opened, in Unix milliseconds.
-    pub created_at: i64,
-    /// When it last rotated, in Unix milliseconds.
-    pub rotated_at: i64,
+    /// When the browser was first seen.
+    pub browser_first_seen_at: Timestamp,
+    /// When the browser was last seen.
+    pub browser_last_seen_at: Timestamp,
+    /// When the app was opened.
+    pub created_at: Timestamp,
+    /// When it last rotated.
+    pub rotated_at: Timestamp,
     /// Where it last rotated.
     pub rotated_ip: String,
     /// The absolute end.
-    pub expires_at: i64,
+    pub expires_at: Timestamp,
     /// The end for lack of use.
-    pub idle_expires_at: i64,
+    pub idle_expires_at: Timestamp,
     /// When the family itself was ended.
-    pub ended_at: Option<i64>,
+    pub ended_at: Option<Timestamp>,
     /// Why.
     pub end_reason: Option<String>,
-    /// More about it, as JSON.
-    pub end_detail: Option<String>,
-    /// A [`GraceElsewhere`], as JSON.
-    pub grace_elsewhere: Option<String>,
+    end_detail: Option<String>,
+    grace_elsewhere: Option<String>,
     /// When the user's epoch was ended.
-    pub epoch_ended_at: Option<i64>,
+    pub epoch_ended_at: Option<Timestamp>,
     /// Why.
     pub epoch_reason: Option<String>,
     /// When the sign-in was ended, if that ends this app.
-    pub browser_session_ended_at: Option<i64>,
+    pub browser_session_ended_at: Option<Timestamp>,
     /// Why.
     pub browser_session_reason: Option<String>,
+}
+
+impl SessionRow {
+    /// The places of the two uses of a token for which the family was ended.
+    ///
+    /// # Errors
+    /// [`Error::Inconsistent`].
+    pub fn places_of_reuse(&self) -> Result<TwoPlaces> {
+        let places = self.end_detail.as_deref().and_then(|text| serde_json::from_str(text).ok());
+        places.ok_or_else(|| inconsistent("families", "end_detail", self.id))
+    }
+
+    /// The places from which a token was used within its grace, if they are two.
+    ///
+    /// # Errors
+    /// [`Error::Inconsistent`].
+    pub fn places_of_grace(&self) -> Result<Option<TwoPlaces>> {
+        let read = |text| {
+            serde_json::from_str(text)
+                .map_err(|_| inconsistent("families", "grace_elsewhere", self.id))
+        };
+        self.grace_elsewhere.as_deref().map(read).transpose()
+    }
 }
 
 impl Store {
@@ -211,7 +233,7 @@ impl Store {
 
     /// The family with this id. Its state tells whether it, its user, its app and its sign-in are live; a
     /// delegation token needs a live sign-in even where the app outlives one.
-    pub async fn family(&self, id: Uuid) -> Result<Option<Family>> {
+    pub async fn family(&self, id: FamilyId) -> Result<Option<Family>> {
         optional!(
             self.db.read(),
             FamilyRow,
@@ -287,7 +309,7 @@ impl Store {
     /// Reads a family once no transaction holds its row: what a broken connection left open is decided then.
     ///
     /// Writes, so call it in a spawned task, as [`database::Db::begin`].
-    pub async fn settled_family(&self, id: Uuid) -> Result<Option<Family>> {
+    pub async fn settled_family(&self, id: FamilyId) -> Result<Option<Family>> {
         let mut tx = self.db.begin().await?;
         execute!(tx.on(), "UPDATE families SET generation = generation WHERE id = $1", id)?;
         tx.commit().await?;
@@ -323,7 +345,7 @@ impl Store {
     /// whether it was recorded.
     pub async fn record_grace_elsewhere(
         &self,
-        family: Uuid,
+        family: FamilyId,
         elsewhere: &GraceElsewhere,
         event: Event,
         now: Timestamp,
@@ -333,7 +355,7 @@ impl Store {
             tx.on(),
             "UPDATE families SET grace_elsewhere = $1
              WHERE id = $2 AND generation = $3 AND grace_elsewhere IS NULL AND ended_at IS NULL",
-            serde_json::to_string(elsewhere).unwrap_or_default(),
+            json!(elsewhere).to_string(),
             family,
             i64::from(elsewhere.generation)
         )?;
@@ -348,15 +370,14 @@ impl Store {
     /// Ends a family. Whether it was live until now; the event is written only then.
     pub async fn end_family(
         &self,
-        id: Uuid,
+        id: FamilyId,
         reason: EndReason,
         detail: Option<&serde_json::Value>,
         event: Event,
         now: Timestamp,
     ) -> Result<bool> {
         let mut tx = self.db.begin().await?;
-        let ended =
-            End::Family(id.into()).write(&mut tx, reason, detail, &event, now).await?.is_some();
+        let ended = End::Family(id).write(&mut tx, reason, detail, &event, now).await?.is_some();
         if ended {
             event.write(&mut tx, now).await?;
         }
@@ -368,8 +389,8 @@ impl Store {
     /// that are live and those that have ended after `since`.
     pub async fn sessions_before(
         &self,
-        user: Uuid,
-        position: Option<Uuid>,
+        user: UserId,
+        position: Option<FamilyId>,
         limit: u32,
         (live, since): (bool, Timestamp),
         now: Timestamp,
@@ -399,7 +420,7 @@ impl Store {
                     AND f.idle_expires_at > $4 AND (i.ended_at IS NULL OR a.outlives_sign_out)) = $5
              ORDER BY f.id DESC LIMIT $6",
             user,
-            position.unwrap_or(Uuid::max()),
+            position.unwrap_or_else(|| Uuid::max().into()),
             since.millis(),
             now.millis(),
             live,

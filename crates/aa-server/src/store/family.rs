@@ -1,25 +1,25 @@
 use foundation::time::Timestamp;
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use crate::domain::family::FamilyState;
+use crate::domain::ids::{BrowserId, FamilyId, UserId};
 use crate::domain::refresh_token::SecretHash;
 
 /// The state of a family after a rotation, from which its tokens are issued.
 #[derive(Debug, Clone)]
 pub struct Grant {
     /// The family.
-    pub family: Uuid,
+    pub family: FamilyId,
     /// The generation of its newest token.
     pub generation: u32,
     /// Whose it is.
-    pub user_id: Uuid,
+    pub user_id: UserId,
     /// What it allows.
     pub scope: String,
     /// For whom its application tokens are.
     pub audience: String,
-    /// When the person signed in, in Unix milliseconds.
-    pub auth_time: i64,
+    /// When the user signed in.
+    pub auth_time: Timestamp,
     /// Authentication methods, separated by spaces.
     pub amr: String,
     /// The app's nonce.
@@ -34,21 +34,21 @@ pub struct Grant {
 #[derive(Debug, Clone)]
 pub struct Family {
     /// Its id: the family token.
-    pub id: Uuid,
+    pub id: FamilyId,
     /// Of the secret its tokens carry.
     pub secret_hash: SecretHash,
     /// Whose it is.
-    pub user_id: Uuid,
+    pub user_id: UserId,
     /// The app it is for.
     pub client_id: String,
     /// The browser it is in.
-    pub browser_id: Uuid,
+    pub browser_id: BrowserId,
     /// What it allows.
     pub scope: String,
     /// For whom its application tokens are.
     pub audience: String,
-    /// When the person signed in, in Unix milliseconds.
-    pub auth_time: i64,
+    /// When the user signed in.
+    pub auth_time: Timestamp,
     /// Authentication methods, separated by spaces.
     pub amr: String,
     /// Where the delegation token was sent.
@@ -75,6 +75,15 @@ pub struct GraceElsewhere {
     /// Where the successor was issued to first.
     pub first: Place,
     /// Where it was issued to again.
+    pub second: Place,
+}
+
+/// Two uses of one token.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct TwoPlaces {
+    /// The place of the first use.
+    pub first: Place,
+    /// The place of the second use.
     pub second: Place,
 }
 

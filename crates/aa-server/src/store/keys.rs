@@ -16,12 +16,12 @@ pub struct KeyRow {
     pub slot: i64,
     /// Sealed.
     pub private_key: Vec<u8>,
-    /// Unix milliseconds.
-    pub created_at: i64,
-    /// Unix milliseconds.
-    pub signs_from: i64,
-    /// Unix milliseconds.
-    pub retires_at: Option<i64>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it starts to sign.
+    pub signs_from: Timestamp,
+    /// When it is no longer published.
+    pub retires_at: Option<Timestamp>,
 }
 
 /// A key to be kept.

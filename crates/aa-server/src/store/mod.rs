@@ -27,7 +27,7 @@ pub use database::{Error, Result};
 pub use ends::{EndRecord, KeptSession};
 pub use events::{Event, EventPosition, EventRow};
 pub use families::{NewFamily, Redeemed, SessionRow};
-pub use family::{Family, GraceElsewhere, Grant, Place};
+pub use family::{Family, GraceElsewhere, Grant, Place, TwoPlaces};
 pub use invitations::Invitation;
 pub use keys::{KeyRow, NewKey};
 pub use migrations::migrations;
@@ -72,4 +72,9 @@ impl Store {
     pub fn waiting_rotations(&self) -> usize {
         self.rotations.waiting()
     }
+}
+
+/// The error of a stored value that cannot be read.
+fn inconsistent(table: &'static str, column: &'static str, row: impl ToString) -> Error {
+    Error::Inconsistent { table, column, row: row.to_string() }
 }

@@ -1,16 +1,16 @@
 use database::{Tx, all, execute, optional};
 use foundation::time::Timestamp;
-use uuid::Uuid;
 
 use super::ends::{End, KeptSession};
 use super::{Event, Result, Store};
 use crate::domain::event::EndReason;
+use crate::domain::ids::UserId;
 
 /// A person who may sign in.
 #[derive(Clone, sqlx::FromRow)]
 pub struct User {
     /// Their id: the `sub` of tokens.
-    pub id: Uuid,
+    pub id: UserId,
     /// Their address, as given.
     pub email: String,
     /// What they want to be called.
@@ -22,8 +22,8 @@ pub struct User {
     roles: String,
     /// What was made under an earlier one has ended.
     pub epoch: i64,
-    /// Unix milliseconds.
-    pub created_at: i64,
+    /// When the account was made.
+    pub created_at: Timestamp,
 }
 
 impl User {
@@ -53,7 +53,7 @@ impl std::fmt::Debug for User {
 #[derive(Debug)]
 pub struct NewUser<'a> {
     /// Their id.
-    pub id: Uuid,
+    pub id: UserId,
     /// Their address, as given.
     pub email: &'a str,
     /// Their address, as it is compared.
@@ -79,7 +79,7 @@ impl Store {
     }
 
     /// The user with this id.
-    pub async fn user(&self, id: Uuid) -> Result<Option<User>> {
+    pub async fn user(&self, id: UserId) -> Result<Option<User>> {
         optional!(
             self.db.read(),
             User,
@@ -123,7 +123,7 @@ impl Store {
     }
 
     /// Lets a user sign in again.
-    pub async fn enable_user(&self, id: Uuid, event: Event, now: Timestamp) -> Result<()> {
+    pub async fn enable_user(&self, id: UserId, event: Event, now: Timestamp) -> Result<()> {
         let mut tx = self.db.begin().await?;
         execute!(tx.on(), "UPDATE users SET enabled = TRUE WHERE id = $1", id)?;
         event.write(&mut tx, now).await?;
@@ -131,9 +131,9 @@ impl Store {
     }
 
     /// Disables a user and ends everything of theirs: one number, whatever their sessions' number.
-    pub async fn disable_user(&self, id: Uuid, event: Event, now: Timestamp) -> Result<()> {
+    pub async fn disable_user(&self, id: UserId, event: Event, now: Timestamp) -> Result<()> {
         let mut tx = self.db.begin().await?;
-        let end = End::User { user: id.into(), keep: None };
+        let end = End::User { user: id, keep: None };
         end.write(&mut tx, EndReason::UserDisabled, None, &event, now).await?;
         event.write(&mut tx, now).await?;
         tx.commit().await
@@ -142,7 +142,7 @@ impl Store {
     /// Replaces a user's password hash, whatever it was, and ends everything of theirs.
     pub async fn reset_password(
         &self,
-        id: Uuid,
+        id: UserId,
         password_hash: &str,
         event: Event,
         now: Timestamp,
@@ -155,7 +155,7 @@ impl Store {
             now.millis(),
             id
         )?;
-        let end = End::User { user: id.into(), keep: None };
+        let end = End::User { user: id, keep: None };
         end.write(&mut tx, EndReason::PasswordChanged, None, &event, now).await?;
         event.write(&mut tx, now).await?;
         tx.commit().await
@@ -187,7 +187,7 @@ impl Store {
         if changed == 0 {
             return Ok(None);
         }
-        let end = End::User { user: checked.id.into(), keep: Some(keep) };
+        let end = End::User { user: checked.id, keep: Some(keep) };
         if end.write(&mut tx, EndReason::PasswordChanged, None, &event, now).await?.is_none() {
             return Ok(None);
         }
@@ -199,14 +199,14 @@ impl Store {
     /// Ends everything of a user's except the session `keep`. `None` when that has ended; nothing is changed then.
     pub async fn end_sessions_of_user(
         &self,
-        id: Uuid,
+        id: UserId,
         reason: EndReason,
         keep: Option<&KeptSession>,
         event: Event,
         now: Timestamp,
     ) -> Result<Option<()>> {
         let mut tx = self.db.begin().await?;
-        let end = End::User { user: id.into(), keep };
+        let end = End::User { user: id, keep };
         if end.write(&mut tx, reason, None, &event, now).await?.is_none() {
             return Ok(None);
         }

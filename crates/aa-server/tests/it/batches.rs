@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aa_server::domain::client::{ClientMetadata, ClientType};
+use aa_server::domain::ids::FamilyId;
 use aa_server::domain::refresh_token::{SecretHash, TokenKind};
 use aa_server::store::{MAX_WAITING, Rotation};
 use database::rusqlite::Connection;
@@ -317,7 +318,7 @@ async fn the_log_of_sqlite_does_not_grow_with_the_refreshes() {
     let first = start(&browser, &app).await;
     let rotation = rotation(&t, &app, first.refresh_token()).await;
     let file = t.database_url.strip_prefix("sqlite://").unwrap();
-    let families: Vec<Uuid> = {
+    let families: Vec<FamilyId> = {
         let connection = Connection::open(file).unwrap();
         connection.execute_batch("CREATE TEMP TABLE copies AS SELECT * FROM families").unwrap();
         let double =
@@ -325,7 +326,8 @@ async fn the_log_of_sqlite_does_not_grow_with_the_refreshes() {
                       INSERT INTO copies SELECT * FROM copies";
         (0..11).for_each(|_| connection.execute_batch(double).unwrap());
         let mut ids = connection.prepare("SELECT id FROM families").unwrap();
-        let ids = ids.query_map([], |row| row.get(0).map(Uuid::from_bytes)).unwrap();
+        let ids =
+            ids.query_map([], |row| row.get(0).map(|id| Uuid::from_bytes(id).into())).unwrap();
         ids.collect::<Result<_, _>>().unwrap()
     };
     assert_eq!(families.len(), 2_048);

@@ -87,11 +87,11 @@ async fn every_end_is_logged_once_with_what_it_ended(#[case] engine: Engine) {
     assert_eq!(summary(&ends), expected);
     assert_eq!(ends.iter().map(|end| end.serial).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
     let family = t.family(first.family()).await;
-    assert_eq!(ends[0].family_id, Some(first.family().into()));
+    assert_eq!(ends[0].family_id, Some(first.family()));
     assert_eq!(ends[0].client_id.as_deref(), Some("backend"));
-    assert_eq!(ends[0].user_id, Some(ann.id.into()));
-    assert_eq!(ends[0].browser_id, Some(family.browser_id.into()));
-    assert_eq!(ends[1].family_id, Some(second.family().into()));
+    assert_eq!(ends[0].user_id, Some(ann.id));
+    assert_eq!(ends[0].browser_id, Some(family.browser_id));
+    assert_eq!(ends[1].family_id, Some(second.family()));
     assert_ne!(ends[2].browser_session_id, ends[4].browser_session_id);
     assert_eq!(ends[3].user_epoch, 0);
     assert_eq!(
@@ -119,8 +119,8 @@ async fn the_end_of_a_browser_is_one_row(#[case] engine: Engine) {
     assert!(!t.is_live(first.family()).await);
     let ends = all_ends(&t).await;
     assert_eq!(summary(&ends), [(EndKind::Browser, EndReason::RevokedByUser)]);
-    assert_eq!(ends[0].browser_id, Some(family.browser_id.into()));
-    assert_eq!(ends[0].user_id, Some(family.user_id.into()));
+    assert_eq!(ends[0].browser_id, Some(family.browser_id));
+    assert_eq!(ends[0].user_id, Some(family.user_id));
 }
 
 #[apply(both_databases)]

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aa_server::domain::client::ClientType;
+use aa_server::domain::ids::FamilyId;
 use aa_server::domain::refresh_token::TokenKind;
 use database::execute;
 
@@ -14,7 +15,6 @@ use tokio::net::{TcpListener, TcpStream};
 
 use rstest::rstest;
 use rstest_reuse::apply;
-use uuid::Uuid;
 
 use crate::support::{Answer, Engine, OAuthApp, TestApp, both_databases, until};
 
@@ -232,12 +232,12 @@ async fn a_client_that_hangs_up_leaves_no_half_done_refresh(#[case] engine: Engi
 }
 
 /// Asserts that no event tells of theft, and that the family is live.
-async fn is_unharmed(t: &TestApp, family: Uuid) {
+async fn is_unharmed(t: &TestApp, family: FamilyId) {
     assert!(t.events("family.reuse").await.is_empty());
     assert!(t.is_live(family).await);
 }
 
-fn family_of(t: &TestApp, code: &str) -> Uuid {
+fn family_of(t: &TestApp, code: &str) -> FamilyId {
     t.authority.refresh_tokens.decode(TokenKind::Delegation, code).unwrap().family
 }
 
@@ -291,7 +291,7 @@ async fn a_redemption_whose_commit_is_not_answered_is_answered_all_the_same() {
     let browser = t.signed_in("ann@example.com").await;
     let app = t.confidential().await;
     let code = browser.open(&app).await;
-    let about = family_of(&t, &code).as_bytes().to_vec();
+    let about = family_of(&t, &code).uuid().as_bytes().to_vec();
     wire.lose(Loss { about, to_commit: true, and_all_that_follows: false });
     let first = app.redeem(&code).await.ok();
     assert!(wire.has_lost());
@@ -306,7 +306,7 @@ async fn a_redemption_that_nobody_can_tell_of_is_undone() {
     let app = t.confidential().await;
     let code = browser.open(&app).await;
     let family = family_of(&t, &code);
-    let about = family.as_bytes().to_vec();
+    let about = family.uuid().as_bytes().to_vec();
     wire.lose(Loss { about, to_commit: true, and_all_that_follows: true });
     let answer = app.redeem(&code).await;
     is_fault(&answer);
@@ -328,7 +328,7 @@ async fn a_refresh_that_is_not_answered_is_answered_all_the_same_even_without_gr
     let browser = t.signed_in("ann@example.com").await;
     let app = t.confidential().await;
     let first = app.redeem(&browser.open(&app).await).await.ok();
-    let about = first.family().as_bytes().to_vec();
+    let about = first.family().uuid().as_bytes().to_vec();
     wire.lose(Loss { about, to_commit: false, and_all_that_follows: false });
     let second = app.refresh(first.refresh_token()).await.ok();
     assert!(wire.has_lost());
@@ -342,7 +342,7 @@ async fn the_grace_of_a_refresh_that_nobody_can_tell_of_begins_when_the_database
     let browser = t.signed_in("ann@example.com").await;
     let app = t.public().await;
     let first = app.redeem(&browser.open(&app).await).await.ok();
-    let about = first.family().as_bytes().to_vec();
+    let about = first.family().uuid().as_bytes().to_vec();
     wire.lose(Loss { about, to_commit: false, and_all_that_follows: true });
     is_fault(&app.refresh(first.refresh_token()).await);
     assert!(wire.has_lost());
@@ -355,4 +355,46 @@ async fn the_grace_of_a_refresh_that_nobody_can_tell_of_begins_when_the_database
     }
     app.refresh(first.refresh_token()).await.ok();
     is_unharmed(&t, first.family()).await;
+}
+
+/// What cannot be read is a fault that the operator is told of, and never a value made up in its place.
+#[apply(both_databases)]
+async fn a_row_that_cannot_be_read_is_a_fault_and_no_default(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let app = t.confidential().await;
+    let reused = app.redeem(&browser.open(&app).await).await.ok();
+    let ended = app.redeem(&browser.open(&app).await).await.ok();
+    app.refresh(reused.refresh_token()).await.refused("invalid_grant");
+    let live = app.redeem(&browser.open(&app).await).await.ok();
+    app.refresh(live.refresh_token()).await.ok();
+    let db = t.authority.store.db().write();
+    for (damage, mend, page) in [
+        (
+            "UPDATE families SET end_detail = '{', end_reason = 'reuse' WHERE id = $1",
+            "UPDATE families SET end_detail = NULL, end_reason = 'superseded' WHERE id = $1",
+            "/sessions",
+        ),
+        (
+            "UPDATE events SET detail = 'nothing' WHERE family_id = $1",
+            "UPDATE events SET detail = '{}' WHERE family_id = $1",
+            "/account/activity",
+        ),
+    ] {
+        execute!(db.clone(), damage, ended.family()).unwrap();
+        let answer = browser.get(page).await;
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR, "{page}");
+        let text = answer.text().await.unwrap();
+        assert!(!text.contains("families") && !text.contains("events"), "{text}");
+        execute!(db.clone(), mend, ended.family()).unwrap();
+        assert_eq!(browser.get(page).await.status(), StatusCode::OK, "{page}");
+    }
+    // A refresh does not look at it before it has to; then the token is not used up.
+    let damage = "UPDATE families SET grace_elsewhere = '[' WHERE id = $1";
+    execute!(db.clone(), damage, live.family()).unwrap();
+    is_fault(&app.refresh(live.refresh_token()).await);
+    let mend = "UPDATE families SET grace_elsewhere = NULL WHERE id = $1";
+    execute!(db, mend, live.family()).unwrap();
+    app.refresh(live.refresh_token()).await.ok();
+    is_unharmed(&t, live.family()).await;
 }

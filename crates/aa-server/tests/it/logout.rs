@@ -1,9 +1,9 @@
 //! `/oauth/logout` (OpenID Connect RP-Initiated Logout 1.0): who is believed, who is asked, who is refused.
 
 use aa_server::domain::client::ClientType;
+use aa_server::domain::ids::FamilyId;
 use reqwest::StatusCode;
 use url::form_urlencoded::Serializer;
-use uuid::Uuid;
 
 use rstest::rstest;
 use rstest_reuse::apply;
@@ -20,7 +20,7 @@ async fn shop(app: &TestApp, id: &str) -> OAuthApp {
 }
 
 /// An app that is signed in to: its ID token and its family.
-async fn visit(browser: &Browser, app: &OAuthApp) -> (String, Uuid) {
+async fn visit(browser: &Browser, app: &OAuthApp) -> (String, FamilyId) {
     let tokens = app.redeem(&browser.open(app).await).await.ok();
     (tokens.json["id_token"].as_str().unwrap().to_owned(), tokens.family())
 }

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use aa_server::domain::caller::Caller;
 use aa_server::domain::client::ClientType;
 use aa_server::domain::event::{Actor, EventKind};
+use aa_server::domain::ids::UserId;
 use aa_server::ops::lists::{self, Page, PageError, PageRequest, Sessions};
 use reqwest::StatusCode;
-use uuid::Uuid;
 
 use rstest::rstest;
 use rstest_reuse::apply;
@@ -65,7 +65,7 @@ async fn users_and_clients_are_listed_once_each_while_others_come(#[case] engine
     assert_eq!(seen, (0..8).map(|number| format!("app-{number}")).collect::<Vec<_>>());
 }
 
-async fn add_events(t: &TestApp, user: Uuid, count: usize) {
+async fn add_events(t: &TestApp, user: UserId, count: usize) {
     for _ in 0..count {
         let event = t
             .authority

@@ -3,7 +3,6 @@
 
 use aa_server::domain::client::{ClientType, RefreshTokenIn};
 use reqwest::StatusCode;
-use serde_json::Value;
 
 use rstest::rstest;
 use rstest_reuse::apply;
@@ -83,7 +82,7 @@ async fn a_copy_used_elsewhere_is_seen_once_and_ends_the_session_at_the_second_t
         let events = t.events("family.grace_elsewhere").await;
         assert_eq!(events.len(), seen_before + 1);
         let names_both = events.iter().any(|event| {
-            let detail: Value = serde_json::from_str(&event.detail).unwrap();
+            let detail = &event.detail;
             detail["first"]["ip"] == HOME.0
                 && detail["second"]["ip"] == thief.0
                 && detail["second"]["user_agent"] == thief.1

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use aa_server::config::{Config, PREFIX, SETTINGS};
 use aa_server::domain::client::{ClientMetadata, ClientType};
+use aa_server::domain::ids::{FamilyId, UserId};
 use aa_server::ops::account::NewAccount;
 use aa_server::store::{EventRow, Family};
 use aa_server::{Application, Authority, application};
@@ -26,7 +27,6 @@ use serde_json::Value;
 use service::run::{Stop, StopHandle, install_crypto};
 use service::settings::Settings;
 use url::Url;
-use uuid::Uuid;
 
 /// The callback of every app here. Nobody listens there: tests read the redirect.
 pub const CALLBACK: &str = "http://localhost:9/callback";
@@ -133,7 +133,7 @@ impl TestApp {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
-    pub async fn add_user(&self, email: &str) -> Uuid {
+    pub async fn add_user(&self, email: &str) -> UserId {
         let person = NewAccount {
             email: email.to_owned(),
             name: String::new(),
@@ -186,11 +186,11 @@ impl TestApp {
         self.add_client("native", ClientType::Public, |_| ()).await
     }
 
-    pub async fn family(&self, id: Uuid) -> Family {
+    pub async fn family(&self, id: FamilyId) -> Family {
         self.authority.store.family(id).await.unwrap().unwrap()
     }
 
-    pub async fn is_live(&self, id: Uuid) -> bool {
+    pub async fn is_live(&self, id: FamilyId) -> bool {
         self.family(id).await.state.is_live(self.authority.now())
     }
 
@@ -379,7 +379,7 @@ impl Answer {
     }
 
     /// The family it is about.
-    pub fn family(&self) -> Uuid {
+    pub fn family(&self) -> FamilyId {
         self.claims()["sid"].as_str().unwrap().parse().unwrap()
     }
 

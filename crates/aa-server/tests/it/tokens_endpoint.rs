@@ -42,7 +42,7 @@ async fn an_access_token_is_accepted_by_the_apps_check(#[case] engine: Engine) {
         let verifier = Verifier::new(&t.url, "notes");
         let claims = verifier.verify(answer.access_token(), &jwks(&t).await, now).unwrap();
         assert_eq!(claims.client_id, app.id);
-        assert_eq!(claims.sid, Some(answer.family()));
+        assert_eq!(claims.sid, Some(answer.family().uuid()));
         assert_eq!(claims.amr, Some(vec!["pwd".to_owned()]));
         assert!(verifier.verify(answer.access_token(), &jwks(&t).await, claims.exp + 30).is_err());
         assert!(

@@ -59,7 +59,7 @@ async fn sessions_go_on_after_the_schema_has_changed(#[case] engine: Engine) {
     assert_eq!(ends.len(), 1);
     assert_eq!((ends[0].kind, ends[0].reason), (EndKind::User, EndReason::RevokedByUser));
     let bo = newer.authority.store.user_by_email("bo@example.com").await.unwrap().unwrap();
-    assert_eq!((ends[0].user_id, ends[0].user_epoch), (Some(bo.id.into()), bo.epoch - 1));
+    assert_eq!((ends[0].user_id, ends[0].user_epoch), (Some(bo.id), bo.epoch - 1));
     let actors = newer.events("family.started").await;
     assert_eq!(actors[0].actor, "client:backend");
     assert_eq!(actors.len(), started.len());

@@ -22,7 +22,9 @@ async fn main() -> ExitCode {
         "microapp-tmb" => to_exit(Box::pin(microapp_tmb::main())).await,
         "microapp-spa" => to_exit(Box::pin(microapp_spa::main())).await,
         other => {
-            eprintln!("error: `{other}` is none of the programs in this file. Call it by a link named {NAMES}");
+            eprintln!(
+                "error: `{other}` is none of the programs in this file. Call it by a link named {NAMES}"
+            );
             ExitCode::from(2)
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use aa_server::domain::caller::Caller;
 use aa_server::domain::client::{ClientMetadata, ClientType};
+use aa_server::domain::ids::FamilyId;
 use aa_server::ops::clients;
 use demo::{Demo, Options, USERS, User};
 use microapp_bff::Routes;
@@ -13,7 +14,6 @@ use reqwest::{Method, RequestBuilder, Response};
 use secrecy::SecretString;
 use service::run::{Stop, StopHandle, install_crypto};
 use service::settings::Settings;
-use uuid::Uuid;
 
 /// The demo, and what keeps it alive.
 pub struct World {
@@ -76,7 +76,7 @@ impl World {
     }
 
     /// The generations of all live families: how often the app refreshed, and once for the redemption.
-    pub async fn generations(&self) -> Vec<(Uuid, u32)> {
+    pub async fn generations(&self) -> Vec<(FamilyId, u32)> {
         let app = self.demo.authority();
         let mut found = Vec::new();
         for event in app.store.events_before(None, None, 1_000).await.unwrap() {

@@ -120,7 +120,7 @@ async fn grant(
     let caller = caller(authority, request)?;
     let work = |authority: web::Data<Authority>| async move {
         if let Some(attempt) = &attempt {
-            let auth_time = Timestamp::from_millis(current.browser_session.auth_time);
+            let auth_time = current.browser_session.auth_time;
             let first_use = attempt::complete(&authority, attempt, auth_time).await?;
             if !first_use && !accepts(&authority, &asked, &current, None) {
                 return Ok::<_, Error>((None, client, asked, Some(attempt.clone())));
@@ -155,7 +155,7 @@ fn accepts(
     current: &CurrentUser,
     floor: Option<Timestamp>,
 ) -> bool {
-    let auth_time = Timestamp::from_millis(current.browser_session.auth_time);
+    let auth_time = current.browser_session.auth_time;
     asked.accepts(&current.user.id.to_string(), auth_time, floor, authority.now())
 }
 

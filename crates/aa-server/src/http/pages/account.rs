@@ -3,7 +3,6 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
-use foundation::time::Timestamp;
 
 use super::{Frame, When, html_with, redirect, with_session};
 use crate::authority::Authority;
@@ -122,7 +121,7 @@ pub async fn activity(
         .map(|event| Line {
             what: in_words(&event.kind),
             app: event.client_id.unwrap_or_default(),
-            at: When::new(Timestamp::from_millis(event.at), now),
+            at: When::new(event.at, now),
             ip: event.ip,
             browser: describe_browser(&event.user_agent),
         })

@@ -3,10 +3,10 @@
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
-use uuid::Uuid;
 
 use super::{Frame, When, html_with, redirect, with_session};
 use crate::authority::Authority;
+use crate::domain::ids::{BrowserId, FamilyId};
 use crate::http::error::Error;
 use crate::http::request::params::Params;
 use crate::http::request::{
@@ -30,7 +30,7 @@ struct Page {
 }
 
 struct Device {
-    id: Uuid,
+    id: BrowserId,
     title: String,
     browser: String,
     name: String,
@@ -42,7 +42,7 @@ struct Device {
 }
 
 struct Session {
-    id: Uuid,
+    id: FamilyId,
     app: String,
     started: When,
     last_used: When,
@@ -140,7 +140,7 @@ pub async fn end_family(
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
     let (current, _) = submitted(&authority, &request, payload).await?;
-    let family = Uuid::try_parse(&family).map_err(|_| Error::not_found())?;
+    let family = family.parse().map_err(|_| Error::not_found())?;
     let caller = caller(&authority, &request)?;
     let done = detached(&authority, |authority| async move {
         end::end_family(&authority, &current.browser_session, family, &caller).await
@@ -157,7 +157,7 @@ pub async fn end_browser(
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
     let (current, _) = submitted(&authority, &request, payload).await?;
-    let device = Uuid::try_parse(&device).map_err(|_| Error::not_found())?;
+    let device = device.parse().map_err(|_| Error::not_found())?;
     let caller = caller(&authority, &request)?;
     let done = detached(&authority, |authority| async move {
         end::end_browser(&authority, &current.browser_session, device, &caller).await
@@ -174,7 +174,7 @@ pub async fn rename_browser(
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
     let (current, fields) = submitted(&authority, &request, payload).await?;
-    let device = Uuid::try_parse(&device).map_err(|_| Error::not_found())?;
+    let device = device.parse().map_err(|_| Error::not_found())?;
     let name = crate::domain::user::check_name(fields.get("name")?.unwrap_or_default())
         .map_err(Error::bad_request)?;
     let caller = caller(&authority, &request)?;

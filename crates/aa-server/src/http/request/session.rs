@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use actix_web::{HttpRequest, web};
-use foundation::time::Timestamp;
 
 use super::{Cookie, caller};
 use crate::authority::Authority;
@@ -40,7 +39,7 @@ pub async fn current_user(
         return Ok(None);
     };
     let Some(user) = authority.store.user(browser_session.user_id).await? else { return Ok(None) };
-    if now.since(Timestamp::from_millis(browser_session.seen_at)) >= TOUCH_INTERVAL {
+    if now.since(browser_session.seen_at) >= TOUCH_INTERVAL {
         let caller = caller(authority, request)?;
         let idle = now + authority.config.ttls.browser_session_idle;
         authority.store.touch_browser_session(&browser_session, idle, caller.place(), now).await?;

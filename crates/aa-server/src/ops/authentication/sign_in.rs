@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 
 use secrecy::SecretString;
-use uuid::Uuid;
 
 use crate::authority::Authority;
 use crate::domain::authentication::{Authentication, Step};
 use crate::domain::caller::Caller;
 use crate::domain::event::{Actor, EventKind};
+use crate::domain::ids::BrowserId;
 use crate::domain::password::MAX_CHARS;
 use crate::domain::refresh_token::SecretHash;
 use crate::services::password_hasher::Busy;
@@ -104,7 +104,7 @@ pub async fn sign_in(
 pub(in crate::ops) async fn known_browser(
     authority: &Authority,
     token: Option<&str>,
-) -> Result<Option<Uuid>, store::Error> {
+) -> Result<Option<BrowserId>, store::Error> {
     match token {
         Some(token) => authority.store.device(&SecretHash::of(token.as_bytes())).await,
         None => Ok(None),
@@ -115,16 +115,16 @@ pub(in crate::ops) async fn known_browser(
 pub(in crate::ops) async fn begin(
     authority: &Authority,
     (user, authentication): (&User, &Authentication),
-    device: Option<Uuid>,
+    device: Option<BrowserId>,
     replaces: Option<&str>,
     caller: &Caller,
 ) -> Result<SignedIn, store::Error> {
     let now = authority.now();
     let session_token = authority.random.token();
     let browser_token = device.is_none().then(|| authority.random.token());
-    let browser_id = device.unwrap_or_else(|| authority.random.uuid());
+    let browser_id = device.unwrap_or_else(|| authority.random.uuid().into());
     let browser_session = NewBrowserSession {
-        id: authority.random.uuid_at(now),
+        id: authority.random.uuid_at(now).into(),
         token_hash: SecretHash::of(session_token.as_bytes()),
         user_id: user.id,
         user_epoch: user.epoch,
@@ -140,7 +140,7 @@ pub(in crate::ops) async fn begin(
         replaces: replaces.map(|token| SecretHash::of(token.as_bytes())),
     };
     let event = authority
-        .event(EventKind::BrowserSessionStarted, Actor::User(user.id.into()), caller)
+        .event(EventKind::BrowserSessionStarted, Actor::User(user.id), caller)
         .user(user.id)
         .detail(serde_json::json!({ "device": browser_id, "new_device": device.is_none() }));
     authority.store.sign_in(&browser_session, event, now).await?;

@@ -5,6 +5,7 @@ use tokens::Scope;
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
 use crate::domain::client::ClientMetadata;
+use crate::domain::ids::FamilyId;
 use crate::domain::refresh_token::{EncodedToken, FamilySecret, RefreshToken};
 use crate::store::{self, BrowserSession, NewFamily};
 
@@ -38,7 +39,7 @@ pub async fn delegate(
 ) -> Result<Option<EncodedToken>, store::Error> {
     let now = authority.now();
     let secret = FamilySecret::new(authority.random.bytes());
-    let id = authority.random.uuid_at(now);
+    let id: FamilyId = authority.random.uuid_at(now).into();
     let family = NewFamily {
         id,
         secret_hash: secret.hash(),

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use service::run::detached;
 use tokens::Scope;
 use tracing::warn;
-use uuid::Uuid;
 
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
 use crate::domain::client::{ClientMetadata, ClientType};
 use crate::domain::event::{Actor, EndReason, EventKind};
 use crate::domain::family::{Decision, Rejection};
+use crate::domain::ids::FamilyId;
 use crate::domain::refresh_token::{RefreshToken, TokenKind};
 use crate::ops::authentication::client::{Credentials, authenticate_client};
 use crate::ops::grants::elsewhere;
@@ -218,7 +218,7 @@ fn is_withdrawn(metadata: &ClientMetadata, scope: &str) -> bool {
 /// Ends a family whose client may not have its tokens any more, so that a token of it is not taken for a stolen one later.
 async fn withdraw(
     authority: &Arc<Authority>,
-    family: Uuid,
+    family: FamilyId,
     metadata: &ClientMetadata,
 ) -> Result<GrantError, GrantError> {
     let (shared, client_id) = (Arc::clone(authority), metadata.client_id.clone());

@@ -11,10 +11,10 @@ use foundation::time::Timestamp;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
-use uuid::Uuid;
 
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
+use crate::domain::ids::{EventId, FamilyId};
 use crate::domain::refresh_token::{RefreshToken, SecretHash};
 use crate::store::{self, Family, Store};
 
@@ -32,14 +32,14 @@ pub(super) enum Change {
     /// A delegation token was redeemed, in the transaction that writes this event.
     Redemption {
         /// The family.
-        family: Uuid,
+        family: FamilyId,
         /// The id of the event.
-        event: Uuid,
+        event: EventId,
     },
     /// A family was rotated.
     Rotation {
         /// The family.
-        family: Uuid,
+        family: FamilyId,
         /// The hash of the secret in its tokens.
         secret_hash: SecretHash,
         /// The generation after the rotation.

@@ -2,11 +2,11 @@
 
 use secrecy::SecretString;
 use serde_json::json;
-use uuid::Uuid;
 
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
 use crate::domain::event::{Actor, EndReason, EventKind};
+use crate::domain::ids::{BrowserId, FamilyId};
 use crate::domain::refresh_token::SecretHash;
 use crate::store::{BrowserSession, Event, KeptSession, Result};
 
@@ -38,7 +38,7 @@ pub async fn sign_out(
 pub async fn end_family(
     authority: &Authority,
     browser_session: &BrowserSession,
-    family: Uuid,
+    family: FamilyId,
     caller: &Caller,
 ) -> Result<Option<()>> {
     let found = authority.store.family(family).await?;
@@ -60,7 +60,7 @@ pub async fn end_family(
 pub async fn end_browser(
     authority: &Authority,
     browser_session: &BrowserSession,
-    device: Uuid,
+    device: BrowserId,
     caller: &Caller,
 ) -> Result<Option<()>> {
     let event = event(
@@ -108,7 +108,7 @@ pub(in crate::ops) fn keep(
 ) -> (SecretString, KeptSession) {
     let token = authority.random.token();
     let new_token_hash = SecretHash::of(token.as_bytes());
-    (token.into(), KeptSession { id: browser_session.id.into(), new_token_hash })
+    (token.into(), KeptSession { id: browser_session.id, new_token_hash })
 }
 
 async fn end_all_but(
@@ -135,7 +135,7 @@ fn event(
     caller: &Caller,
 ) -> Event {
     authority
-        .event(kind, Actor::User(browser_session.user_id.into()), caller)
+        .event(kind, Actor::User(browser_session.user_id), caller)
         .user(browser_session.user_id)
         .detail(json!({ "reason": reason.as_str() }))
 }

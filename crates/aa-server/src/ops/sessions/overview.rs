@@ -4,14 +4,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use foundation::time::Timestamp;
-use serde_json::Value;
-use uuid::Uuid;
 
 use crate::authority::Authority;
 use crate::domain::event::EndReason;
+use crate::domain::ids::{BrowserId, FamilyId, UserId};
 use crate::domain::user::describe_browser;
 use crate::ops::lists::{self, PageError, PageRequest, Sessions, client_names};
-use crate::store::SessionRow;
+use crate::store::{self, Place, SessionRow, TwoPlaces};
 
 /// The time for which ended sessions are shown.
 const SHOWN: Duration = Duration::from_hours(30 * 24);
@@ -24,7 +23,7 @@ const EXPIRED: &str = "expired";
 #[derive(Debug)]
 pub struct Browser {
     /// Its id.
-    pub id: Uuid,
+    pub id: BrowserId,
     /// The name the person gave it, or empty.
     pub name: String,
     /// Browser and system: "Firefox on Linux".
@@ -45,7 +44,7 @@ pub struct Browser {
 #[derive(Debug)]
 pub struct Session {
     /// The family.
-    pub id: Uuid,
+    pub id: FamilyId,
     /// The app's name.
     pub app: String,
     /// When it was opened.
@@ -92,8 +91,8 @@ pub struct Overview {
 /// [`PageError`].
 pub async fn overview(
     authority: &Authority,
-    user: Uuid,
-    this: Option<Uuid>,
+    user: UserId,
+    this: Option<BrowserId>,
     (live, ended): (Option<&str>, Option<&str>),
 ) -> Result<Overview, PageError> {
     let now = authority.now();
@@ -106,10 +105,10 @@ pub async fn overview(
         lists::sessions(authority, user, which, PageRequest { cursor: ended, limit }).await?;
     let rows = live.items.iter().chain(&past.items);
     let names = client_names(authority, rows.map(|row| row.client_id.as_str())).await?;
-    let mut ended: Vec<Ended> =
-        past.items.iter().filter_map(|row| ended_session(row, &names, now)).collect();
+    let ended = past.items.iter().filter_map(|row| ended_session(row, &names, now).transpose());
+    let mut ended: Vec<Ended> = ended.collect::<store::Result<_>>()?;
     ended.sort_by_key(|ended| std::cmp::Reverse(ended.at));
-    let browsers = by_browser(&live.items, &names, this);
+    let browsers = by_browser(&live.items, &names, this)?;
     Ok(Overview { browsers, more: live.next, ended, older: past.next })
 }
 
@@ -117,26 +116,27 @@ fn ended_session(
     row: &SessionRow,
     names: &HashMap<String, String>,
     now: Timestamp,
-) -> Option<Ended> {
-    let (at, reason, alarming) = end_of(row, now)?;
-    let app = names.get(&row.client_id)?.clone();
-    (at + SHOWN > now).then(|| Ended { app, browser: browser_of(row), at, reason, alarming })
+) -> store::Result<Option<Ended>> {
+    let Some((at, reason, alarming)) = end_of(row, now)? else { return Ok(None) };
+    let app = names.get(&row.client_id).unwrap_or(&row.client_id).clone();
+    let ended = Ended { app, browser: browser_of(row), at, reason, alarming };
+    Ok((at + SHOWN > now).then_some(ended))
 }
 
 fn by_browser(
     rows: &[SessionRow],
     names: &HashMap<String, String>,
-    this: Option<Uuid>,
-) -> Vec<Browser> {
+    this: Option<BrowserId>,
+) -> store::Result<Vec<Browser>> {
     let mut browsers: Vec<Browser> = Vec::new();
     for row in rows {
         let session = Session {
             id: row.id,
             app: names.get(&row.client_id).unwrap_or(&row.client_id).clone(),
-            started: Timestamp::from_millis(row.created_at),
-            last_used: Timestamp::from_millis(row.rotated_at),
+            started: row.created_at,
+            last_used: row.rotated_at,
             ip: row.rotated_ip.clone(),
-            warning: row.grace_elsewhere.as_deref().map(elsewhere_in_words),
+            warning: row.places_of_grace()?.as_ref().map(elsewhere_in_words),
         };
         match browsers.iter_mut().find(|browser| browser.id == row.browser_id) {
             Some(browser) => browser.live.push(session),
@@ -147,24 +147,24 @@ fn by_browser(
         browser.live.sort_by_key(|session| std::cmp::Reverse(session.last_used));
     }
     browsers.sort_by_key(|browser| (!browser.is_this, std::cmp::Reverse(browser.last_seen)));
-    browsers
+    Ok(browsers)
 }
 
-fn elsewhere_in_words(places: &str) -> String {
+fn elsewhere_in_words(places: &TwoPlaces) -> String {
+    let places = in_words(places);
     format!(
-        "It was used from two places at once: {}. If one of them is not yours, end it and change your password.",
-        two_places(Some(places))
+        "It was used from two places at once: {places}. If one of them is not yours, end it and change your password."
     )
 }
 
-fn browser_of_row(row: &SessionRow, this: Option<Uuid>, first: Session) -> Browser {
+fn browser_of_row(row: &SessionRow, this: Option<BrowserId>, first: Session) -> Browser {
     Browser {
         id: row.browser_id,
         name: row.browser_name.clone(),
         browser: describe_browser(&row.browser_user_agent),
         ip: row.browser_ip.clone(),
-        first_seen: Timestamp::from_millis(row.browser_first_seen_at),
-        last_seen: Timestamp::from_millis(row.browser_last_seen_at.max(row.rotated_at)),
+        first_seen: row.browser_first_seen_at,
+        last_seen: row.browser_last_seen_at.max(row.rotated_at),
         is_this: this == Some(row.browser_id),
         live: vec![first],
     }
@@ -179,7 +179,7 @@ fn browser_of(row: &SessionRow) -> String {
 }
 
 /// When and why a session ended first, in words; `None` while it is live.
-fn end_of(row: &SessionRow, now: Timestamp) -> Option<(Timestamp, String, bool)> {
+fn end_of(row: &SessionRow, now: Timestamp) -> store::Result<Option<(Timestamp, String, bool)>> {
     let stored = [
         (row.ended_at, &row.end_reason),
         (row.epoch_ended_at, &row.epoch_reason),
@@ -187,11 +187,11 @@ fn end_of(row: &SessionRow, now: Timestamp) -> Option<(Timestamp, String, bool)>
     ];
     let expired = row.expires_at.min(row.idle_expires_at);
     let stored = stored.into_iter().filter_map(|(at, reason)| Some((at?, reason.as_deref()?)));
-    let (at, reason) = stored
+    let first = stored
         .min_by_key(|(at, _)| *at)
         .filter(|(at, _)| *at <= expired)
-        .or((expired <= now.millis()).then_some((expired, EXPIRED)))?;
-    let at = Timestamp::from_millis(at);
+        .or((expired <= now).then_some((expired, EXPIRED)));
+    let Some((at, reason)) = first else { return Ok(None) };
     let text = match EndReason::from_stored(reason) {
         Some(EndReason::SignedOut) => "You signed out.".to_owned(),
         Some(EndReason::SignedInAgain) => "Somebody else signed in with this browser.".to_owned(),
@@ -205,27 +205,25 @@ fn end_of(row: &SessionRow, now: Timestamp) -> Option<(Timestamp, String, bool)>
         Some(EndReason::ClientChanged) => {
             "The app may not stay signed in any more. Open it again.".to_owned()
         }
-        Some(EndReason::Reuse) => return Some((at, reuse_in_words(row), true)),
+        Some(EndReason::Reuse) => {
+            return Ok(Some((at, reuse_in_words(&row.places_of_reuse()?), true)));
+        }
         None if reason == EXPIRED => "It was not used for a long time.".to_owned(),
         // A reason of a newer version.
         None => "It has ended.".to_owned(),
     };
-    Some((at, text, false))
+    Ok(Some((at, text, false)))
 }
 
-fn reuse_in_words(row: &SessionRow) -> String {
+fn reuse_in_words(places: &TwoPlaces) -> String {
+    let places = in_words(places);
     format!(
-        "Its token was used twice, from {}. If one of them is not yours, change your password.",
-        two_places(row.end_detail.as_deref())
+        "Its token was used twice, from {places}. If one of them is not yours, change your password."
     )
 }
 
-/// "192.0.2.1 (Firefox on Linux) and from 192.0.2.2 (Chrome on Windows)", of a detail with `first` and `second`.
-fn two_places(detail: Option<&str>) -> String {
-    let detail: Value = detail.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-    let place = |name: &str| {
-        let member = |member: &str| detail[name][member].as_str().unwrap_or("unknown").to_owned();
-        format!("{} ({})", member("ip"), describe_browser(&member("user_agent")))
-    };
-    format!("{} and from {}", place("first"), place("second"))
+/// "192.0.2.1 (Firefox on Linux) and from 192.0.2.2 (Chrome on Windows)".
+fn in_words(places: &TwoPlaces) -> String {
+    let place = |place: &Place| format!("{} ({})", place.ip, describe_browser(&place.user_agent));
+    format!("{} and from {}", place(&places.first), place(&places.second))
 }

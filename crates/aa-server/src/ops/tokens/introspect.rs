@@ -1,6 +1,5 @@
 //! Token introspection (RFC 7662).
 
-use foundation::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::authority::Authority;
@@ -31,7 +30,6 @@ pub async fn introspect(
         if !counts {
             return Ok(inactive);
         }
-        let seconds = |millis| Timestamp::from_millis(millis).secs();
         return Ok(json!({
             "active": true,
             "token_type": "refresh_token",
@@ -42,7 +40,7 @@ pub async fn introspect(
             "scope": metadata.still_allowed(&family.scope),
             "iat": family.state.rotated_at.secs(),
             "exp": family.state.idle_expires_at.min(family.state.expires_at).secs(),
-            "auth_time": seconds(family.auth_time),
+            "auth_time": family.auth_time.secs(),
         }));
     }
     let Ok(claims) = own_access_token(authority, text) else { return Ok(inactive) };
@@ -72,7 +70,7 @@ pub(super) async fn is_live(
 ) -> Result<bool, store::Error> {
     match claims.sid {
         Some(sid) => {
-            let family = authority.store.family(sid).await?;
+            let family = authority.store.family(sid.into()).await?;
             Ok(family.is_some_and(|family| family.state.is_live(authority.now())))
         }
         None => {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::authority::Authority;
 use crate::domain::client::{ClientMetadata, OPENID};
+use crate::domain::ids::{FamilyId, UserId};
 use crate::domain::refresh_token::{EncodedToken, FamilySecret, RefreshToken};
 use crate::services::keyring::{KeyError, Signer};
 use crate::store::{Family, Grant, User};
@@ -129,7 +130,7 @@ struct AccessClaims<'a> {
     exp: i64,
     jti: Uuid,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sid: Option<Uuid>,
+    sid: Option<FamilyId>,
     scope: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_time: Option<i64>,
@@ -145,7 +146,7 @@ struct AccessClaims<'a> {
 
 /// The `sub` of a token.
 enum Sub<'a> {
-    User(Uuid),
+    User(UserId),
     App(&'a str),
 }
 
@@ -193,7 +194,7 @@ pub fn for_family(authority: &Authority, issue: &Issue<'_>) -> Result<TokenRespo
         jti: authority.random.uuid(),
         sid: Some(grant.family),
         scope: &scope,
-        auth_time: Some(Timestamp::from_millis(grant.auth_time).secs()),
+        auth_time: Some(grant.auth_time.secs()),
         amr: Some(Words(&grant.amr)),
         roles: user.filter(|_| claim("roles")).map(|user| Words(user.role_names())),
         email: user.filter(|_| claim("email")).map(|user| user.email.as_str()),
@@ -203,8 +204,7 @@ pub fn for_family(authority: &Authority, issue: &Issue<'_>) -> Result<TokenRespo
     let expires_in = claims.exp - claims.iat;
     let id_token = match (user, id_token_signer) {
         (Some(user), Some(signer)) => {
-            let claimed: Scope = scope.parse().unwrap_or_default();
-            Some(id_token(authority, issue, (user, &claimed), signer, &access_token, now)?)
+            Some(id_token(authority, issue, (user, &scope), signer, &access_token, now)?)
         }
         _ => None,
     };
@@ -269,20 +269,20 @@ pub fn for_service(
 fn id_token(
     authority: &Authority,
     issue: &Issue<'_>,
-    (user, scope): (&User, &Scope),
+    (user, scope): (&User, &str),
     signer: &Signer,
     access_token: &str,
     now: Timestamp,
 ) -> Result<String, KeyError> {
     let grant = issue.grant;
-    let mut claims = user_claims(user, scope);
+    let mut claims = user_claims(user, |name| scope.split(' ').any(|known| known == name));
     claims.extend([
         ("iss".to_owned(), json!(authority.config.public_url.as_str())),
         ("aud".to_owned(), json!(issue.client.client_id)),
         ("azp".to_owned(), json!(issue.client.client_id)),
         ("iat".to_owned(), json!(now.secs())),
         ("exp".to_owned(), json!(now.secs() + ID_TOKEN_SECONDS)),
-        ("auth_time".to_owned(), json!(Timestamp::from_millis(grant.auth_time).secs())),
+        ("auth_time".to_owned(), json!(grant.auth_time.secs())),
         ("amr".to_owned(), json!(grant.amr.split_whitespace().collect::<Vec<_>>())),
         ("sid".to_owned(), json!(grant.family)),
     ]);
@@ -299,14 +299,14 @@ fn id_token(
 }
 
 /// The claims about a user that a scope grants (OpenID Connect Core §5.4).
-pub fn user_claims(user: &User, scope: &Scope) -> Map<String, Value> {
+pub fn user_claims(user: &User, has_scope: impl Fn(&str) -> bool) -> Map<String, Value> {
     let mut claims = Map::new();
     claims.insert("sub".to_owned(), json!(user.id));
-    if scope.contains("profile") {
+    if has_scope("profile") {
         claims.insert("name".to_owned(), json!(user.display_name()));
         claims.insert("preferred_username".to_owned(), json!(user.email));
     }
-    if scope.contains("email") {
+    if has_scope("email") {
         claims.insert("email".to_owned(), json!(user.email));
         // Addresses are not verified by mail yet.
         claims.insert("email_verified".to_owned(), json!(false));

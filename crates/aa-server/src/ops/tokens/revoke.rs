@@ -1,12 +1,12 @@
 //! Token revocation (RFC 7009): it ends the family of the token.
 
 use tokens::{Reject, Verifier};
-use uuid::Uuid;
 
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
 use crate::domain::client::ClientMetadata;
 use crate::domain::event::{Actor, EndReason, EventKind};
+use crate::domain::ids::FamilyId;
 use crate::domain::refresh_token::TokenKind;
 use crate::store::{self};
 
@@ -64,7 +64,7 @@ async fn family_of(
         return Ok(family.filter(|family| family.secret_hash == token.secret.hash()));
     }
     match own_access_token(authority, text).ok().and_then(|claims| claims.sid) {
-        Some(sid) => authority.store.family(sid).await,
+        Some(sid) => authority.store.family(sid.into()).await,
         None => Ok(None),
     }
 }
@@ -94,7 +94,7 @@ pub(super) fn own_access_token(
 /// When the database cannot answer.
 pub async fn revoke_by_operator(
     authority: &Authority,
-    family: Uuid,
+    family: FamilyId,
     caller: &Caller,
 ) -> Result<Option<bool>, store::Error> {
     let Some(found) = authority.store.family(family).await? else { return Ok(None) };

@@ -36,12 +36,12 @@ pub async fn userinfo(
         return Err(UserinfoError::InvalidToken);
     }
     let user = match claims.sub.user() {
-        Some(id) => authority.store.user(id).await?,
+        Some(id) => authority.store.user(id.into()).await?,
         None => None,
     };
     let user = user.ok_or(UserinfoError::InvalidToken)?;
     if !claims.scope.contains(OPENID) {
         return Err(UserinfoError::InsufficientScope);
     }
-    Ok(user_claims(&user, &claims.scope))
+    Ok(user_claims(&user, |name| claims.scope.contains(name)))
 }

@@ -14,10 +14,10 @@ use std::sync::{Arc, OnceLock};
 use database::{Db, Either, Error, Result};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, oneshot};
-use uuid::Uuid;
 
 use self::pending::{PendingRotation, unavailable};
 use super::family::Grant;
+use crate::domain::ids::FamilyId;
 
 pub use self::statement::{ROTATE, Rotation};
 
@@ -65,9 +65,9 @@ impl RotationQueue {
     }
 
     /// The queue of a family. It is always the same one, so that two committers never wait for each other's rows.
-    fn queue_of(&self, family: Uuid) -> &mpsc::Sender<PendingRotation> {
+    fn queue_of(&self, family: FamilyId) -> &mpsc::Sender<PendingRotation> {
         let queues = self.0.queues.get_or_init(|| self.0.start());
-        &queues[usize::from(family.as_bytes()[15]) % queues.len()]
+        &queues[usize::from(family.uuid().as_bytes()[15]) % queues.len()]
     }
 }
 

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::pending::{MAX_BATCH, PendingRotation, RESTART_DELAY, respond_all};
 use super::statement::{RotatedRow, Rotation};
+use crate::domain::ids::FamilyId;
 
 /// Committers per process. More are slower: they share one write-ahead log, and each of their batches is smaller.
 pub(super) const COMMITTERS: usize = 2;
@@ -106,7 +107,7 @@ async fn commit(
     singles: &mut JoinSet<()>,
     all: Vec<PendingRotation>,
 ) -> Vec<PendingRotation> {
-    let mut batch: HashMap<Uuid, PendingRotation> = HashMap::with_capacity(all.len());
+    let mut batch: HashMap<FamilyId, PendingRotation> = HashMap::with_capacity(all.len());
     let mut later = Vec::new();
     for pending in all {
         match batch.entry(pending.rotation.family) {
@@ -240,7 +241,7 @@ impl<'a> Columns<'a> {
         self.ip.push(&rotation.ip);
         self.user_agent.push(&rotation.user_agent);
         self.idle_expires_at.push(rotation.idle_expires_at.millis());
-        self.family.push(rotation.family);
+        self.family.push(rotation.family.uuid());
         self.generation.push(i64::from(rotation.generation));
         self.secret_hash.push(rotation.secret_hash.as_bytes());
         self.client_id.push(&rotation.client_id);

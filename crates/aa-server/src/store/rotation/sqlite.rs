@@ -17,6 +17,7 @@ use std::sync::mpsc as std_mpsc;
 use database::rusqlite::config::DbConfig;
 use database::rusqlite::{self, Connection, Row, Statement};
 use database::{Error, Result};
+use foundation::time::Timestamp;
 use sqlx::SqlitePool;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -139,15 +140,15 @@ fn rotate_one(
 
 fn read(row: &Row<'_>) -> rusqlite::Result<RotatedRow> {
     Ok(RotatedRow {
-        id: row.get(0).map(Uuid::from_bytes)?,
-        user_id: row.get(1).map(Uuid::from_bytes)?,
+        id: row.get(0).map(Uuid::from_bytes)?.into(),
+        user_id: row.get(1).map(Uuid::from_bytes)?.into(),
         scope: row.get(2)?,
         audience: row.get(3)?,
-        auth_time: row.get(4)?,
+        auth_time: row.get(4).map(Timestamp::from_millis)?,
         amr: row.get(5)?,
         nonce: row.get(6)?,
-        expires_at: row.get(7)?,
-        idle_expires_at: row.get(8)?,
+        expires_at: row.get(7).map(Timestamp::from_millis)?,
+        idle_expires_at: row.get(8).map(Timestamp::from_millis)?,
     })
 }
 

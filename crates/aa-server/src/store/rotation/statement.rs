@@ -5,6 +5,7 @@ use foundation::time::Timestamp;
 use sqlx::{Database, Encode, Type, query::Query};
 use uuid::Uuid;
 
+use crate::domain::ids::{FamilyId, UserId};
 use crate::domain::refresh_token::SecretHash;
 use crate::store::family::Grant;
 
@@ -27,22 +28,22 @@ pub const ROTATE: &str =
 /// The columns that a rotation returns, in this order.
 #[derive(Debug, sqlx::FromRow)]
 pub(super) struct RotatedRow {
-    pub(super) id: Uuid,
-    pub(super) user_id: Uuid,
+    pub(super) id: FamilyId,
+    pub(super) user_id: UserId,
     pub(super) scope: String,
     pub(super) audience: String,
-    pub(super) auth_time: i64,
+    pub(super) auth_time: Timestamp,
     pub(super) amr: String,
     pub(super) nonce: Option<String>,
-    pub(super) expires_at: i64,
-    pub(super) idle_expires_at: i64,
+    pub(super) expires_at: Timestamp,
+    pub(super) idle_expires_at: Timestamp,
 }
 
 /// A request to rotate a family, made with its newest refresh token.
 #[derive(Debug, Clone)]
 pub struct Rotation {
     /// The family that the token belongs to.
-    pub family: Uuid,
+    pub family: FamilyId,
     /// The generation of the token.
     pub generation: u32,
     /// The hash of the secret in the token.
@@ -76,7 +77,7 @@ impl Rotation {
             .bind(self.ip.as_str())
             .bind(self.user_agent.as_str())
             .bind(self.idle_expires_at.millis())
-            .bind(self.family)
+            .bind(self.family.uuid())
             .bind(i64::from(self.generation))
             .bind(self.secret_hash.as_bytes())
             .bind(self.client_id.as_str())
@@ -92,7 +93,7 @@ impl Rotation {
         statement.raw_bind_parameter(2, self.ip.as_str())?;
         statement.raw_bind_parameter(3, self.user_agent.as_str())?;
         statement.raw_bind_parameter(4, self.idle_expires_at.millis())?;
-        statement.raw_bind_parameter(5, &self.family.as_bytes()[..])?;
+        statement.raw_bind_parameter(5, &self.family.uuid().as_bytes()[..])?;
         statement.raw_bind_parameter(6, self.generation)?;
         statement.raw_bind_parameter(7, self.secret_hash.as_bytes())?;
         statement.raw_bind_parameter(8, self.client_id.as_str())?;
@@ -119,8 +120,8 @@ impl Rotation {
             auth_time: row.auth_time,
             amr: row.amr,
             nonce: row.nonce,
-            expires_at: Timestamp::from_millis(row.expires_at),
-            ends_at: Timestamp::from_millis(row.idle_expires_at),
+            expires_at: row.expires_at,
+            ends_at: row.idle_expires_at,
         }
     }
 }
