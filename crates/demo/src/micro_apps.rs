@@ -99,6 +99,7 @@ pub const MICRO_APPS: &[MicroApp] = &[
             Box::pin(async move {
                 use microapp_spa::{Config, PREFIX, SETTINGS, build};
                 let mut settings = browser_app(options, app, Settings::empty(PREFIX, SETTINGS));
+                settings.set("session_store", options.sqlite("spa.db"));
                 settings.set("api_url", options.url(1));
                 let mut config = Config::read(&settings)?;
                 config.site.client_secret = Some(client_secret(options, app.id)?);

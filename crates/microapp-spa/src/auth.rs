@@ -3,6 +3,8 @@
 //! Signing out begins at `/auth/logout`, where the refresh token is not sent; a 307 leads on below `/auth/refresh`,
 //! where it is, so that it can be revoked.
 
+use std::time::Duration;
+
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -11,13 +13,16 @@ use relying_party::web::Site;
 use relying_party::web::auth::{
     self, AuthorizationResponse, not_signed_in, token_json, unavailable,
 };
-use relying_party::{CallbackError, ProviderError, TokenRequest, Tokens};
-use secrecy::ExposeSecret as _;
+use relying_party::{
+    Browser, CallbackError, ProviderError, RelyingParty, TokenError, TokenRequest, Tokens,
+};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use service::http::problem;
 use service::run::detached;
 use tracing::{info, warn};
 
+use crate::pairs::{self, Pairs, Presented};
 use crate::sealed::{REFRESH, Refresh, SESSION, Seals, Session};
 
 /// Below the refresh cookie's path.
@@ -35,20 +40,23 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         .route(END_ALL, web::post().to(end_all));
 }
 
-/// The two cookies of a session, after `tokens` came.
+/// How long a session lives after `tokens` came.
+fn life_of(tokens: &Tokens) -> Duration {
+    tokens.refresh_token_expires_in.map_or(SESSION_TTL, Duration::from_secs).min(SESSION_TTL)
+}
+
+/// The two cookies of a session that lives for so long.
 fn cookies(
     site: &Site,
     seals: &Seals,
     session: &mut Session,
     refresh: Refresh,
-    tokens: &Tokens,
+    life: Duration,
 ) -> [(HeaderName, String); 2] {
-    let life = tokens.refresh_token_expires_in.unwrap_or(SESSION_TTL.as_secs());
-    let life = life.min(SESSION_TTL.as_secs());
-    session.ends_at = (site.party.now() + std::time::Duration::from_secs(life)).millis();
+    session.ends_at = (site.party.now() + life).millis();
     [
-        site.cookies.set(&SESSION, &seals.seal_session(session), life),
-        site.cookies.set(&REFRESH, &seals.seal_refresh(refresh), life),
+        site.cookies.set(&SESSION, &seals.seal_session(session), life.as_secs()),
+        site.cookies.set(&REFRESH, &seals.seal_refresh(refresh), life.as_secs()),
     ]
 }
 
@@ -70,31 +78,40 @@ fn session_expired(site: &Site) -> HttpResponse {
 async fn callback(
     site: web::Data<Site>,
     seals: web::Data<Seals>,
+    pairs: web::Data<Pairs>,
     request: HttpRequest,
 ) -> HttpResponse {
+    let old = session_of(&site, &seals, &request);
     let finish = |site: web::Data<Site>, answer: AuthorizationResponse| async move {
-        let confirmed = site.party.confirm(&answer.as_callback()).await?;
+        let party = &site.party;
+        let confirmed = party.confirm(&answer.as_callback()).await?;
         if confirmed.tokens.refresh_token.is_none() {
             let why = "there is no refresh token: ask for offline_access".to_owned();
             return Err(CallbackError::Provider(ProviderError::InvalidResponse(why)));
         }
-        Ok(confirmed)
+        let id = party.random().token();
+        let now = party.now();
+        pairs.begin(&id, now, now + life_of(&confirmed.tokens)).await?;
+        if let Some(old) = old
+            && let Err(error) = pairs.end(&old.id).await
+        {
+            warn!(%error, "the session before could not be removed");
+        }
+        Ok((id, confirmed))
     };
-    auth::callback(&site, &request, finish, |confirmed| {
+    auth::callback(&site, &request, finish, |(id, confirmed)| {
         let tokens = confirmed.tokens;
-        let mut session = Session {
-            id: site.party.random().token(),
-            profile: site.party.user_of(confirmed.claims).profile(),
-            ends_at: 0,
-        };
+        let profile = site.party.user_of(confirmed.claims).profile();
+        let mut session = Session { id, profile, pair: pairs::FIRST, ends_at: 0 };
         let refresh_token =
             tokens.refresh_token.as_ref().map(|token| token.expose_secret().to_owned());
         let refresh = Refresh {
             session: session.id.clone(),
+            pair: session.pair,
             refresh_token: refresh_token.unwrap_or_default(),
             id_token: tokens.id_token.clone(),
         };
-        let cookies = cookies(&site, &seals, &mut session, refresh, &tokens);
+        let cookies = cookies(&site, &seals, &mut session, refresh, life_of(&tokens));
         (confirmed.return_to, cookies.to_vec())
     })
     .await
@@ -105,8 +122,18 @@ fn session_of(site: &Site, seals: &Seals, request: &HttpRequest) -> Option<Sessi
 }
 
 /// `GET /auth/me`: the user, and the CSRF token that `/auth/refresh` requires.
-async fn me(site: web::Data<Site>, seals: web::Data<Seals>, request: HttpRequest) -> HttpResponse {
+async fn me(
+    site: web::Data<Site>,
+    seals: web::Data<Seals>,
+    pairs: web::Data<Pairs>,
+    request: HttpRequest,
+) -> HttpResponse {
     let Some(session) = session_of(&site, &seals, &request) else { return not_signed_in() };
+    match pairs.is_live(&session.id, site.party.now()).await {
+        Ok(true) => {}
+        Ok(false) => return session_expired(&site),
+        Err(error) => return unavailable(&error),
+    }
     let mut answer = session.profile.clone();
     answer["csrf_token"] = json!(seals.csrf_token(&session));
     HttpResponse::Ok().json(answer)
@@ -136,46 +163,109 @@ fn require_same_origin(
     }
 }
 
-/// `POST /auth/refresh`: an application token, and the next refresh token in its cookie.
+/// `POST /auth/refresh`: an application token, and the next pair of cookies.
 async fn refresh(
     site: web::Data<Site>,
     seals: web::Data<Seals>,
+    pairs: web::Data<Pairs>,
     request: HttpRequest,
 ) -> HttpResponse {
-    let mut session = match require_same_origin(&site, &seals, &request) {
+    let session = match require_same_origin(&site, &seals, &request) {
         Ok(Some(session)) => session,
         Ok(None) => return not_signed_in(),
         Err(forbidden) => return forbidden.into(),
     };
     let cookie = site.cookies.read(&REFRESH, &request);
     let opened = cookie.and_then(|cookie| seals.unseal_refresh(&cookie));
-    let Some(mut held) = opened.filter(|held| held.session == session.id) else {
-        return session_expired(&site);
+    let is_pair = |held: &Refresh| held.session == session.id && held.pair == session.pair;
+    let Some(held) = opened.filter(is_pair) else { return session_expired(&site) };
+    let presented = match pairs.look_at(&session.id, held.pair, site.party.now()).await {
+        Ok(presented) => presented,
+        Err(error) => return unavailable(&error),
     };
-    let (shared, browser) = (site.clone(), site.browser(&request));
-    let token = held.refresh_token.clone().into();
-    // Two tabs that ask at the same moment show the same token, and the provider's grace answers both alike.
+    let shared = site.clone();
+    let (pairs, browser) = (pairs.as_ref().clone(), site.browser(&request));
+    let id = session.id.clone();
+    let token: SecretString = held.refresh_token.clone().into();
+    // What has begun is finished, or its token might be lost.
     let refreshed = detached(&site.runtime, async move {
-        let party = &shared.party;
-        party.provider().refresh(&token, &TokenRequest::default(), &browser, party.now()).await
+        next_pair(&shared.party, &pairs, &id, presented, token, &browser).await
     });
     match refreshed.await {
-        Ok(tokens) => {
-            if let Some(next) = &tokens.refresh_token {
-                next.expose_secret().clone_into(&mut held.refresh_token);
-            }
+        Ok((tokens, pair)) => {
+            let next = tokens.refresh_token.as_ref().map(|next| next.expose_secret().to_owned());
+            let refresh_token = next.unwrap_or_else(|| held.refresh_token.clone());
+            let held = Refresh { pair, refresh_token, ..held };
+            let mut session = Session { pair, ..session };
             let token = AccessToken::from_tokens(&tokens, site.party.now());
             let mut response = HttpResponse::Ok();
-            for cookie in cookies(&site, &seals, &mut session, held, &tokens) {
+            for cookie in cookies(&site, &seals, &mut session, held, life_of(&tokens)) {
                 response.append_header(cookie);
             }
             response.json(token_json(&token, site.party.now()))
         }
+        Err(TokenError::NoSession | TokenError::Ended) => session_expired(&site),
+        Err(TokenError::Unavailable(error)) => unavailable(&error),
+    }
+}
+
+/// Refreshes at the provider, and replaces the pair of cookies. Returns the number of the next pair.
+///
+/// A pair that was replaced before is a copy, or the original of one: the session ends for both holders.
+async fn next_pair(
+    party: &RelyingParty,
+    pairs: &Pairs,
+    session: &str,
+    presented: Presented,
+    token: SecretString,
+    browser: &Browser,
+) -> Result<(Tokens, i64), TokenError> {
+    match presented {
+        Presented::Newest(_) | Presented::JustReplaced(_) => {}
+        Presented::Ended => return Err(TokenError::NoSession),
+        Presented::Copied => {
+            warn!(
+                ?browser,
+                "a pair of cookies was presented after it had been replaced: somebody has a copy of a session's \
+                 cookies. The session ends, and its tokens are revoked"
+            );
+            pairs.end(session).await?;
+            party.revoke(token).await;
+            return Err(TokenError::Ended);
+        }
+    }
+    // Two tabs that ask at the same moment show the same token, and the provider's grace answers both alike.
+    let refreshed =
+        party.provider().refresh(&token, &TokenRequest::default(), browser, party.now()).await;
+    let tokens = match refreshed {
+        Ok(tokens) => tokens,
         Err(ProviderError::ErrorResponse(code)) if code == "invalid_grant" => {
             info!("the provider has ended the session");
-            session_expired(&site)
+            pairs.end(session).await?;
+            return Err(TokenError::Ended);
         }
-        Err(error) => unavailable(&error),
+        Err(error) => return Err(TokenError::Unavailable(error.to_string())),
+    };
+    let newest = match presented {
+        Presented::JustReplaced(newest) => return Ok((tokens, newest.version)),
+        Presented::Newest(newest) => newest,
+        Presented::Copied | Presented::Ended => return Err(TokenError::NoSession),
+    };
+    let (now, number) = (party.now(), newest.version);
+    match pairs.replace(session, newest, now, now + life_of(&tokens)).await {
+        Ok(Some(next)) => Ok((tokens, next)),
+        Ok(None) => {
+            // Signed out meanwhile: the new refresh token must not live on.
+            if let Some(token) = tokens.refresh_token {
+                party.revoke(token).await;
+            }
+            Err(TokenError::NoSession)
+        }
+        Err(error) => {
+            // The tokens must not be lost; the pair keeps its number.
+            warn!(%error, "the newest pair of a session could not be noted");
+            Ok((tokens, number))
+        }
     }
 }
 
@@ -207,44 +297,65 @@ fn on_to(site: &Site, seals: &Seals, request: &HttpRequest, path: &str) -> HttpR
     }
 }
 
-async fn end(site: web::Data<Site>, seals: web::Data<Seals>, request: HttpRequest) -> HttpResponse {
-    match sign_out(&site, &seals, &request).await {
-        Ok(_) => without_cookies(&site, HttpResponse::Ok().json(json!({ "signed_out": true }))),
-        Err(forbidden) => forbidden.into(),
+async fn end(
+    site: web::Data<Site>,
+    seals: web::Data<Seals>,
+    pairs: web::Data<Pairs>,
+    request: HttpRequest,
+) -> HttpResponse {
+    match sign_out(&site, &seals, &pairs, &request).await {
+        Ok(done) => {
+            let answer = json!({ "signed_out": true, "revoked": done.is_revoked });
+            without_cookies(&site, HttpResponse::Ok().json(answer))
+        }
+        Err(response) => response,
     }
 }
 
 async fn end_all(
     site: web::Data<Site>,
     seals: web::Data<Seals>,
+    pairs: web::Data<Pairs>,
     request: HttpRequest,
 ) -> HttpResponse {
-    match sign_out(&site, &seals, &request).await {
-        Ok(id_token) => {
+    match sign_out(&site, &seals, &pairs, &request).await {
+        Ok(done) => {
             let provider = site.party.provider();
-            let logout_url = provider.logout_url(id_token.as_deref(), site.party.now()).await;
-            let answer = json!({ "signed_out": true, "logout_url": logout_url });
+            let logout_url = provider.logout_url(done.id_token.as_deref(), site.party.now()).await;
+            let answer =
+                json!({ "signed_out": true, "revoked": done.is_revoked, "logout_url": logout_url });
             without_cookies(&site, HttpResponse::Ok().json(answer))
         }
-        Err(forbidden) => forbidden.into(),
+        Err(response) => response,
     }
 }
 
-/// Revokes the refresh token, and returns the ID token.
+/// The result of a sign-out.
+struct SignedOut {
+    /// Whether the provider knows.
+    is_revoked: bool,
+    id_token: Option<String>,
+}
+
+/// Ends the session for every holder of its cookies, and revokes the refresh token.
 async fn sign_out(
     site: &web::Data<Site>,
     seals: &Seals,
+    pairs: &Pairs,
     request: &HttpRequest,
-) -> Result<Option<String>, Forbidden> {
-    require_same_origin(site, seals, request)?;
+) -> Result<SignedOut, HttpResponse> {
+    let session = require_same_origin(site, seals, request)?;
+    let Some(session) = session else { return Ok(SignedOut { is_revoked: true, id_token: None }) };
+    pairs.end(&session.id).await.map_err(|error| unavailable(&error))?;
     let cookie = site.cookies.read(&REFRESH, request);
-    let Some(held) = cookie.and_then(|cookie| seals.unseal_refresh(&cookie)) else {
+    let opened = cookie.and_then(|cookie| seals.unseal_refresh(&cookie));
+    let Some(held) = opened.filter(|held| held.session == session.id) else {
         warn!("a sign-out came without its refresh token, which cannot be revoked");
-        return Ok(None);
+        return Ok(SignedOut { is_revoked: false, id_token: None });
     };
     let shared = site.clone();
     let token = held.refresh_token.into();
-    detached(&site.runtime, async move { shared.party.revoke(Some(token)).await }).await;
+    let is_revoked = detached(&site.runtime, async move { shared.party.revoke(token).await }).await;
     info!("signed out");
-    Ok(held.id_token)
+    Ok(SignedOut { is_revoked, id_token: held.id_token })
 }

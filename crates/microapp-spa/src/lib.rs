@@ -1,8 +1,12 @@
 //! A refresh-cookie backend: the browser holds the refresh token, sealed, in a cookie that no script can read and that
-//! goes to `/auth/refresh` alone, and an application token in its memory. This backend keeps nothing.
+//! goes to `/auth/refresh` alone, and an application token in its memory. This backend keeps no token: it keeps which
+//! pair of cookies is a session's newest, to notice copies.
 
 mod auth;
+mod pairs;
 mod sealed;
+
+use std::sync::Arc;
 
 use actix_web::web;
 use relying_party::session;
@@ -22,7 +26,14 @@ pub const PREFIX: &str = "SPA_";
 pub const SETTINGS: &[Setting] = relying_party::browser_app_settings!(
     "8084",
     "spa",
-    [Setting::new("api_url", "http://localhost:8081", "The API that the front end calls")]
+    [
+        Setting::new(
+            "session_store",
+            "sqlite://data/spa.db",
+            "memory:, sqlite://…, postgres://… or redis://…"
+        ),
+        Setting::new("api_url", "http://localhost:8081", "The API that the front end calls"),
+    ]
 );
 
 const PROGRAM: site::Program = site::Program {
@@ -39,6 +50,8 @@ const PROGRAM: site::Program = site::Program {
 pub struct Config {
     /// Those that all backends of browser apps have.
     pub site: settings::Config,
+    /// URL of the store of sessions, which has no tokens.
+    pub session_store: String,
     /// The API that the front end calls.
     pub api_url: Url,
 }
@@ -52,6 +65,7 @@ impl Config {
         let api_url = base_url(&settings.get::<String>("api_url")?);
         Ok(Self {
             site: settings::Config::read(settings, "spa")?,
+            session_store: settings.get("session_store")?,
             api_url: api_url.map_err(|why| SettingsError::new(format!("SPA_API_URL: {why}")))?,
         })
     }
@@ -66,10 +80,10 @@ pub async fn build(config: Config, stop: Stop) -> Result<Application, StartError
     let notes = format!("{}/notes", config.api_url.as_str().trim_end_matches('/'));
     let front = Front::new(config.site.static_dir.clone(), notes_front::files("spa", &notes));
     let connect_to = [config.api_url.origin().ascii_serialization()];
-    // Nothing is ever put into it.
-    let store = session::open("memory:", "spa").await?;
+    let store = session::open(&config.session_store, "spa").await?;
+    let pairs = web::Data::new(pairs::Pairs(Arc::clone(&store)));
     Application::build(PROGRAM, config.site, store, stop, front, &connect_to, move |app| {
-        app.app_data(seals.clone()).configure(auth::routes);
+        app.app_data(seals.clone()).app_data(pairs.clone()).configure(auth::routes);
     })
 }
 

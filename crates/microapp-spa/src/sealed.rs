@@ -25,6 +25,8 @@ pub(crate) struct Session {
     pub id: String,
     /// The claims that the front end shows.
     pub profile: Value,
+    /// The number of the pair of cookies that this one belongs to.
+    pub pair: i64,
     /// End of the session unless it is refreshed, in Unix milliseconds.
     pub ends_at: i64,
 }
@@ -34,6 +36,8 @@ pub(crate) struct Session {
 pub(crate) struct Refresh {
     /// The session that it belongs to.
     pub session: String,
+    /// The number of the pair of cookies that this one belongs to.
+    pub pair: i64,
     pub refresh_token: String,
     /// Shown to the provider at sign-out; left out if there is no room.
     pub id_token: Option<String>,
@@ -107,7 +111,7 @@ mod tests {
     #[test]
     fn cookies_open_here_alone_and_in_time() {
         let seals = |byte| Seals::new(&MasterSecret::new(vec![byte; 32]).unwrap());
-        let session = Session { id: "one".to_owned(), profile: json!({}), ends_at: 1_000 };
+        let session = Session { id: "one".to_owned(), profile: json!({}), pair: 1, ends_at: 1_000 };
         let other = Session { id: "two".to_owned(), ..session.clone() };
         let cookie = seals(1).seal_session(&session);
         let at = Timestamp::from_millis;
@@ -127,6 +131,7 @@ mod tests {
         let seals = Seals::new(&MasterSecret::new(vec![1; 32]).unwrap());
         let refresh = |length| Refresh {
             session: "one".to_owned(),
+            pair: 1,
             refresh_token: "rt".to_owned(),
             id_token: Some("x".repeat(length)),
         };

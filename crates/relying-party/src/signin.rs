@@ -1,6 +1,7 @@
 //! Sign-in, sessions and refresh together.
 
 mod refresh;
+mod revocation;
 mod user;
 mod watch;
 
@@ -16,10 +17,10 @@ use oidc_client::{Attempt, Browser, Provider, ProviderError, TokenRequest, Token
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use tokio::time::sleep;
 use tracing::warn;
 
 use self::refresh::Waiting;
+pub use self::revocation::REVOCATION_INTERVAL;
 pub use self::user::{EmailTrust, User};
 pub use self::watch::{SessionWatch, WATCH_INTERVAL};
 use crate::session::{IdHash, SessionRecord, SessionStore, StoreError};
@@ -28,9 +29,6 @@ use crate::session::{IdHash, SessionRecord, SessionStore, StoreError};
 pub const SESSION_TTL: Duration = Duration::from_hours(90 * 24);
 /// Lifetime of an access token in seconds, if the response has no `expires_in`.
 const DEFAULT_LIFETIME: u64 = 300;
-/// Pauses before the retries of a failed revocation.
-const REVOCATION_RETRIES: [Duration; 3] =
-    [Duration::from_secs(1), Duration::from_secs(10), Duration::from_mins(1)];
 
 /// The relying party: sign-in and sessions of one app.
 #[derive(Debug)]
@@ -39,6 +37,7 @@ pub struct RelyingParty {
     store: Arc<dyn SessionStore>,
     attempts: Seal,
     sessions: Seal,
+    revocations: Seal,
     email_trust: EmailTrust,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -144,6 +143,15 @@ pub struct NewSession {
     pub return_to: String,
 }
 
+/// The result of a sign-out. The session is gone here in any case.
+#[derive(Debug)]
+pub struct SignOut {
+    /// Whether the provider knows; if not, it is told as soon as it answers.
+    pub is_revoked: bool,
+    /// URL at which the browser ends its sign-in at the provider.
+    pub logout_url: Option<String>,
+}
+
 /// Error of a callback.
 #[derive(Debug, thiserror::Error)]
 pub enum CallbackError {
@@ -203,6 +211,7 @@ impl RelyingParty {
             store,
             attempts: secret.seal("attempts"),
             sessions: secret.seal("sessions"),
+            revocations: secret.seal("revocations"),
             email_trust: EmailTrust::default(),
             clock,
             random,
@@ -370,36 +379,22 @@ impl RelyingParty {
         User::new(claims, &self.email_trust)
     }
 
-    /// Signs out: removes the session and revokes its refresh token. Returns the URL at which the browser ends its
-    /// sign-in at the provider.
+    /// Signs out: removes the session and revokes its refresh token.
     ///
     /// # Errors
-    /// [`StoreError`]; an unavailable provider is no error: the revocation is retried.
-    pub async fn sign_out(&self, session_id: &str) -> Result<Option<String>, StoreError> {
+    /// [`StoreError`]; an unavailable provider is no error: the revocation is kept and tried again.
+    pub async fn sign_out(&self, session_id: &str) -> Result<SignOut, StoreError> {
         let id = IdHash::of(session_id);
         let removed = self.remove(&id).await?;
         let data = removed.and_then(|record| self.unseal(&id, &record));
         let (refresh_token, id_token) =
             data.map_or((None, None), |data| (data.refresh_token, data.id_token));
-        self.revoke(refresh_token.map(Into::into)).await;
-        Ok(self.provider.logout_url(id_token.as_deref(), self.now()).await)
-    }
-
-    /// Revokes a refresh token at the provider, with retries in the background if it is unavailable.
-    pub async fn revoke(&self, refresh_token: Option<SecretString>) {
-        let Some(token) = refresh_token else { return };
-        let Err(error) = self.provider.revoke(&token, self.now()).await else { return };
-        warn!(%error, "a refresh token could not be revoked; trying again");
-        let (provider, clock) = (Arc::clone(&self.provider), Arc::clone(&self.clock));
-        tokio::spawn(async move {
-            for wait in REVOCATION_RETRIES {
-                sleep(wait).await;
-                match provider.revoke(&token, clock.now()).await {
-                    Ok(()) => return,
-                    Err(error) => warn!(%error, "a refresh token could not be revoked"),
-                }
-            }
-        });
+        let is_revoked = match refresh_token {
+            Some(token) => self.revoke(token.into()).await,
+            None => true,
+        };
+        let logout_url = self.provider.logout_url(id_token.as_deref(), self.now()).await;
+        Ok(SignOut { is_revoked, logout_url })
     }
 }
 

@@ -291,7 +291,8 @@ async fn what_a_refresh_gives_after_a_sign_out_is_given_back() {
     while world.refreshes().await == 0 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let url = world.party.sign_out(id.expose_secret()).await.unwrap().unwrap();
+    let done = world.party.sign_out(id.expose_secret()).await.unwrap();
+    let url = done.logout_url.unwrap();
     assert!(matches!(asking.await.unwrap(), Err(TokenError::NoSession)));
     let requests = world.server.received_requests().await.unwrap();
     for token in ["rt-1", "rt-2"] {
@@ -479,18 +480,97 @@ async fn without_a_refresh_token_a_session_lasts_as_long_as_its_token() {
     assert_eq!(world.refreshes().await, 0);
 }
 
+/// Tokens that the provider was told of.
+async fn revoked(world: &World) -> Vec<String> {
+    let requests = world.server.received_requests().await.unwrap();
+    let told = requests.iter().filter(|request| request.url.path() == "/revoke");
+    told.map(|request| {
+        assert!(request.headers["authorization"].to_str().unwrap().starts_with("Basic "));
+        url_pairs(&String::from_utf8_lossy(&request.body))["token"].clone()
+    })
+    .collect()
+}
+
+/// A sign-out while the provider is away is told to it later, though the process has ended meanwhile.
+async fn is_told_later(store: &str) {
+    let world = world_with(store).await;
+    let id = world.sign_in(|_| ()).await.unwrap().session_id;
+    world.answer("POST", "/revoke", ResponseTemplate::new(200)).await;
+    assert!(world.party.sign_out(id.expose_secret()).await.unwrap().is_revoked);
+    assert_eq!(revoked(&world).await, ["rt-1"]);
+    world.clock.advance(Duration::from_hours(1));
+    assert_eq!(world.party.retry_revocations().await.unwrap(), 0, "it was told");
+
+    let id = world.sign_in(|_| ()).await.unwrap().session_id;
+    world.server.reset().await;
+    world.publish(&world.server.uri()).await;
+    let away = Mock::given(method("POST"))
+        .and(path("/revoke"))
+        .respond_with(ResponseTemplate::new(503))
+        .mount_as_scoped(&world.server)
+        .await;
+    let done = world.party.sign_out(id.expose_secret()).await.unwrap();
+    assert!(!done.is_revoked && done.logout_url.is_some());
+    assert!(world.party.user(id.expose_secret()).await.unwrap().is_none(), "gone here at once");
+    // Another process, later.
+    let next = replica(&world.server, &world.clock, store).await;
+    assert_eq!(next.retry_revocations().await.unwrap(), 0, "not due yet");
+    assert_eq!(revoked(&world).await.len(), 1);
+    world.clock.advance(Duration::from_secs(10));
+    assert_eq!(next.retry_revocations().await.unwrap(), 0, "still away");
+    assert_eq!(next.retry_revocations().await.unwrap(), 0, "and not asked again at once");
+    assert_eq!(revoked(&world).await.len(), 2);
+    drop(away);
+    world.answer("POST", "/revoke", ResponseTemplate::new(200)).await;
+    world.clock.advance(Duration::from_secs(20));
+    assert_eq!(next.retry_revocations().await.unwrap(), 1);
+    assert_eq!(revoked(&world).await, ["rt-1", "rt-1", "rt-1"]);
+    world.clock.advance(Duration::from_hours(24));
+    assert_eq!(next.retry_revocations().await.unwrap(), 0, "once is enough");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_sign_out_that_the_provider_missed_is_told_later_on_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = format!("sqlite://{}/s.db", folder.path().display());
+    is_told_later(&store).await;
+    // The token is not in the store in the clear.
+    for file in ["s.db", "s.db-wal"] {
+        let bytes = std::fs::read(folder.path().join(file)).unwrap_or_default();
+        assert!(!bytes.windows(4).any(|four| four == b"rt-1"), "{file}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_sign_out_that_the_provider_missed_is_told_later_on_postgresql() {
+    if let Some(url) = tokio::task::spawn_blocking(testing::postgres).await.unwrap() {
+        is_told_later(&url).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_sign_out_that_the_provider_missed_is_told_later_on_redis() {
+    if let Some(url) = tokio::task::spawn_blocking(testing::redis).await.unwrap() {
+        is_told_later(&url).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_sign_out_does_not_wait_for_a_provider_that_hangs() {
+    let world = world().await;
+    let id = world.sign_in(|_| ()).await.unwrap().session_id;
+    let slow = ResponseTemplate::new(200).set_delay(Duration::from_secs(9));
+    world.answer("POST", "/revoke", slow).await;
+    let out =
+        tokio::time::timeout(Duration::from_secs(6), world.party.sign_out(id.expose_secret()));
+    assert!(!out.await.unwrap().unwrap().is_revoked);
+}
+
 #[tokio::test]
 async fn signing_out_works_even_when_the_provider_is_away() {
     let world = world().await;
     let id = world.sign_in(|_| ()).await.unwrap().session_id;
-    world.answer("POST", "/revoke", ResponseTemplate::new(200)).await;
-    world.party.sign_out(id.expose_secret()).await.unwrap();
-    let revoked = world.server.received_requests().await.unwrap();
-    let revoked = revoked.iter().find(|request| request.url.path() == "/revoke").unwrap();
-    assert!(String::from_utf8_lossy(&revoked.body).contains("token=rt-1"));
-    assert!(revoked.headers["authorization"].to_str().unwrap().starts_with("Basic "));
-    let id = world.sign_in(|_| ()).await.unwrap().session_id;
     world.server.reset().await;
-    world.party.sign_out(id.expose_secret()).await.unwrap();
+    assert!(!world.party.sign_out(id.expose_secret()).await.unwrap().is_revoked);
     assert!(world.party.user(id.expose_secret()).await.unwrap().is_none());
 }

@@ -1,16 +1,18 @@
-//! What is under way when a session ends.
+//! What is under way when a session ends, and copies of its cookies.
 
 use std::time::Duration;
 
 use aa_server::domain::caller::Caller;
 use aa_server::ops::tokens::revoke::revoke_by_operator;
 use futures_util::{Stream, StreamExt as _};
-use reqwest::Method;
+use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 
 use crate::proxy::{Proxy, open_socket};
+use crate::support::{Browser, World, world};
 
+const HOUR: Duration = Duration::from_hours(1);
 /// The time in which every replica has noticed an end (docs/browser-apps.md), and some for a slow machine.
 const NOTICED: Duration = Duration::from_secs(20);
 
@@ -84,4 +86,54 @@ async fn a_websocket_is_closed_when_its_session_ends() {
     // A close frame (RFC 6455 §5.5.1) with 1008, policy violation.
     assert_eq!(rest[..4], [0x88, u8::try_from(rest.len() - 2).unwrap(), 0x03, 0xf0], "{rest:?}");
     assert_eq!(&rest[4..], b"session ended");
+}
+
+async fn csrf_token(world: &World, browser: &Browser) -> String {
+    let me: Value = browser.get(&world.spa("/auth/me")).await.json().await.unwrap();
+    me["csrf_token"].as_str().unwrap_or_else(|| panic!("{me}")).to_owned()
+}
+
+async fn refresh(world: &World, browser: &Browser, csrf: &str) -> Response {
+    let request = browser.request(Method::POST, &world.spa("/auth/refresh"));
+    browser.send(request.header("x-csrf-token", csrf)).await
+}
+
+fn copy_of(browser: &Browser) -> Browser {
+    let copy = Browser::new();
+    *copy.cookies.lock().unwrap() = browser.cookies.lock().unwrap().clone();
+    copy
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn two_who_take_turns_with_one_pair_of_cookies_are_noticed() {
+    let world = world(HOUR).await;
+    for is_owner_first in [true, false] {
+        let owner = world.ann_at(&world.spa("")).await;
+        let csrf = csrf_token(&world, &owner).await;
+        let thief = copy_of(&owner);
+        let (first, second) = if is_owner_first { (&owner, &thief) } else { (&thief, &owner) };
+        for _ in 0..2 {
+            assert_eq!(refresh(&world, first, &csrf).await.status(), 200);
+        }
+        let noticed = refresh(&world, second, &csrf).await;
+        assert_eq!(noticed.status(), 401);
+        assert_eq!(noticed.json::<Value>().await.unwrap(), json!({ "error": "session_expired" }));
+        assert_eq!((second.cookie("spa_rt"), second.cookie("spa_session")), (None, None));
+        assert!(world.generations().await.is_empty(), "the family has ended at the authority");
+        assert_eq!(first.get(&world.spa("/auth/me")).await.status(), 401, "whoever is who");
+        assert_eq!(refresh(&world, first, &csrf).await.status(), 401);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_copy_is_worth_nothing_after_the_owner_signed_out() {
+    let world = world(HOUR).await;
+    let owner = world.ann_at(&world.spa("")).await;
+    let csrf = csrf_token(&world, &owner).await;
+    let thief = copy_of(&owner);
+    let request = owner.request(Method::POST, &world.spa("/auth/refresh/end"));
+    let out = owner.send(request.header("x-csrf-token", &csrf)).await;
+    assert_eq!(out.json::<Value>().await.unwrap(), json!({ "signed_out": true, "revoked": true }));
+    assert_eq!(thief.get(&world.spa("/auth/me")).await.status(), 401);
+    assert_eq!(refresh(&world, &thief, &csrf).await.status(), 401);
 }

@@ -126,7 +126,10 @@ async fn signing_out_gives_the_refresh_token_back() {
     let to = answer.headers()["location"].to_str().unwrap().to_owned();
     assert!(to.starts_with("/auth/refresh/"));
     let answer = post(&world, &browser, &to, &csrf).await;
-    assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "signed_out": true }));
+    assert_eq!(
+        answer.json::<Value>().await.unwrap(),
+        json!({ "signed_out": true, "revoked": true })
+    );
     assert_eq!((browser.cookie("spa_session"), browser.cookie("spa_rt")), (None, None));
     assert!(world.generations().await.is_empty(), "the family has ended at the authority");
     assert_eq!(browser.get(&format!("{}/apps", world.authority())).await.status(), 200);

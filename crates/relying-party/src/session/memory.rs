@@ -6,14 +6,21 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use foundation::time::Timestamp;
 
-use super::{IdHash, SessionRecord, SessionStore, StoreError};
+use super::{IdHash, PendingRevocation, SessionRecord, SessionStore, StoreError};
 
 #[derive(Debug, Default)]
-pub(super) struct Memory(Mutex<HashMap<IdHash, SessionRecord>>);
+pub(super) struct Memory {
+    sessions: Mutex<HashMap<IdHash, SessionRecord>>,
+    revocations: Mutex<HashMap<IdHash, PendingRevocation>>,
+}
 
 impl Memory {
     fn map(&self) -> MutexGuard<'_, HashMap<IdHash, SessionRecord>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn revocations(&self) -> MutexGuard<'_, HashMap<IdHash, PendingRevocation>> {
+        self.revocations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -42,7 +49,32 @@ impl SessionStore for Memory {
         Ok(self.map().remove(id))
     }
 
+    async fn keep_revocation(&self, revocation: &PendingRevocation) -> Result<(), StoreError> {
+        self.revocations().insert(revocation.id.clone(), revocation.clone());
+        Ok(())
+    }
+
+    async fn due_revocations(
+        &self,
+        now: Timestamp,
+        limit: u16,
+    ) -> Result<Vec<PendingRevocation>, StoreError> {
+        let revocations = self.revocations();
+        let due =
+            revocations.values().filter(|kept| kept.next_try_at <= now && kept.expires_at > now);
+        let mut due: Vec<_> = due.cloned().collect();
+        due.sort_by_key(|kept| kept.next_try_at);
+        due.truncate(usize::from(limit));
+        Ok(due)
+    }
+
+    async fn remove_revocation(&self, id: &IdHash) -> Result<(), StoreError> {
+        self.revocations().remove(id);
+        Ok(())
+    }
+
     async fn remove_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.revocations().retain(|_, kept| kept.expires_at > now);
         let mut map = self.map();
         let before = map.len();
         map.retain(|_, session| session.expires_at > now);

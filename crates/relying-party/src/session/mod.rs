@@ -15,7 +15,7 @@ use foundation::time::Timestamp;
 
 /// The hash of a session id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct IdHash(Vec<u8>);
+pub struct IdHash(pub(crate) Vec<u8>);
 
 impl IdHash {
     /// The hash of the id in a cookie.
@@ -39,6 +39,21 @@ pub struct SessionRecord {
     /// Sealed data.
     pub sealed: Vec<u8>,
     /// Expiry.
+    pub expires_at: Timestamp,
+}
+
+/// A refresh token that the provider is still to be told of, in a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingRevocation {
+    /// The hash of the token.
+    pub id: IdHash,
+    /// The sealed token.
+    pub sealed: Vec<u8>,
+    /// Failed attempts.
+    pub failures: i64,
+    /// The next attempt.
+    pub next_try_at: Timestamp,
+    /// The time at which the token is worth nothing anyway.
     pub expires_at: Timestamp,
 }
 
@@ -85,7 +100,30 @@ pub trait SessionStore: std::fmt::Debug + Send + Sync {
     /// [`StoreError`].
     async fn remove(&self, id: &IdHash) -> Result<Option<SessionRecord>, StoreError>;
 
-    /// Removes expired sessions, in batches, and returns their number; 0 from a store that expires them itself.
+    /// Keeps a revocation, in place of the one with the same id.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn keep_revocation(&self, revocation: &PendingRevocation) -> Result<(), StoreError>;
+
+    /// At most `limit` revocations whose next attempt is due, the longest overdue first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn due_revocations(
+        &self,
+        now: Timestamp,
+        limit: u16,
+    ) -> Result<Vec<PendingRevocation>, StoreError>;
+
+    /// Removes a revocation: the provider has been told.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn remove_revocation(&self, id: &IdHash) -> Result<(), StoreError>;
+
+    /// Removes expired sessions, in batches, and returns their number; 0 from a store that expires them itself. Expired
+    /// revocations go too, and are not counted.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -170,6 +208,40 @@ mod tests {
         let fourth = SessionRecord { version: 4, ..third };
         assert!(!store.update(&id, &fourth).await.unwrap(), "a write does not bring it back");
         store.ping().await.unwrap();
+        keeps_revocations(&*store).await;
+    }
+
+    async fn keeps_revocations(store: &dyn SessionStore) {
+        let now = SystemClock.now();
+        let at = |seconds| now + Duration::from_secs(seconds);
+        let revocation = |name: &str, next_try_at, expires_at| PendingRevocation {
+            id: IdHash::of(name),
+            sealed: vec![1, 0, 255],
+            failures: 0,
+            next_try_at,
+            expires_at,
+        };
+        let first = revocation("first", at(10), at(1_000));
+        let second = revocation("second", at(20), at(1_000));
+        let expired = revocation("expired", at(1), at(5));
+        for kept in [&second, &first, &expired] {
+            store.keep_revocation(kept).await.unwrap();
+        }
+        store.remove_expired(at(6)).await.unwrap();
+        let due = async |seconds, limit| store.due_revocations(at(seconds), limit).await.unwrap();
+        assert!(due(9, 9).await.is_empty());
+        assert_eq!(due(10, 9).await, std::slice::from_ref(&first));
+        assert_eq!(due(20, 9).await, [first.clone(), second.clone()]);
+        assert_eq!(due(20, 1).await, std::slice::from_ref(&first));
+        let later = PendingRevocation { failures: 1, next_try_at: at(30), ..first.clone() };
+        store.keep_revocation(&later).await.unwrap();
+        assert_eq!(due(29, 9).await, std::slice::from_ref(&second));
+        assert_eq!(due(30, 9).await, [second.clone(), later.clone()]);
+        store.remove_revocation(&second.id).await.unwrap();
+        store.remove_revocation(&second.id).await.unwrap();
+        assert_eq!(due(30, 9).await, std::slice::from_ref(&later));
+        store.remove_revocation(&later.id).await.unwrap();
+        assert!(due(999, 9).await.is_empty());
     }
 
     /// What every store must do that is told when to forget.

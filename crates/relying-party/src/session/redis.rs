@@ -9,7 +9,7 @@ use foundation::time::Timestamp;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Script};
 
-use super::{IdHash, SessionRecord, SessionStore, StoreError};
+use super::{IdHash, PendingRevocation, SessionRecord, SessionStore, StoreError};
 
 /// How long an answer may take.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -27,6 +27,8 @@ static UPDATE: LazyLock<Script> = LazyLock::new(|| {
 pub(super) struct Redis {
     connection: ConnectionManager,
     prefix: String,
+    /// Key of a sorted set: ids of revocations by the time of their next attempt.
+    revocations: String,
 }
 
 impl std::fmt::Debug for Redis {
@@ -42,16 +44,46 @@ impl Redis {
             .set_response_timeout(Some(REDIS_TIMEOUT))
             .set_number_of_retries(2);
         let connection = ConnectionManager::new_with_config(Client::open(url)?, config).await?;
-        Ok(Self { connection, prefix: format!("session:{name}:") })
+        let revocations = format!("revocations:{name}");
+        Ok(Self { connection, prefix: format!("session:{name}:"), revocations })
     }
 
     fn key(&self, id: &IdHash) -> String {
-        let mut key = self.prefix.clone();
-        for byte in id.as_bytes() {
-            let _ = write!(key, "{byte:02x}");
-        }
-        key
+        key_of(self.prefix.clone(), id.as_bytes())
     }
+
+    fn revocation_key(&self, id: &[u8]) -> String {
+        key_of(format!("{}:", self.revocations), id)
+    }
+}
+
+fn key_of(mut key: String, id: &[u8]) -> String {
+    for byte in id {
+        let _ = write!(key, "{byte:02x}");
+    }
+    key
+}
+
+/// A revocation as bytes: failures, next attempt, end (8 bytes each), sealed token.
+fn revocation_to_bytes(revocation: &PendingRevocation) -> Vec<u8> {
+    let mut bytes = revocation.failures.to_be_bytes().to_vec();
+    bytes.extend(revocation.next_try_at.millis().to_be_bytes());
+    bytes.extend(revocation.expires_at.millis().to_be_bytes());
+    bytes.extend(&revocation.sealed);
+    bytes
+}
+
+fn revocation_from_bytes(id: &[u8], bytes: &[u8]) -> Option<PendingRevocation> {
+    let (failures, rest) = bytes.split_first_chunk()?;
+    let (next_try_at, rest) = rest.split_first_chunk()?;
+    let (expires_at, sealed) = rest.split_first_chunk()?;
+    Some(PendingRevocation {
+        id: IdHash(id.to_vec()),
+        sealed: sealed.to_vec(),
+        failures: i64::from_be_bytes(*failures),
+        next_try_at: Timestamp::from_millis(i64::from_be_bytes(*next_try_at)),
+        expires_at: Timestamp::from_millis(i64::from_be_bytes(*expires_at)),
+    })
 }
 
 /// A record as bytes: version (8 bytes), end (8 bytes), lease (1 byte), sealed data.
@@ -107,6 +139,57 @@ impl SessionStore for Redis {
         let bytes: Option<Vec<u8>> =
             take.arg(self.key(id)).query_async(&mut self.connection.clone()).await?;
         Ok(bytes.and_then(|bytes| from_bytes(&bytes)))
+    }
+
+    async fn keep_revocation(&self, revocation: &PendingRevocation) -> Result<(), StoreError> {
+        let id = revocation.id.as_bytes();
+        let mut steps = redis::pipe();
+        steps.atomic();
+        steps
+            .cmd("SET")
+            .arg(self.revocation_key(id))
+            .arg(revocation_to_bytes(revocation))
+            .arg("PXAT")
+            .arg(revocation.expires_at.millis())
+            .ignore();
+        steps
+            .cmd("ZADD")
+            .arg(&self.revocations)
+            .arg(revocation.next_try_at.millis())
+            .arg(id)
+            .ignore();
+        Ok(steps.exec_async(&mut self.connection.clone()).await?)
+    }
+
+    async fn due_revocations(
+        &self,
+        now: Timestamp,
+        limit: u16,
+    ) -> Result<Vec<PendingRevocation>, StoreError> {
+        let mut connection = self.connection.clone();
+        let mut range = redis::cmd("ZRANGEBYSCORE");
+        range.arg(&self.revocations).arg("-inf").arg(now.millis());
+        range.arg("LIMIT").arg(0).arg(limit);
+        let ids: Vec<Vec<u8>> = range.query_async(&mut connection).await?;
+        let mut due = Vec::new();
+        for id in ids {
+            let mut get = redis::cmd("GET");
+            let bytes: Option<Vec<u8>> =
+                get.arg(self.revocation_key(&id)).query_async(&mut connection).await?;
+            match bytes.and_then(|bytes| revocation_from_bytes(&id, &bytes)) {
+                Some(revocation) if revocation.expires_at > now => due.push(revocation),
+                _ => self.remove_revocation(&IdHash(id)).await?,
+            }
+        }
+        Ok(due)
+    }
+
+    async fn remove_revocation(&self, id: &IdHash) -> Result<(), StoreError> {
+        let mut steps = redis::pipe();
+        steps.atomic();
+        steps.cmd("DEL").arg(self.revocation_key(id.as_bytes())).ignore();
+        steps.cmd("ZREM").arg(&self.revocations).arg(id.as_bytes()).ignore();
+        Ok(steps.exec_async(&mut self.connection.clone()).await?)
     }
 
     async fn remove_expired(&self, _now: Timestamp) -> Result<u64, StoreError> {

@@ -1,11 +1,11 @@
 //! Sessions in SQLite or PostgreSQL.
 
 use async_trait::async_trait;
-use database::{Db, execute, optional};
+use database::{Db, all, execute, optional};
 use foundation::time::Timestamp;
 use sqlx::migrate::Migrator;
 
-use super::{IdHash, SessionRecord, SessionStore, StoreError};
+use super::{IdHash, PendingRevocation, SessionRecord, SessionStore, StoreError};
 
 /// Every migration of the session store, in order.
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -14,6 +14,9 @@ const BATCH: i64 = 500;
 
 /// `version`, `leased`, `sealed`, `expires_at`.
 type Row = (i64, i64, Vec<u8>, i64);
+
+/// `id_hash`, `sealed`, `failures`, `next_try_at`, `expires_at`.
+type RevocationRow = (Vec<u8>, Vec<u8>, i64, i64, i64);
 
 #[derive(Debug)]
 pub(super) struct Sql(Db);
@@ -31,6 +34,16 @@ fn record((version, leased, sealed, expires_at): Row) -> SessionRecord {
         version,
         leased: leased != 0,
         sealed,
+        expires_at: Timestamp::from_millis(expires_at),
+    }
+}
+
+fn revocation((id, sealed, failures, next_try_at, expires_at): RevocationRow) -> PendingRevocation {
+    PendingRevocation {
+        id: IdHash(id),
+        sealed,
+        failures,
+        next_try_at: Timestamp::from_millis(next_try_at),
         expires_at: Timestamp::from_millis(expires_at),
     }
 }
@@ -89,7 +102,49 @@ impl SessionStore for Sql {
         Ok(row.map(record))
     }
 
+    async fn keep_revocation(&self, revocation: &PendingRevocation) -> Result<(), StoreError> {
+        execute!(
+            self.0.write(),
+            "INSERT INTO rp_revocations (id_hash, sealed, failures, next_try_at, expires_at)
+             VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (id_hash) DO UPDATE
+             SET failures = excluded.failures, next_try_at = excluded.next_try_at",
+            revocation.id.as_bytes(),
+            revocation.sealed.as_slice(),
+            revocation.failures,
+            revocation.next_try_at.millis(),
+            revocation.expires_at.millis()
+        )?;
+        Ok(())
+    }
+
+    async fn due_revocations(
+        &self,
+        now: Timestamp,
+        limit: u16,
+    ) -> Result<Vec<PendingRevocation>, StoreError> {
+        let rows = all!(
+            self.0.read(),
+            RevocationRow,
+            "SELECT id_hash, sealed, failures, next_try_at, expires_at FROM rp_revocations
+             WHERE next_try_at <= $1 AND expires_at > $1 ORDER BY next_try_at LIMIT $2",
+            now.millis(),
+            i64::from(limit)
+        )?;
+        Ok(rows.into_iter().map(revocation).collect())
+    }
+
+    async fn remove_revocation(&self, id: &IdHash) -> Result<(), StoreError> {
+        execute!(self.0.write(), "DELETE FROM rp_revocations WHERE id_hash = $1", id.as_bytes())?;
+        Ok(())
+    }
+
     async fn remove_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
+        execute!(
+            self.0.write(),
+            "DELETE FROM rp_revocations WHERE expires_at <= $1",
+            now.millis()
+        )?;
         let mut removed = 0;
         loop {
             let batch = execute!(

@@ -239,7 +239,9 @@ impl RelyingParty {
             };
             let Some((record, mut data)) = found else {
                 // Signed out meanwhile: the new refresh token must not live on.
-                self.revoke(tokens.refresh_token).await;
+                if let Some(token) = tokens.refresh_token {
+                    self.revoke(token).await;
+                }
                 return Err(TokenError::NoSession);
             };
             if data.refresh_token.as_deref() != Some(used) {

@@ -230,26 +230,26 @@ pub async fn store_session(
     .await
 }
 
-/// `POST /auth/logout` of such an app: removes the session and revokes its refresh token. `logout_url` is the URL at
-/// which the sign-in at the provider is ended.
+/// `POST /auth/logout` of such an app: removes the session and revokes its refresh token. `revoked` is false if the
+/// provider could not be told yet; `logout_url` is the URL at which the sign-in at the provider is ended.
 pub async fn sign_out(
     site: &web::Data<Site>,
     request: &HttpRequest,
     cookie: Cookie<'static>,
 ) -> HttpResponse {
-    let mut logout_url = None;
+    let (mut revoked, mut logout_url) = (true, None);
     if let Some(id) = site.cookies.read(&cookie, request) {
         let shared = site.clone();
         let done = detached(&site.runtime, async move { shared.party.sign_out(&id).await }).await;
-        logout_url = match done {
-            Ok(url) => url,
+        match done {
+            Ok(done) => (revoked, logout_url) = (done.is_revoked, done.logout_url),
             Err(error) => return unavailable(&error),
-        };
+        }
         info!("signed out");
     }
     HttpResponse::Ok()
         .append_header(site.cookies.remove(&cookie))
-        .json(json!({ "signed_out": true, "logout_url": logout_url }))
+        .json(json!({ "signed_out": true, "revoked": revoked, "logout_url": logout_url }))
 }
 
 /// `GET /auth/me` of such an app: the user, without tokens.

@@ -32,7 +32,7 @@ use service::run::{self, Stop};
 use tokio::runtime::Handle;
 use tracing::warn;
 
-use crate::signin::WATCH_INTERVAL;
+use crate::signin::{REVOCATION_INTERVAL, WATCH_INTERVAL};
 use crate::{Browser, Provider, ProviderConfig, RelyingParty, SessionStore, StoreError};
 use cookies::Cookies;
 use front::Front;
@@ -206,8 +206,17 @@ impl Application {
     pub async fn run_until_stopped(self) -> std::io::Result<()> {
         let stop = self.site.stop.clone();
         let site = self.site.into_inner();
+        let retrying = Arc::clone(&site);
         let upkeep = [
             tokio::spawn(maintenance(Arc::clone(&site))),
+            tokio::spawn(async move {
+                loop {
+                    if let Err(error) = retrying.party.retry_revocations().await {
+                        warn!(%error, "revocations could not be tried again");
+                    }
+                    tokio::time::sleep(REVOCATION_INTERVAL).await;
+                }
+            }),
             tokio::spawn(async move {
                 loop {
                     tokio::time::sleep(WATCH_INTERVAL).await;
