@@ -137,9 +137,11 @@ pub(crate) fn is_relayed(name: &str, connection: &str) -> bool {
         "x-sendfile",
     ];
     const FAMILIES: [&str; 3] = ["access-control-", "x-accel-", "x-auth-"];
+    // An API asks nginx not to hold its events back. All else of that family redirects, caches or slows down.
+    let is_harmless = name == "x-accel-buffering";
     !OURS.contains(&name)
         && !HOP_BY_HOP.contains(&name)
-        && !FAMILIES.iter().any(|family| name.starts_with(family))
+        && (is_harmless || !FAMILIES.iter().any(|family| name.starts_with(family)))
         && !name.ends_with("-cdn-cache-control")
         && !connection.split(',').any(|named| named.trim().eq_ignore_ascii_case(name))
 }
@@ -260,6 +262,7 @@ mod tests {
         ] {
             assert_eq!(cache_control(upstream), expected, "{upstream}");
         }
+        assert!(is_relayed("x-accel-buffering", "") && !is_relayed("x-accel-redirect", ""));
         assert!(
             is_relayed("etag", "") && !is_relayed("set-cookie", "") && !is_relayed("x-a", "X-A")
         );

@@ -49,11 +49,16 @@ pub enum ProviderError {
     #[error("the provider cannot answer: {0}")]
     Unavailable(String),
     /// The provider sent an error response with this code (RFC 6749 §5.2).
-    #[error("the provider refuses: {0}")]
+    #[error("the provider refuses: {0}{hint}", hint = hint(.0))]
     ErrorResponse(String),
     /// The response is invalid: an unexpected issuer, an invalid ID token.
     #[error("the provider's answer is not right: {0}")]
     InvalidResponse(String),
+}
+
+/// What to look at for an error code that no user can do anything about.
+fn hint(code: &str) -> &'static str {
+    if code == "invalid_client" { " (check CLIENT_SECRET_FILE and CLIENT_ID)" } else { "" }
 }
 
 impl From<reqwest::Error> for ProviderError {

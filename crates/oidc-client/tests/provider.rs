@@ -249,6 +249,8 @@ async fn wrong_credentials_are_told_from_a_provider_that_is_away() {
             .mount_as_scoped(&test.server)
             .await;
         let accepted = test.provider.accepts_credentials(now).await.ok();
+        let error = ProviderError::ErrorResponse(code.to_owned()).to_string();
+        assert_eq!(error.contains("CLIENT_SECRET_FILE"), code == "invalid_client", "{error}");
         assert_eq!(accepted, expected, "{status} {code}");
     }
 }

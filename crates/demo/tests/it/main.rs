@@ -3,6 +3,7 @@
 mod backend_attacks;
 mod bff;
 mod browser;
+mod caddy;
 mod declared;
 mod ended_sessions;
 mod nginx;

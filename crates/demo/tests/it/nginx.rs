@@ -13,7 +13,7 @@ use crate::support::{Browser, Shop, world};
 const SECRET: &str = "between nginx and the backend alone";
 
 /// An app behind: it answers with the head of what it was sent.
-fn app_behind() -> u16 {
+pub fn app_behind() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
