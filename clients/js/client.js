@@ -1,7 +1,7 @@
 // The browser's side of the three patterns: who is signed in, calls that carry what they need, one refresh for all
 // tabs. Tokens are in memory alone. See index.d.ts for what each function promises.
 
-/** Nobody is signed in, or not any more. */
+/** No user is signed in, or not any more. */
 export class SignedOut extends Error {
   name = "SignedOut";
 }
@@ -18,7 +18,7 @@ export function createClient({ pattern, backend = "", apis = [], name = `${patte
   const locks = globalThis.navigator?.locks;
 
   // Good is what has not been refused and has not expired; fresh is what need not be replaced yet. A token from the
-  // future means that the clock was set back: nobody knows how old it is.
+  // future means that the clock was set back: its age is not known.
   const good = (refused) => held && held.value !== refused && Date.now() < held.until && Date.now() >= held.since;
   const fresh = (refused) => good(refused) && Date.now() < held.renew;
 
@@ -87,7 +87,7 @@ export function createClient({ pattern, backend = "", apis = [], name = `${patte
   /** Asks the backend. 401 means that the session is over; anything else that is no success is a fault. */
   async function ask(path, { method = "GET", headers = {}, again = pattern === "spa" } = {}) {
     if (method !== "GET") {
-      if (pattern === "spa" && !csrf && !(await session())) throw new SignedOut("nobody is signed in");
+      if (pattern === "spa" && !csrf && !(await session())) throw new SignedOut("no user is signed in");
       Object.assign(headers, pattern === "spa" ? { "X-CSRF-Token": csrf } : { "X-CSRF": "1" });
     }
     const signal = AbortSignal.timeout(timeout);
@@ -155,7 +155,7 @@ export function createClient({ pattern, backend = "", apis = [], name = `${patte
     }
   }
 
-  // Whoever gives up stops waiting; what all tabs wait for goes on.
+  // A caller that gives up stops waiting; what all tabs wait for goes on.
   const abortable = (work, signal) =>
     new Promise((resolve, reject) => {
       const stop = () => reject(signal.reason);

@@ -1,4 +1,4 @@
-/** Nobody is signed in, or not any more: send the person to `client.signIn()`. */
+/** No user is signed in, or not any more: send the user to `client.signIn()`. */
 export class SignedOut extends Error {
   name: "SignedOut";
 }
@@ -29,13 +29,13 @@ export interface User {
 }
 
 /**
- * `signed_out`: the session has ended, here or in another tab. `changed`: somebody else has signed in in another tab;
+ * `signed_out`: the session has ended, here or in another tab. `changed`: another user has signed in in another tab;
  * what is on this page is not theirs, so ask `session()` again.
  */
 export type Change = "signed_out" | "changed";
 
 export interface Client {
-  /** Who is signed in; `null` if nobody is. Rejects when the backend cannot be reached: that says nothing. */
+  /** Who is signed in; `null` if no user is. Rejects when the backend cannot be reached: that says nothing. */
   session(): Promise<User | null>;
   /**
    * `fetch` with what the pattern needs: the CSRF header, or an application token that is good. After a 401 of the API

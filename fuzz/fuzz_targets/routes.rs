@@ -15,7 +15,7 @@ fuzz_target!(|input: (&str, &str)| {
             assert_eq!(url.origin().ascii_serialization(), "http://upstream:1");
             let below = url.path().strip_prefix("/base").unwrap();
             assert!(below.is_empty() || below.starts_with('/'));
-            // Whoever reads it again, decoded, finds the same place.
+            // A reader of the decoded form finds the same place.
             let again = url::Url::parse(url.as_str()).unwrap();
             assert_eq!(again.path(), url.path());
             assert!(!below.split('/').any(|segment| matches!(segment, "." | "..")));

@@ -200,7 +200,7 @@ for (const [pattern, path] of [["tmb", "/auth/token"], ["spa", "/auth/refresh"]]
     await client.fetch(API);
     await client.fetch(API);
     assert.equal(requestsOf(path).length, 1);
-    skew = 0; // set right, back by an hour: how old the token is, nobody knows
+    skew = 0; // set right, back by an hour: the age of the token is not known
     await client.fetch(API);
     assert.equal(requestsOf(path).length, 2);
   });
@@ -264,7 +264,7 @@ for (const pattern of ["bff", "tmb", "spa"]) {
   });
 }
 
-test("another person in another tab is noticed", async () => {
+test("another user in another tab is noticed", async () => {
   const [one, two] = tabs(2, "bff");
   await one.session();
   await settle();
@@ -286,7 +286,7 @@ test("SPA: a CSRF token that another sign-in has replaced is fetched anew, once"
   await assert.rejects(client.token(), { status: 403 });
 });
 
-test("nobody signed in is no error", async () => {
+test("no user signed in is no error", async () => {
   backend["/auth/me"] = () => json({ error: "not_signed_in" }, 401);
   backend["/auth/session"] = () => json({ logged_in: false });
   for (const pattern of ["bff", "tmb", "spa"]) assert.equal(await tab(pattern).session(), null);

@@ -86,7 +86,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
     eprintln!("The authority is at {}", application.authority().config.public_url);
     if let Some(link) = link {
         eprintln!(
-            "Nobody administers it yet. Make the first administrator, once, within three days, at"
+            "It has no administrator yet. Make the first administrator, once, within three days, at"
         );
         eprintln!("  {}", link.expose_secret());
     }

@@ -1,4 +1,4 @@
-//! Databases full of families: ten apps a person, one browser each, ids in the order of time, as they would come.
+//! Databases full of families: ten apps a user, one browser each, ids in the order of time, as they would come.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -32,9 +32,9 @@ pub const SECRET: &str = "a secret of the server that is measured, long enough";
 pub const SCOPE: &str = "openid profile email offline_access notes:read notes:write";
 /// What a browser says it is.
 pub const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
-/// So many families are one person's.
-const FAMILIES_A_PERSON: u32 = 10;
-/// So many families, all over the table, are followed through HTTP, and left alone by whoever asks the store itself.
+/// So many families are one user's.
+const FAMILIES_PER_USER: u32 = 10;
+/// So many families, all over the table, are followed through HTTP, and left alone when the store itself is measured.
 pub const FOR_HTTP: u32 = 20_000;
 
 /// A number that looks random, another for each `index` and `salt` (splitmix64).
@@ -77,8 +77,8 @@ impl Population {
         Self { families, made_at, secret: FamilySecret::new([7; 32]), generations }
     }
 
-    fn people(&self) -> u32 {
-        self.families.div_ceil(FAMILIES_A_PERSON)
+    fn users(&self) -> u32 {
+        self.families.div_ceil(FAMILIES_PER_USER)
     }
 
     fn family(&self, index: u32) -> Uuid {
@@ -94,7 +94,7 @@ impl Population {
     }
 
     fn browser_session(&self, index: u32) -> Uuid {
-        timed_id(index, self.people(), self.made_at, 30)
+        timed_id(index, self.users(), self.made_at, 30)
     }
 
     /// One of this many is for HTTP.
@@ -231,7 +231,7 @@ async fn fill_postgres(pool: &sqlx::PgPool, population: &Population) -> Result<(
     let tables: [(&str, u32, WriteRow); 4] = [
         (
             "users (id, email, email_key, name, password_hash, enabled, roles, epoch, created_at, password_changed_at)",
-            population.people(),
+            population.users(),
             Box::new(|index, row| {
                 let id = Population::user(index);
                 let _ = writeln!(
@@ -242,7 +242,7 @@ async fn fill_postgres(pool: &sqlx::PgPool, population: &Population) -> Result<(
         ),
         (
             "browsers (id, token_hash, created_at)",
-            population.people(),
+            population.users(),
             Box::new(|index, row| {
                 let id = Population::browser(index);
                 let _ = writeln!(row, "{id}\t{}\t{now}", bytea(id.as_bytes()));
@@ -250,7 +250,7 @@ async fn fill_postgres(pool: &sqlx::PgPool, population: &Population) -> Result<(
         ),
         (
             "browser_sessions (id, token_hash, user_id, user_epoch, browser_id, amr, auth_time, seen_at, idle_expires_at, expires_at)",
-            population.people(),
+            population.users(),
             Box::new(|index, row| {
                 let (id, user, browser) = (
                     population.browser_session(index),
@@ -270,16 +270,16 @@ async fn fill_postgres(pool: &sqlx::PgPool, population: &Population) -> Result<(
           rotated_ip, rotated_user_agent, idle_expires_at)",
             population.families,
             Box::new(|index, row| {
-                let person = index / FAMILIES_A_PERSON;
+                let user = index / FAMILIES_PER_USER;
                 let _ = writeln!(
                     row,
                     "{}\t{secret_hash}\t1\t{}\t1\t{CLIENT_ID}\t{}\t{}\t{SCOPE}\tnotes\t{now}\tpwd\t\
                     http://localhost:9/callback\tE9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM\tn-0S6_WzA2Mj\t{now}\t{now}\t{end}\t{now}\t\
                     192.0.2.17\t{USER_AGENT}\t{end}",
                     population.family(index),
-                    Population::user(person),
-                    Population::browser(person),
-                    population.browser_session(person)
+                    Population::user(user),
+                    Population::browser(user),
+                    population.browser_session(user)
                 );
             }),
         ),
@@ -324,7 +324,7 @@ fn fill_sqlite(file: &Path, population: &Population) -> Result<(), Failure> {
     {
         let mut users = tx.prepare(
             "INSERT INTO users (id, email, email_key, name, password_hash, enabled, roles, epoch, created_at, password_changed_at)
-             VALUES (?1, ?2, ?2, 'Person', '$argon2id$', 1, '', 1, ?3, ?3)",
+             VALUES (?1, ?2, ?2, 'User', '$argon2id$', 1, '', 1, ?3, ?3)",
         )?;
         let mut browsers =
             tx.prepare("INSERT INTO browsers (id, token_hash, created_at) VALUES (?1, ?1, ?2)")?;
@@ -332,7 +332,7 @@ fn fill_sqlite(file: &Path, population: &Population) -> Result<(), Failure> {
             "INSERT INTO browser_sessions (id, token_hash, user_id, user_epoch, browser_id, amr, auth_time, seen_at, idle_expires_at, expires_at)
              VALUES (?1, ?1, ?2, 1, ?3, 'pwd', ?4, ?4, ?5, ?5)",
         )?;
-        for index in 0..population.people() {
+        for index in 0..population.users() {
             let (user, browser) = (Population::user(index), Population::browser(index));
             users.execute(params![&user.as_bytes()[..], format!("p{index}@example.com"), now])?;
             browsers.execute(params![&browser.as_bytes()[..], now])?;
@@ -353,14 +353,14 @@ fn fill_sqlite(file: &Path, population: &Population) -> Result<(), Failure> {
                  'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM', 'n-0S6_WzA2Mj', ?8, ?8, ?9, ?8, '192.0.2.17', ?10, ?9)",
         )?;
         for index in 0..population.families {
-            let person = index / FAMILIES_A_PERSON;
+            let user = index / FAMILIES_PER_USER;
             families.execute(params![
                 &population.family(index).as_bytes()[..],
                 secret_hash.as_bytes(),
-                &Population::user(person).as_bytes()[..],
+                &Population::user(user).as_bytes()[..],
                 CLIENT_ID,
-                &Population::browser(person).as_bytes()[..],
-                &population.browser_session(person).as_bytes()[..],
+                &Population::browser(user).as_bytes()[..],
+                &population.browser_session(user).as_bytes()[..],
                 SCOPE,
                 now,
                 end,

@@ -307,7 +307,7 @@ fn pgbench(cluster: &Cluster, database: &[String], args: &[&str]) -> Result<Stri
     Err(String::from_utf8_lossy(&output.stderr).into_owned().into())
 }
 
-/// The same statement, by whoever asks, in a transaction each.
+/// The same statement, in a transaction of its own for each request.
 async fn one_transaction_each(stage: &Stage, clients: u32, each: Duration) -> Outcome {
     let ask = |app: Arc<Authority>, rotation: Rotation| async move {
         let mut tx = app.store.db().begin().await.expect("a transaction");

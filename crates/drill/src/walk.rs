@@ -20,7 +20,7 @@ pub async fn persons_way(urls: &Urls) -> Result<(), Failure> {
     }
     browser.quit().await?;
     outcome?;
-    println!("a person signs in, opens three apps, writes, ends one session, and signs out");
+    println!("a user signs in, opens three apps, writes, ends one session, and signs out");
     Ok(())
 }
 

@@ -42,7 +42,7 @@ pub const SETTINGS: &[Setting] = relying_party::browser_app_settings!(
             "routes",
             "File of [[route]] tables; else /api/notes goes to http://localhost:8081/notes"
         ),
-        Setting::secret("verify_secret", "Whoever knows it gets tokens from /auth/verify"),
+        Setting::secret("verify_secret", "The secret that gets tokens from /auth/verify"),
         Setting::optional("verify_secret_file", "File with that secret"),
     ]
 );

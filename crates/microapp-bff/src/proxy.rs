@@ -199,9 +199,9 @@ async fn send(
 
 pub(crate) async fn answer_of(
     upstream: reqwest::RequestBuilder,
-    patience: Duration,
+    time_limit: Duration,
 ) -> Result<reqwest::Response, Failed> {
-    match tokio::time::timeout(patience, upstream.send()).await {
+    match tokio::time::timeout(time_limit, upstream.send()).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => {
             warn!(error = %error.without_url(), "an upstream could not be reached");

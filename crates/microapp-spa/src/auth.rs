@@ -226,7 +226,7 @@ async fn next_pair(
         Presented::Copied => {
             warn!(
                 ?browser,
-                "a pair of cookies was presented after it had been replaced: somebody has a copy of a session's \
+                "a pair of cookies was presented after it had been replaced: there is a copy of a session's \
                  cookies. The session ends, and its tokens are revoked"
             );
             pairs.end(session).await?;

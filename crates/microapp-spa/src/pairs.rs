@@ -1,6 +1,6 @@
 //! Pairs of cookies: which one of a session is the newest, so that a copy that is used is noticed.
 //!
-//! Both cookies of a session carry a number, sealed like all of their content: nobody else can make or change it. Every
+//! Both cookies of a session carry a number, sealed like all of their content: it cannot be made or changed elsewhere. Every
 //! refresh gives the pair with the next number. The store has the newest number of each session, and no token.
 
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(crate) enum Presented {
     Newest(SessionRecord),
     /// The newest replaced it a moment ago.
     JustReplaced(SessionRecord),
-    /// It was replaced before that. Somebody else has used the session: one of the two holds a copy.
+    /// It was replaced before that. Another browser has used the session: one of the two holds a copy.
     Copied,
     /// The session has ended.
     Ended,

@@ -52,7 +52,7 @@ async function attempt(work) {
   }
 }
 
-// What has not changed stays as it is: what somebody is reading, selecting or editing is not taken away.
+// What has not changed stays as it is: what the user is reading, selecting or editing is not taken away.
 function render() {
   const list = byId("notes");
   const shown = new Map([...list.children].map((li) => [li.dataset.id, li]));
@@ -186,7 +186,7 @@ const signOut = (everywhere) => attempt(async () => {
 byId("sign-out").addEventListener("click", () => signOut(false));
 byId("sign-out-all").addEventListener("click", () => signOut(true));
 
-// Another tab has signed out, or somebody else has signed in there.
+// Another tab has signed out, or another user has signed in there.
 client.onChange((change) => (change === "changed" ? start() : leave("You are signed out of Notes.")));
 
 // What holds something open keeps a page out of the back/forward cache; what comes back from it may be over.

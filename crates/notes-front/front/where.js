@@ -45,7 +45,7 @@ async function look() {
     shown.textContent = `${token.slice(0, 12)}…\n\nfor        ${aud}\nallows     ${scope}\nsession    ${sid}\nexpires in ${left} s`;
     byId("token").replaceChildren("in this page's memory, gone when it is closed:", shown);
   } catch {
-    say("token", "none: nobody is signed in here");
+    say("token", "none: no user is signed in here");
   }
   return undefined;
 }
@@ -62,7 +62,7 @@ async function start() {
     byId("others").replaceChildren("The same page in each: ", ...places.flatMap((name, place) => [link(name, place), " "]));
   }
   const person = await client.session().catch(() => null);
-  byId("person").replaceChildren(person ? JSON.stringify(person) : "nobody: ");
+  byId("person").replaceChildren(person ? JSON.stringify(person) : "no user: ");
   if (!person) byId("person").append(Object.assign(document.createElement("a"), { href: "/auth/login?return_to=/where", textContent: "sign in" }));
   for (;;) {
     await look();

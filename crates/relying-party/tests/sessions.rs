@@ -164,7 +164,7 @@ fn next_tokens(number: u32) -> ResponseTemplate {
     ResponseTemplate::new(200).set_body_json(next)
 }
 
-/// Slower than the silence after which a lease is taken over.
+/// Slower than the time after which a lease is taken over.
 const VERY_SLOW: Duration = Duration::from_secs(7);
 
 /// Two replicas, 25 requests at each, and a provider that takes its time: one refresh.

@@ -44,7 +44,7 @@ pub enum FetchError {
     Keys(#[from] KeySetError),
     /// The issuer is http, and not this machine: anybody on the way could exchange its keys.
     #[error(
-        "`{0}` is not https: whoever is on the way can exchange its keys and sign tokens; use https, or \
+        "`{0}` is not https: an attacker on the way can exchange its keys and sign tokens; use https, or \
          `Guard::new` with an authority that is reached another way"
     )]
     InsecureIssuer(String),

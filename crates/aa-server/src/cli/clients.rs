@@ -96,7 +96,7 @@ pub(super) struct AddApp {
     #[arg(long)]
     outlives_sign_out: bool,
     /// One user may have several sessions of it in one browser.
-    #[arg(long, alias = "several-families")]
+    #[arg(long)]
     multiple_sessions: bool,
     /// A claim about the user in its tokens: roles, email or name.
     #[arg(long = "claim", value_name = "CLAIM")]

@@ -287,7 +287,7 @@ impl AuthorizationRequest {
 
     /// The error for a client that allows no page when one is needed.
     pub fn login_required(&self) -> AuthorizationError {
-        self.target.refuse(ErrorCode::LoginRequired, "nobody suitable is signed in")
+        self.target.refuse(ErrorCode::LoginRequired, "no suitable user is signed in")
     }
 
     /// Judges a stored request again: the client may have been changed since.

@@ -10,7 +10,7 @@ use super::redirect_uri;
 
 /// What an app without `scopes` may ask for.
 pub const DEFAULT_SCOPES: &str = "openid profile email offline_access";
-/// The scopes that need no registration of an API: they speak of the person.
+/// The scopes that need no registration of an API: they are about the user.
 pub const OPENID: &str = "openid";
 /// The scope that asks for a refresh token (OpenID Connect Core §11).
 pub const OFFLINE_ACCESS: &str = "offline_access";
@@ -89,9 +89,9 @@ pub struct ClientMetadata {
     #[serde(default)]
     pub outlives_sign_out: bool,
     /// Whether one user may have several families of it in one browser.
-    #[serde(default, alias = "several_families")]
+    #[serde(default)]
     pub multiple_sessions: bool,
-    /// Claims about the person that its application tokens carry: `roles`, `email`, `name`.
+    /// Claims about the user that its application tokens carry: `roles`, `email`, `name`.
     #[serde(default)]
     pub claims: Vec<String>,
     /// Algorithm of its application tokens, if not the deployment's.

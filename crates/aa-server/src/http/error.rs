@@ -96,7 +96,7 @@ impl Error {
         }
     }
 
-    /// A fault that will pass, after which nobody can say yet what was done: 503.
+    /// A fault that will pass, after which it is not known yet what was done: 503.
     pub fn unanswered() -> Self {
         Self::Refused {
             status: StatusCode::SERVICE_UNAVAILABLE,
@@ -192,7 +192,7 @@ impl From<AuthenticateError> for Error {
 impl From<GrantError> for Error {
     fn from(refused: GrantError) -> Self {
         match refused {
-            // Which of them it was is for the operator and the person, not for whoever holds the token.
+            // Which of them it was is for the operator and the user, not for the holder of the token.
             GrantError::Invalid | GrantError::Reused | GrantError::Withdrawn => {
                 Self::oauth(OAuthError::InvalidGrant, "the token is not valid")
             }

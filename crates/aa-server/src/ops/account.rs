@@ -128,7 +128,7 @@ pub struct Register {
     pub account: NewAccount,
     /// The token of an invitation, if there is one.
     pub invitation: Option<String>,
-    /// The device cookie, if there is one.
+    /// The browser cookie, if there is one.
     pub browser_token: Option<String>,
     /// The session cookie, if there is one: that session ends.
     pub session_token: Option<String>,
@@ -192,11 +192,11 @@ pub async fn register(
         }
         None => authority.store.add_user(&made.row(), event, authority.now()).await?,
     }
-    let device = sign_in::known_browser(authority, command.browser_token.as_deref()).await?;
+    let browser = sign_in::known_browser(authority, command.browser_token.as_deref()).await?;
     let user = authority.store.user(made.id).await?.ok_or(AccountError::EmailTaken)?;
     let replaces = command.session_token.as_deref();
     let done = Authentication::begin(Step::Password, authority.now());
-    Ok(sign_in::begin(authority, (&user, &done), device, replaces, caller).await?)
+    Ok(sign_in::begin(authority, (&user, &done), browser, replaces, caller).await?)
 }
 
 /// Changes a user's own password, and ends all their sessions except the one it is changed in. That one gets a new

@@ -1,4 +1,4 @@
-//! Cursors of paged lists: positions that nobody can make up, each for one list and one owner.
+//! Cursors of paged lists: positions that cannot be made up, each for one list and one owner.
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;

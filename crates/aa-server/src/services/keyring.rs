@@ -149,7 +149,7 @@ impl Keyring {
 
     /// The newest key of an algorithm that signs by now.
     ///
-    /// Taken before anything is changed in the database, so that a missing key is a fault that costs nobody a token.
+    /// Taken before anything is changed in the database, so that a missing key is a fault that uses no token up.
     ///
     /// # Errors
     /// [`KeyError::None`] when there is none.

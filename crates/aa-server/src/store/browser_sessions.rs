@@ -58,8 +58,8 @@ pub struct NewBrowserSession<'a> {
 }
 
 impl Store {
-    /// The device with this cookie.
-    pub async fn device(&self, token_hash: &SecretHash) -> Result<Option<BrowserId>> {
+    /// The browser with this cookie.
+    pub async fn browser(&self, token_hash: &SecretHash) -> Result<Option<BrowserId>> {
         let found = optional!(
             self.db.read(),
             (BrowserId,),
@@ -69,14 +69,14 @@ impl Store {
         Ok(found.map(|(id,)| id))
     }
 
-    /// Whether a user has signed in on a device before.
-    pub async fn is_known_browser(&self, user: UserId, device: BrowserId) -> Result<bool> {
+    /// Whether a user has signed in on a browser before.
+    pub async fn is_known_browser(&self, user: UserId, browser: BrowserId) -> Result<bool> {
         let found = optional!(
             self.db.read(),
             (i64,),
             "SELECT first_seen_at FROM user_browsers WHERE user_id = $1 AND browser_id = $2",
             user,
-            device
+            browser
         )?;
         Ok(found.is_some())
     }
@@ -149,7 +149,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// The live identity with this cookie: neither it nor its user's epoch has ended, and the user is enabled.
+    /// The live session with this cookie: neither it nor its user's epoch has ended, and the user is enabled.
     pub async fn browser_session(
         &self,
         token_hash: &SecretHash,
@@ -167,7 +167,7 @@ impl Store {
         )
     }
 
-    /// Notes that an identity and its device were used.
+    /// Records that a browser session and its browser were used.
     pub async fn touch_browser_session(
         &self,
         browser_session: &BrowserSession,
@@ -197,7 +197,7 @@ impl Store {
         .map(drop)
     }
 
-    /// Signs out: ends the identity, and with it its families. Whether there was one to end.
+    /// Signs out: ends the session, and with it its families. Returns whether there was one to end.
     pub async fn sign_out(
         &self,
         token_hash: &SecretHash,
@@ -214,11 +214,11 @@ impl Store {
         Ok(ended)
     }
 
-    /// Ends one browser of a user: its sign-ins and its families. `None` when it is not theirs.
+    /// Ends one browser of a user: its sessions and its families. `None` when it is not theirs.
     pub async fn end_browser(
         &self,
         user: UserId,
-        device: BrowserId,
+        browser: BrowserId,
         event: Event,
         now: Timestamp,
     ) -> Result<Option<()>> {
@@ -228,12 +228,12 @@ impl Store {
             (i64,),
             "SELECT first_seen_at FROM user_browsers WHERE user_id = $1 AND browser_id = $2",
             user,
-            device
+            browser
         )?;
         if known.is_none() {
             return Ok(None);
         }
-        let end = End::Browser { user, browser: device };
+        let end = End::Browser { user, browser };
         end.write(&mut tx, EndReason::RevokedByUser, None, &event, now).await?;
         event.write(&mut tx, now).await?;
         tx.commit().await?;
@@ -244,7 +244,7 @@ impl Store {
     pub async fn rename_browser(
         &self,
         user: UserId,
-        device: BrowserId,
+        browser: BrowserId,
         name: &str,
         event: Event,
         now: Timestamp,
@@ -255,7 +255,7 @@ impl Store {
             "UPDATE user_browsers SET name = $1 WHERE user_id = $2 AND browser_id = $3",
             name,
             user,
-            device
+            browser
         )?;
         if renamed == 0 {
             return Ok(None);

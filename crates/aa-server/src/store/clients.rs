@@ -38,8 +38,8 @@ struct ClientRow {
 impl ClientRow {
     fn read(self) -> Result<Client> {
         let metadata = serde_json::from_str(&self.metadata).map_err(|_| Error::Inconsistent {
-            table: "apps",
-            column: "registration",
+            table: "clients",
+            column: "metadata",
             row: self.client_id,
         })?;
         Ok(Client { metadata, enabled: self.enabled, version: self.version })
@@ -109,7 +109,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// Replaces what is declared about an client.
+    /// Replaces what is declared about a client.
     pub async fn update_client(
         &self,
         client: &ClientMetadata,
@@ -194,7 +194,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// The version of an app's registration, if there is one of this id.
+    /// The version of a client's metadata; `None` if there is no client with this id.
     pub async fn client_version(&self, client_id: &str) -> Result<Option<i64>> {
         let row = optional!(
             self.db.read(),
@@ -230,5 +230,5 @@ impl Store {
 }
 
 fn to_json(client: &ClientMetadata) -> String {
-    serde_json::to_string(client).expect("a registration is JSON")
+    serde_json::to_string(client).expect("metadata is JSON")
 }

@@ -8,7 +8,7 @@ use super::{Result, Store, inconsistent};
 use crate::domain::event::{Actor, EventKind};
 use crate::domain::ids::{EventId, FamilyId, UserId};
 
-/// Something that happened to an identity, family, app or key: who, what, where from, when. Never a secret.
+/// Something that happened to a user, session, family, client or key: who, what, where from, when. Never a secret.
 #[derive(Debug, Clone)]
 pub struct Event {
     /// Its id, which sorts by time.

@@ -316,7 +316,7 @@ impl Store {
         self.family(id).await
     }
 
-    /// Makes a delegation token redeemable again, whose redemption nobody has received the tokens of.
+    /// Makes a delegation token redeemable again, the answer to whose redemption was never received.
     pub async fn undo_redemption(&self, family: &Family) -> Result<()> {
         execute!(
             self.db.write(),
@@ -328,7 +328,7 @@ impl Store {
         .map(drop)
     }
 
-    /// Lets the grace of the last rotation begin now, because nobody has received its answer.
+    /// Lets the grace of the last rotation begin now, because its answer was never received.
     pub async fn renew_grace(&self, family: &Family, now: Timestamp) -> Result<()> {
         execute!(
             self.db.write(),

@@ -30,7 +30,7 @@ pub struct Grant {
     pub ends_at: Timestamp,
 }
 
-/// A family, and whether what it hangs on still stands.
+/// A family, and whether it is live with its user, session and client.
 #[derive(Debug, Clone)]
 pub struct Family {
     /// Its id: the family token.

@@ -16,7 +16,7 @@ impl Store {
     /// Removes what nothing can refer to any more, in batches. How many rows went.
     ///
     /// A family stays until its absolute end, so that the reuse of any of its tokens is recognised, and 30 days
-    /// more to be read about. One that was never redeemed goes a day after it was made, or two; if nobody asks for so
+    /// more to be read about. One that was never redeemed goes a day after it was made, or two; if it is not asked for so
     /// long, with the others.
     pub async fn remove_old(&self, now: Timestamp) -> Result<u64> {
         let remembered = (now - REMEMBERED).millis();

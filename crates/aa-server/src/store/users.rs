@@ -6,7 +6,7 @@ use super::{Event, Result, Store};
 use crate::domain::event::EndReason;
 use crate::domain::ids::UserId;
 
-/// A person who may sign in.
+/// A user.
 #[derive(Clone, sqlx::FromRow)]
 pub struct User {
     /// Their id: the `sub` of tokens.

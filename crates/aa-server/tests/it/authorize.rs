@@ -1,4 +1,4 @@
-//! `/oauth/authorize`: what is shown to the person, what is told to the app, and who has to sign in again.
+//! `/oauth/authorize`: what is shown to the user, what is told to the app, and who has to sign in again.
 
 use aa_server::domain::client::{ClientType, DelegationMode};
 use reqwest::StatusCode;
@@ -33,7 +33,7 @@ async fn what_is_wrong_before_the_app_is_known_is_a_page(#[case] engine: Engine)
     let app = t.confidential().await;
     let evil = "https://evil.example/cb";
     for more in [
-        [("client_id", "nobody")],
+        [("client_id", "unknown")],
         [("client_id", "")],
         [("client_id", "\0")],
         [("redirect_uri", evil)],
@@ -129,8 +129,8 @@ async fn prompts_and_ages_are_kept(#[case] engine: Engine) {
     let Some(t) = engine.start().await else { return };
     let browser = t.signed_in("ann@example.com").await;
     let app = t.confidential().await;
-    let nobody = Browser::new(&t.url);
-    let none = nobody.authorize(&app, &[("prompt", "none")]).await;
+    let anonymous = Browser::new(&t.url);
+    let none = anonymous.authorize(&app, &[("prompt", "none")]).await;
     assert_eq!(answer_of(&none)["error"], "login_required");
     browser.open_with(&app, &[("prompt", "none")]).await;
     browser.open_with(&app, &[("prompt", "consent")]).await;
@@ -259,16 +259,19 @@ async fn the_launcher_opens_apps() {
         page.contains("/open/backend") && !page.contains("unlisted") && !page.contains("worker")
     );
     assert_eq!(location(&browser.get("/open/backend").await), "http://localhost:9/");
-    for nothing in ["unlisted", "worker", "nobody", "%00", "a%2fb", &"x".repeat(100)] {
+    for nothing in ["unlisted", "worker", "unknown", "%00", "a%2fb", &"x".repeat(100)] {
         assert_eq!(
             browser.get(&format!("/open/{nothing}")).await.status(),
             StatusCode::NOT_FOUND,
             "{nothing}"
         );
     }
-    let nobody = Browser::new(&t.url);
-    assert_eq!(location(&nobody.get("/open/backend").await), "/login?return_to=%2Fopen%2Fbackend");
-    assert_eq!(location(&nobody.get("/").await), "/login");
+    let anonymous = Browser::new(&t.url);
+    assert_eq!(
+        location(&anonymous.get("/open/backend").await),
+        "/login?return_to=%2Fopen%2Fbackend"
+    );
+    assert_eq!(location(&anonymous.get("/").await), "/login");
     assert_eq!(location(&browser.get("/").await), "/apps");
 }
 

@@ -49,10 +49,10 @@ fn users_are_added_listed_disabled_and_enabled() {
     let empty = run(&deployment, &["user", "add", "--email", "b@example.com", "--password-stdin"]);
     assert_eq!(empty.status.code(), Some(1));
     assert!(stderr(&empty).contains("standard input must be the password"));
-    let nobody = run(&deployment, &["user", "disable", "nobody@example.com"]);
+    let unknown = run(&deployment, &["user", "disable", "unknown@example.com"]);
     assert_eq!(
-        (nobody.status.code(), stderr(&nobody).trim()),
-        (Some(1), "error: there is no user nobody@example.com")
+        (unknown.status.code(), stderr(&unknown).trim()),
+        (Some(1), "error: there is no user unknown@example.com")
     );
 }
 

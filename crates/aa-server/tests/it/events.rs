@@ -74,7 +74,7 @@ async fn activity_shows_a_renamed_browser_and_unknown_kinds(#[case] engine: Engi
         "{page}"
     );
 
-    // A browser of somebody else is not renamed, and nothing is recorded.
+    // A browser of another user is not renamed, and nothing is recorded.
     let other = t.signed_in("bo@example.com").await;
     assert_eq!(other.submit("/sessions", &path, &[("name", "Mine")]).await.status(), 404);
     assert_eq!(t.events("device.renamed").await.len(), 1);

@@ -98,7 +98,7 @@ async fn over_https_cookies_are_host_bound_and_browsers_insist() {
             && browser.cookie("__Host-aa_device").is_some()
     );
     assert_eq!(browser.get("/apps").await.status(), StatusCode::OK);
-    // A planted second cookie is not chosen from: nobody is signed in.
+    // A planted second cookie is not chosen from: no user is signed in.
     let twice = format!(
         "__Host-aa_identity={0}; __Host-aa_identity=x",
         browser.cookie("__Host-aa_identity").unwrap()
@@ -156,7 +156,7 @@ async fn every_form_wants_its_csrf_token_and_its_own_origin() {
 #[tokio::test]
 async fn pages_for_people_are_shown_to_nobody_else() {
     let t = TestApp::sqlite().await;
-    let nobody = Browser::new(&t.url);
+    let anonymous = Browser::new(&t.url);
     let public = [
         "/",
         "/login",
@@ -167,7 +167,7 @@ async fn pages_for_people_are_shown_to_nobody_else() {
     ];
     for route in ROUTES.iter().filter(|route| route.kind == Kind::Page && route.method == "GET") {
         if !public.contains(&route.path) {
-            let answer = nobody.get(&path_of(route.path)).await;
+            let answer = anonymous.get(&path_of(route.path)).await;
             assert_eq!(answer.status(), StatusCode::SEE_OTHER, "{}", route.path);
             assert!(
                 answer.headers()["location"].to_str().unwrap().starts_with("/login?return_to=%2F")
@@ -290,7 +290,7 @@ async fn only_trusted_proxies_are_believed() {
         (answer.status(), ip)
     };
     let ok = |ip: &str| (StatusCode::SEE_OTHER, Some(ip.to_owned()));
-    assert_eq!(seen("", "198.51.100.7").await, ok("127.0.0.1"), "nobody is trusted by default");
+    assert_eq!(seen("", "198.51.100.7").await, ok("127.0.0.1"), "no proxy is trusted by default");
     assert_eq!(seen("10.0.0.0/8", "198.51.100.7").await, ok("127.0.0.1"));
     assert_eq!(seen("127.0.0.0/8", "198.51.100.7").await, ok("198.51.100.7"));
     assert_eq!(

@@ -142,19 +142,19 @@ async fn nobody_is_sent_to_an_address_that_is_not_registered(#[case] engine: Eng
         assert!(answer.headers().get("location").is_none());
     }
     assert!(is_signed_in(&browser).await && app.is_live(family).await);
-    // An unknown app is nobody: the person is asked, and sent nowhere.
-    let unknown = path(&[("client_id", "nobody"), ("post_logout_redirect_uri", AFTER)]);
+    // An unknown client: the user is asked, and sent nowhere.
+    let unknown = path(&[("client_id", "unknown"), ("post_logout_redirect_uri", AFTER)]);
     assert!(browser.get(&unknown).await.text().await.unwrap().contains("Sign out?"));
     let answer = browser
         .submit(
             &unknown,
             "/oauth/logout",
-            &[("client_id", "nobody"), ("post_logout_redirect_uri", AFTER)],
+            &[("client_id", "unknown"), ("post_logout_redirect_uri", AFTER)],
         )
         .await;
     assert_eq!(answer.status(), StatusCode::OK);
     assert!(answer.text().await.unwrap().contains("You are signed out"));
-    // A look ahead signs nobody out.
+    // A look ahead signs no user out.
     let browser = app.signed_in("eve@example.com").await;
     let (id_token, _) = visit(&browser, &shop).await;
     let head = browser.http.head(format!("{}{}", app.url, path(&[("id_token_hint", &id_token)])));

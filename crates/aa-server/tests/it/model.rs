@@ -269,10 +269,13 @@ impl Model for World {
                 state.row.ended
                     || used.map(|token| state.decide(token)).all(|d| d == Decision::Reuse)
             }),
-            Property::always("nobody holds a token that was never issued", |_, state: &State| {
-                let newest = state.row.generation;
-                state.owner <= newest && state.thief.is_none_or(|token| token <= newest)
-            }),
+            Property::always(
+                "no client holds a token that was never issued",
+                |_, state: &State| {
+                    let newest = state.row.generation;
+                    state.owner <= newest && state.thief.is_none_or(|token| token <= newest)
+                },
+            ),
             Property::sometimes("the family reaches the last generation", |_, state: &State| {
                 state.row.generation == MAX_GENERATION
             }),

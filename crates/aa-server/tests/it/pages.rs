@@ -1,4 +1,4 @@
-//! The pages, as a person uses them.
+//! The pages, as users use them.
 
 use aa_server::domain::caller::Caller;
 use aa_server::domain::event::Actor;
@@ -17,7 +17,7 @@ async fn signing_in_gives_a_new_identity_and_keeps_the_device(#[case] engine: En
     let Some(t) = engine.start().await else { return };
     t.add_user("ann@example.com").await;
     let browser = Browser::new(&t.url);
-    browser.cookies.lock().unwrap().insert("aa_identity".into(), "planted by somebody".into());
+    browser.cookies.lock().unwrap().insert("aa_identity".into(), "planted".into());
     browser.cookies.lock().unwrap().insert("aa_device".into(), "planted too".into());
     let answer = browser.sign_in(" Ann@Example.COM ", PASSWORD).await;
     assert_eq!(location(&answer), "/apps");
@@ -73,7 +73,7 @@ async fn unknown_disabled_and_known_users_are_answered_alike(#[case] engine: Eng
     let long = "x".repeat(2_000);
     for (email, password) in [
         ("ann@example.com", "wrong password"),
-        ("nobody@example.com", "wrong password"),
+        ("unknown@example.com", "wrong password"),
         ("gone@example.com", PASSWORD),
         ("ann@example.com", ""),
         ("ann@example.com", &long),
@@ -99,10 +99,10 @@ async fn unknown_disabled_and_known_users_are_answered_alike(#[case] engine: Eng
 async fn a_stranger_cannot_lock_somebody_out_of_a_browser_they_use(#[case] engine: Engine) {
     let Some(t) = engine.start().await else { return };
     let browser = t.signed_in("ann@example.com").await;
-    let stranger = Browser::new(&t.url);
+    let attacker = Browser::new(&t.url);
     let mut refused = None;
     for _ in 0..12 {
-        let answer = stranger.sign_in("ann@example.com", "wrong password").await;
+        let answer = attacker.sign_in("ann@example.com", "wrong password").await;
         if answer.status() == StatusCode::TOO_MANY_REQUESTS {
             refused = Some(answer);
         }
@@ -112,20 +112,20 @@ async fn a_stranger_cannot_lock_somebody_out_of_a_browser_they_use(#[case] engin
     assert!((1..=60).contains(&wait));
     // Nor with the right password, from a browser that is not known.
     assert_eq!(
-        stranger.sign_in("ann@example.com", PASSWORD).await.status(),
+        attacker.sign_in("ann@example.com", PASSWORD).await.status(),
         StatusCode::TOO_MANY_REQUESTS
     );
     assert_eq!(browser.sign_in("ann@example.com", PASSWORD).await.status(), StatusCode::SEE_OTHER);
     // An account that does not exist is slowed down alike.
     for _ in 0..10 {
-        stranger.sign_in("nobody@example.com", "wrong password").await;
+        attacker.sign_in("unknown@example.com", "wrong password").await;
     }
     assert_eq!(
-        stranger.sign_in("nobody@example.com", "x").await.status(),
+        attacker.sign_in("unknown@example.com", "x").await.status(),
         StatusCode::TOO_MANY_REQUESTS
     );
     t.advance(60);
-    assert_eq!(stranger.sign_in("ann@example.com", PASSWORD).await.status(), StatusCode::SEE_OTHER);
+    assert_eq!(attacker.sign_in("ann@example.com", PASSWORD).await.status(), StatusCode::SEE_OTHER);
 }
 
 #[apply(both_databases)]
@@ -142,10 +142,14 @@ async fn sessions_are_shown_and_ended_one_by_one(#[case] engine: Engine) {
     let bens = one.redeem(&ben.open(&one).await).await.ok();
     browser.open(&one).await;
     let page = browser.get("/sessions").await.text().await.unwrap();
-    assert_eq!(page.matches("data-family").count(), 3, "a delegation that nobody redeemed is none");
+    assert_eq!(
+        page.matches("data-family").count(),
+        3,
+        "a delegation that was not redeemed is none"
+    );
     assert_eq!(page.matches("this browser</span>").count(), 1);
     assert!(page.contains("Firefox on Linux") && page.contains("127.0.0.1"));
-    // Somebody else's, or nobody's: 404.
+    // Another user's, or one that does not exist: 404.
     for id in [bens.family().to_string(), uuid::Uuid::nil().to_string(), "x".to_owned()] {
         for path in [
             format!("/sessions/{id}/revoke"),
@@ -287,13 +291,13 @@ async fn the_account_page_changes_the_password_and_shows_what_happened(#[case] e
     }
     let fields = [("current_password", PASSWORD), ("new_password", "violet anchor 9")];
     browser.submit("/account", "/account/password", &fields).await;
-    let stranger = Browser::new(&t.url);
+    let attacker = Browser::new(&t.url);
     assert_eq!(
-        stranger.sign_in("ann@example.com", PASSWORD).await.status(),
+        attacker.sign_in("ann@example.com", PASSWORD).await.status(),
         StatusCode::UNAUTHORIZED
     );
     assert_eq!(
-        stranger.sign_in("ann@example.com", "violet anchor 9").await.status(),
+        attacker.sign_in("ann@example.com", "violet anchor 9").await.status(),
         StatusCode::SEE_OTHER
     );
     let page = browser.get("/account/activity").await.text().await.unwrap();
@@ -316,7 +320,7 @@ async fn registration_can_be_open() {
     assert_eq!(taken.status(), StatusCode::UNPROCESSABLE_ENTITY);
     assert!(taken.text().await.unwrap().contains("There is an account with this address."));
     let user = t.authority.store.user_by_email("ann@example.com").await.unwrap().unwrap();
-    assert!(user.roles().is_empty(), "nobody becomes an administrator that way");
+    assert!(user.roles().is_empty(), "no one becomes an administrator that way");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! Every list is read a page at a time: each row once, whatever is added or ended meanwhile, and by cursors that nobody can
-//! make up.
+//! Every list is read a page at a time: each row once, whatever is added or ended meanwhile, and by cursors that cannot
+//! be made up.
 
 use std::collections::BTreeSet;
 

@@ -105,7 +105,7 @@ impl Deployment {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// A person, and a public app that may have several families in one browser.
+    /// A user, and a public app that may have several families in one browser.
     fn people_and_app(&self, url: &str) -> OAuthApp {
         self.json(&["user", "add", "--email", "ann@example.com", "--password-stdin"], PASSWORD);
         let args = [
@@ -118,7 +118,7 @@ impl Deployment {
             "public",
             "--redirect-uri",
             CALLBACK,
-            "--several-families",
+            "--multiple-sessions",
         ];
         self.json(&args, "");
         OAuthApp { url: url.to_owned(), id: "native".to_owned(), secret: None, http: client() }
@@ -240,7 +240,7 @@ async fn kill_9_loses_no_family_on_postgresql() {
     survives_kill_9(Deployment::new(Some(url))).await;
 }
 
-/// Everything that is logged, however much is asked for, while somebody signs in, works and is guessed at.
+/// Everything that is logged, however much is asked for, while a user signs in, works and is guessed at.
 async fn nothing_secret_is_logged(deployment: Deployment) {
     let port = deployment.public_port;
     let mut deployment = deployment;

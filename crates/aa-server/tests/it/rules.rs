@@ -51,7 +51,7 @@ async fn rule_1_the_database_cannot_make_a_token(#[case] engine: Engine) {
     let browser = t.signed_in("ann@example.com").await;
     let app = t.confidential().await;
     let first = app.redeem(&browser.open(&app).await).await.ok();
-    // Whoever has the row and even the server's secret still lacks the family's secret.
+    // A thief of the row and even of the server's secret still lacks the family's secret.
     let family = t.family(first.family()).await;
     let bytes = URL_SAFE_NO_PAD.decode(&first.refresh_token()[3..]).unwrap();
     let secret = &bytes[20..52];

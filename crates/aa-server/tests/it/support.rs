@@ -1,4 +1,4 @@
-//! An authority on a port and database of its own, with a clock that can be rotated, and the people and apps that
+//! An authority on a port and database of its own, with a clock that can be rotated, and the users and apps that
 //! use it.
 
 use aa_server::domain::caller::Caller;
@@ -28,7 +28,7 @@ use service::run::{Stop, StopHandle, install_crypto};
 use service::settings::Settings;
 use url::Url;
 
-/// The callback of every app here. Nobody listens there: tests read the redirect.
+/// The callback of every app here. No server listens there: tests read the redirect.
 pub const CALLBACK: &str = "http://localhost:9/callback";
 pub const PASSWORD: &str = "tangerine lamp 4";
 pub const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -134,16 +134,16 @@ impl TestApp {
     }
 
     pub async fn add_user(&self, email: &str) -> UserId {
-        let person = NewAccount {
+        let account = NewAccount {
             email: email.to_owned(),
             name: String::new(),
             password: PASSWORD.into(),
             admin: false,
         };
-        users::add(&self.authority, person, &Caller::operator()).await.unwrap()
+        users::add(&self.authority, account, &Caller::operator()).await.unwrap()
     }
 
-    /// A browser in which somebody new is signed in.
+    /// A browser in which a new user is signed in.
     pub async fn signed_in(&self, email: &str) -> Browser {
         self.add_user(email).await;
         let browser = Browser::new(&self.url);
@@ -389,7 +389,7 @@ impl Answer {
         self
     }
 
-    /// Refused with this code, status 400, for nobody to keep.
+    /// Refused with this code, status 400, not to be cached.
     #[track_caller]
     pub fn refused(&self, code: &str) {
         assert_eq!(

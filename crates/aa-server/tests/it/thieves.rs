@@ -1,4 +1,4 @@
-//! Whoever has stolen a password or copied a cookie is out once its owner acts (`docs/contract.md#rule-7`).
+//! A thief of a password or of a cookie is out once its owner acts (`docs/contract.md#rule-7`).
 
 use aa_server::domain::caller::Caller;
 use aa_server::ops::users;

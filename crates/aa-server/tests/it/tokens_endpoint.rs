@@ -265,11 +265,11 @@ async fn apps_prove_who_they_are(#[case] engine: Engine) {
     let wrong = [
         post(vec![], None).await,
         post(vec![("client_id", "backend".to_owned())], None).await,
-        post(vec![("client_id", "nobody".to_owned())], None).await,
+        post(vec![("client_id", "unknown".to_owned())], None).await,
         post(vec![("client_id", "native".to_owned()), ("client_secret", "x".to_owned())], None)
             .await,
         post(vec![], Some(("backend".into(), "wrong".into()))).await,
-        post(vec![], Some(("nobody".into(), secret.clone()))).await,
+        post(vec![], Some(("unknown".into(), secret.clone()))).await,
         post(vec![], Some((String::new(), String::new()))).await,
         post(vec![], Some(("a%00b".into(), "x".into()))).await,
     ];

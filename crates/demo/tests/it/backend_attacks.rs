@@ -340,7 +340,7 @@ async fn a_wrong_secret_is_noticed_before_anybody_signs_in() {
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    panic!("nobody noticed: {missing}");
+    panic!("not noticed: {missing}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -21,8 +21,8 @@ async fn ends(
     stream: &mut (impl Stream<Item = reqwest::Result<bytes::Bytes>> + Unpin),
     within: Duration,
 ) -> bool {
-    let to_the_end = async { while stream.next().await.is_some_and(|chunk| chunk.is_ok()) {} };
-    tokio::time::timeout(within, to_the_end).await.is_ok()
+    let to_its_end = async { while stream.next().await.is_some_and(|chunk| chunk.is_ok()) {} };
+    tokio::time::timeout(within, to_its_end).await.is_ok()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -120,7 +120,7 @@ async fn two_who_take_turns_with_one_pair_of_cookies_are_noticed() {
         assert_eq!(noticed.json::<Value>().await.unwrap(), json!({ "error": "session_expired" }));
         assert_eq!((second.cookie("spa_rt"), second.cookie("spa_session")), (None, None));
         assert!(world.generations().await.is_empty(), "the family has ended at the authority");
-        assert_eq!(first.get(&world.spa("/auth/me")).await.status(), 401, "whoever is who");
+        assert_eq!(first.get(&world.spa("/auth/me")).await.status(), 401, "both are signed out");
         assert_eq!(refresh(&world, first, &csrf).await.status(), 401);
     }
 }

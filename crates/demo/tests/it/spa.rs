@@ -109,7 +109,7 @@ async fn tabs_that_refresh_at_once_all_stay_signed_in() {
             assert_eq!(answer.status(), 200);
         }
         let moved = world.generations().await[0].1;
-        assert!(moved > round, "a refresh after the next cookie moves on by one");
+        assert!(moved > round, "a refresh after the next cookie rotates once");
     }
 }
 

@@ -3,6 +3,7 @@
 mod contract;
 mod links;
 mod snippets;
+mod words;
 
 use std::path::{Path, PathBuf};
 

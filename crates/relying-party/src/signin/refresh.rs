@@ -177,10 +177,10 @@ impl RelyingParty {
             tokio::select! {
                 answer = &mut asking => break answer,
                 () = sleep(HEARTBEAT) => {
-                    let beat = SessionRecord { version: lease.version + 1, ..lease.clone() };
+                    let renewed = SessionRecord { version: lease.version + 1, ..lease.clone() };
                     // If another request has taken over, `keep` decides which result counts.
-                    if self.store.update(id, &beat).await.is_ok_and(|written| written) {
-                        lease = beat;
+                    if self.store.update(id, &renewed).await.is_ok_and(|written| written) {
+                        lease = renewed;
                     }
                 }
             }

@@ -58,7 +58,7 @@ impl Watched {
         }
     }
 
-    /// Forgets what nobody watches any more, and returns what has been watched since the last call.
+    /// Forgets what is not watched any more, and returns what has been watched since the last call.
     fn due(&self) -> Vec<IdHash> {
         let mut map = self.map();
         map.retain(|_, entry| entry.has_ended.receiver_count() > 0);

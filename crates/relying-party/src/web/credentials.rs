@@ -25,7 +25,7 @@ impl Credentials {
         self.0.store(REFUSED, Ordering::SeqCst);
         error!(
             "the provider does not accept this app (invalid_client): check {prefix}CLIENT_SECRET_FILE and \
-             {prefix}CLIENT_ID; nobody can sign in until they are right"
+             {prefix}CLIENT_ID; no user can sign in until they are right"
         );
     }
 

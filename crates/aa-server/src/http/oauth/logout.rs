@@ -1,8 +1,8 @@
 //! `GET` and `POST /oauth/logout`: an app sends the browser here to end the sign-in (OpenID Connect RP-Initiated
 //! Logout 1.0).
 //!
-//! An app that shows an ID token of the person who is signed in is believed. Anyone else might be a stranger's
-//! link, so the person is asked. Nobody is ever sent to an address that the app has not registered.
+//! A client that shows an ID token of the user who is signed in is believed. Any other request might come from a link on
+//! another site, so the user is asked. Users are sent only to addresses that the client has registered.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -47,7 +47,7 @@ pub async fn get(
     }
 }
 
-/// The person's answer to our question; or the request as a form, which goes on as a GET: another site's POST
+/// The user's answer to our question; or the request as a form, which goes on as a GET: another site's POST
 /// does not carry our cookies.
 pub async fn post(
     authority: web::Data<Authority>,
@@ -78,7 +78,7 @@ async fn read(authority: &Authority, params: &Params) -> Result<Asked, Error> {
             format!("An app sent you here to sign out with {what}. Please tell the app's team."),
         )
     };
-    // A hint that cannot be verified counts as none: the key may be long gone. Then the person is asked.
+    // A hint that cannot be verified counts as none: the key may be long gone. Then the user is asked.
     let hint = params.get("id_token_hint")?.and_then(|text| id_token_hint::read(authority, text));
     let client_id = params.get("client_id")?;
     if let (Some(hint), Some(client_id)) = (&hint, client_id)
@@ -92,7 +92,7 @@ async fn read(authority: &Authority, params: &Params) -> Result<Asked, Error> {
     };
     let metadata = metadata.map(|found| found.metadata);
     let to = match (&metadata, params.get("post_logout_redirect_uri")?) {
-        // Who asks is not known, so whose address it is neither: nobody is sent there.
+        // The client is not known, so the address is not followed.
         (None, _) | (_, None) => None,
         (Some(known), Some(uri)) => {
             if !known.post_logout_uris.iter().any(|registered| registered == uri) {

@@ -108,7 +108,7 @@ fn printable(text: &str) -> String {
     text.chars().filter(|c| matches!(c, ' '..='~') && !"\"\\".contains(*c)).take(64).collect()
 }
 
-/// A successful answer that nobody may keep.
+/// A successful answer that must not be cached.
 fn json(body: &impl Serialize) -> HttpResponse {
     json_text(serde_json::to_string(body).unwrap_or_default())
 }

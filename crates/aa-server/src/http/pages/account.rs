@@ -1,4 +1,4 @@
-//! A person's own account: who they are, their password, what happened to it.
+//! The user's own account: name and address, password, recent activity.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};

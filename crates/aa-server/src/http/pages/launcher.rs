@@ -1,4 +1,4 @@
-//! The launcher: the apps this person may open, and opening one.
+//! The launcher: the apps that the user may open, and opening one.
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -89,7 +89,7 @@ pub async fn open(
     if is_speculative(&request) {
         return Ok(HttpResponse::NoContent().finish());
     }
-    // Only a person's navigation opens an app; an image or a script of another page does not.
+    // Only a user's navigation opens an app; an image or a script of another page does not.
     let mode = request.headers().get("sec-fetch-mode").map(header::HeaderValue::as_bytes);
     if mode.is_some_and(|mode| mode != b"navigate") {
         return Err(Error::refused(

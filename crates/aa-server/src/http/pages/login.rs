@@ -58,7 +58,7 @@ pub async fn submit(
     let command = SignIn {
         email: email.clone(),
         password: fields.get("password")?.unwrap_or_default().into(),
-        browser_token: Cookie::Device.read(&authority, &request),
+        browser_token: Cookie::Browser.read(&authority, &request),
         session_token: Cookie::BrowserSession.read(&authority, &request),
         address: address(&authority, &request)?,
     };
@@ -88,11 +88,11 @@ pub(super) fn welcome(
     to: &str,
 ) -> HttpResponse {
     let mut response = with_session(authority, redirect(to), &signed_in.session_token);
-    // A known device's cookie is set again: its life begins anew.
-    let known = Cookie::Device.read(authority, request);
+    // The cookie of a known browser is set again: its life begins anew.
+    let known = Cookie::Browser.read(authority, request);
     let new = signed_in.browser_token.as_ref().map(|token| token.expose_secret().to_owned());
     if let Some(token) = new.or(known) {
-        let (name, value) = Cookie::Device.set(authority, &token);
+        let (name, value) = Cookie::Browser.set(authority, &token);
         if let Ok(value) = header::HeaderValue::from_str(&value) {
             response.headers_mut().append(name, value);
         }

@@ -71,7 +71,7 @@ pub async fn submit(
             admin: false,
         },
         invitation: typed.invitation.clone(),
-        browser_token: Cookie::Device.read(&authority, &request),
+        browser_token: Cookie::Browser.read(&authority, &request),
         session_token: Cookie::BrowserSession.read(&authority, &request),
         address: address(&authority, &request)?,
     };

@@ -1,4 +1,4 @@
-//! A person's sessions: one entry per app and browser, each with its own button.
+//! The user's sessions: one entry per app and browser, each with its own button.
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -22,14 +22,14 @@ const PAGE: &str = "/sessions";
 #[template(path = "sessions.html")]
 struct Page {
     frame: Frame,
-    browsers: Vec<Device>,
+    browsers: Vec<BrowserCard>,
     more: Option<String>,
     ended: Vec<Ended>,
     older: Option<String>,
     others: bool,
 }
 
-struct Device {
+struct BrowserCard {
     id: BrowserId,
     title: String,
     browser: String,
@@ -69,23 +69,23 @@ pub async fn show(
     let cursors = (query.get("cursor")?, query.get("ended")?);
     let this = Some(current.browser_session.browser_id);
     let seen = overview(&authority, current.user.id, this, cursors).await?;
-    let browsers: Vec<Device> = seen
+    let browsers: Vec<BrowserCard> = seen
         .browsers
         .into_iter()
-        .map(|device| Device {
-            id: device.id,
-            title: if device.name.is_empty() {
-                device.browser.clone()
+        .map(|browser| BrowserCard {
+            id: browser.id,
+            title: if browser.name.is_empty() {
+                browser.browser.clone()
             } else {
-                device.name.clone()
+                browser.name.clone()
             },
-            browser: device.browser,
-            name: device.name,
-            ip: device.ip,
-            first_seen: When::new(device.first_seen, now),
-            last_seen: When::new(device.last_seen, now),
-            is_this: device.is_this,
-            sessions: device
+            browser: browser.browser,
+            name: browser.name,
+            ip: browser.ip,
+            first_seen: When::new(browser.first_seen, now),
+            last_seen: When::new(browser.last_seen, now),
+            is_this: browser.is_this,
+            sessions: browser
                 .live
                 .into_iter()
                 .map(|session| Session {
@@ -113,7 +113,7 @@ pub async fn show(
     let csrf = Csrf::of(&authority, &request);
     let page = Page {
         frame: Frame::new("Sessions", &csrf, Some(&current)),
-        others: browsers.iter().any(|device| !device.is_this),
+        others: browsers.iter().any(|browser| !browser.is_this),
         browsers,
         more: seen.more,
         ended,
@@ -153,14 +153,14 @@ pub async fn end_family(
 pub async fn end_browser(
     authority: web::Data<Authority>,
     request: HttpRequest,
-    device: web::Path<String>,
+    browser: web::Path<String>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
     let (current, _) = submitted(&authority, &request, payload).await?;
-    let device = device.parse().map_err(|_| Error::not_found())?;
+    let browser = browser.parse().map_err(|_| Error::not_found())?;
     let caller = caller(&authority, &request)?;
     let done = detached(&authority, |authority| async move {
-        end::end_browser(&authority, &current.browser_session, device, &caller).await
+        end::end_browser(&authority, &current.browser_session, browser, &caller).await
     });
     done.await?.ok_or_else(Error::not_found)?;
     Ok(redirect(PAGE))
@@ -170,16 +170,16 @@ pub async fn end_browser(
 pub async fn rename_browser(
     authority: web::Data<Authority>,
     request: HttpRequest,
-    device: web::Path<String>,
+    browser: web::Path<String>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
     let (current, fields) = submitted(&authority, &request, payload).await?;
-    let device = device.parse().map_err(|_| Error::not_found())?;
+    let browser = browser.parse().map_err(|_| Error::not_found())?;
     let name = crate::domain::user::check_name(fields.get("name")?.unwrap_or_default())
         .map_err(Error::bad_request)?;
     let caller = caller(&authority, &request)?;
     let renamed = detached(&authority, |authority| async move {
-        rename::rename_browser(&authority, &current.browser_session, device, &name, &caller).await
+        rename::rename_browser(&authority, &current.browser_session, browser, &name, &caller).await
     });
     renamed.await?.ok_or_else(Error::not_found)?;
     Ok(redirect(PAGE))

@@ -90,7 +90,7 @@ pub fn message(status: StatusCode, title: &'static str, message: &str) -> HttpRe
     html(status, &Message { frame: Frame::bare(title), title, message })
 }
 
-/// 303: go there with a GET. Nobody may keep the answer: its URL may carry a delegation token.
+/// 303: go there with a GET. The answer must not be cached: its URL may carry a delegation token.
 pub fn redirect(to: &str) -> HttpResponse {
     HttpResponse::SeeOther()
         .insert_header((header::LOCATION, to))

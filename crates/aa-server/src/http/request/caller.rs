@@ -53,7 +53,7 @@ pub fn caller(authority: &Authority, request: &HttpRequest) -> Result<Caller, Er
 }
 
 /// The caller of a request to the token endpoint. A client that has authenticated itself may tell the address and the
-/// agent of the browser that it acts for (`X-Client-IP`, `X-Client-User-Agent`); nobody else is believed.
+/// agent of the browser that it acts for (`X-Client-IP`, `X-Client-User-Agent`); no other caller is believed.
 ///
 /// # Errors
 /// `invalid_request` when the client tells something that is no address; see also [`address`].

@@ -9,10 +9,10 @@ use crate::authority::Authority;
 /// The cookies of the authority's own pages.
 #[derive(Debug, Clone, Copy)]
 pub enum Cookie {
-    /// The identity token.
+    /// The session cookie.
     BrowserSession,
-    /// The device.
-    Device,
+    /// The cookie by which a browser is known again.
+    Browser,
     /// What CSRF tokens are made from.
     Csrf,
 }
@@ -22,7 +22,7 @@ impl Cookie {
     pub fn name(self, authority: &Authority) -> String {
         authority.config.public_url.cookie_name(match self {
             Self::BrowserSession => "aa_identity",
-            Self::Device => "aa_device",
+            Self::Browser => "aa_device",
             Self::Csrf => "aa_csrf",
         })
     }
@@ -39,7 +39,7 @@ impl Cookie {
         let max_age = match self {
             Self::BrowserSession => Some(authority.config.ttls.browser_session.as_secs()),
             // As long as browsers keep one.
-            Self::Device => Some(400 * 24 * 3600),
+            Self::Browser => Some(400 * 24 * 3600),
             Self::Csrf => None,
         };
         self.header(authority, value, max_age)

@@ -1,4 +1,4 @@
-//! Signs a person in by password: a new identity token, whatever cookie came before.
+//! Signs a user in by password, with a new session cookie whatever cookie came before.
 
 use std::net::IpAddr;
 
@@ -15,31 +15,31 @@ use crate::services::password_hasher::Busy;
 use crate::services::throttle::{Counter, TooManyTries};
 use crate::store::{self, NewBrowserSession, User};
 
-/// Somebody wants to sign in.
+/// A request to sign in.
 #[derive(Debug)]
 pub struct SignIn {
     /// The address, as typed.
     pub email: String,
     /// The password.
     pub password: SecretString,
-    /// The device cookie, if there is one.
+    /// The browser cookie, if there is one.
     pub browser_token: Option<String>,
-    /// The identity cookie, if there is one: it ends.
+    /// The session cookie, if there is one: that session ends.
     pub session_token: Option<String>,
-    /// Where from, for counting.
+    /// The address that attempts are counted by.
     pub address: IpAddr,
 }
 
-/// Somebody is signed in.
+/// The tokens of a new sign-in.
 #[derive(Debug)]
 pub struct SignedIn {
-    /// For the identity cookie.
+    /// For the session cookie.
     pub session_token: SecretString,
-    /// For the device cookie, when the browser is new.
+    /// For the browser cookie, when the browser is new.
     pub browser_token: Option<SecretString>,
 }
 
-/// Why not.
+/// Why a sign-in is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
     /// No such user, a disabled one, or another password: answered alike.
@@ -68,14 +68,14 @@ pub async fn sign_in(
     caller: &Caller,
 ) -> Result<SignedIn, SignInError> {
     let key = command.email.trim().to_lowercase();
-    let device = known_browser(authority, command.browser_token.as_deref()).await?;
+    let browser = known_browser(authority, command.browser_token.as_deref()).await?;
     let user = authority.store.user_by_email(&key).await?;
-    let familiar = match (&user, device) {
-        (Some(user), Some(device)) => authority.store.is_known_browser(user.id, device).await?,
+    let familiar = match (&user, browser) {
+        (Some(user), Some(browser)) => authority.store.is_known_browser(user.id, browser).await?,
         _ => false,
     };
-    let by_account = match device {
-        Some(device) if familiar => Counter::KnownBrowser(key, device),
+    let by_account = match browser {
+        Some(browser) if familiar => Counter::KnownBrowser(key, browser),
         _ => Counter::Account(key),
     };
     let counters = [by_account, Counter::address(command.address)];
@@ -97,16 +97,16 @@ pub async fn sign_in(
     authority.throttle.give_back(&counters);
     let done = Authentication::begin(Step::Password, authority.now());
     let replaces = command.session_token.as_deref();
-    Ok(begin(authority, (&user, &done), device, replaces, caller).await?)
+    Ok(begin(authority, (&user, &done), browser, replaces, caller).await?)
 }
 
-/// The device of a cookie.
+/// The browser of a cookie.
 pub(in crate::ops) async fn known_browser(
     authority: &Authority,
     token: Option<&str>,
 ) -> Result<Option<BrowserId>, store::Error> {
     match token {
-        Some(token) => authority.store.device(&SecretHash::of(token.as_bytes())).await,
+        Some(token) => authority.store.browser(&SecretHash::of(token.as_bytes())).await,
         None => Ok(None),
     }
 }
@@ -115,14 +115,14 @@ pub(in crate::ops) async fn known_browser(
 pub(in crate::ops) async fn begin(
     authority: &Authority,
     (user, authentication): (&User, &Authentication),
-    device: Option<BrowserId>,
+    browser: Option<BrowserId>,
     replaces: Option<&str>,
     caller: &Caller,
 ) -> Result<SignedIn, store::Error> {
     let now = authority.now();
     let session_token = authority.random.token();
-    let browser_token = device.is_none().then(|| authority.random.token());
-    let browser_id = device.unwrap_or_else(|| authority.random.uuid().into());
+    let browser_token = browser.is_none().then(|| authority.random.token());
+    let browser_id = browser.unwrap_or_else(|| authority.random.uuid().into());
     let browser_session = NewBrowserSession {
         id: authority.random.uuid_at(now).into(),
         token_hash: SecretHash::of(session_token.as_bytes()),
@@ -142,7 +142,7 @@ pub(in crate::ops) async fn begin(
     let event = authority
         .event(EventKind::BrowserSessionStarted, Actor::User(user.id), caller)
         .user(user.id)
-        .detail(serde_json::json!({ "device": browser_id, "new_device": device.is_none() }));
+        .detail(serde_json::json!({ "device": browser_id, "new_device": browser.is_none() }));
     authority.store.sign_in(&browser_session, event, now).await?;
     Ok(SignedIn {
         session_token: session_token.into(),

@@ -54,7 +54,7 @@ pub(super) async fn retry(
             warn!(family = %family.id, "a refresh token was used from two places within its grace");
             return Ok(family.into());
         }
-        // Recorded by another request at the same moment, or the family has moved on.
+        // Recorded by another request at the same moment, or the family has been rotated.
         None => authority.store.family(family.id).await?.and_then(|family| family.grace_elsewhere),
     };
     if known.is_some_and(|known| is_repeated(&known, &elsewhere)) {

@@ -1,6 +1,6 @@
 //! What became of a change whose COMMIT was not answered (`docs/contract.md#rule-10`).
 //!
-//! When the connection breaks in that moment, a token may have been used up although nobody has received the answer. A
+//! When the connection breaks in that moment, a token may have been used up although the answer was never received. A
 //! task finds out, however long the database stays away. If the request still waits, it answers as if nothing had
 //! happened. If it does not, the task undoes what the lost answer has cost, so that an honest retry is not taken for theft.
 

@@ -60,7 +60,7 @@ pub async fn end_family(
 pub async fn end_browser(
     authority: &Authority,
     browser_session: &BrowserSession,
-    device: BrowserId,
+    browser: BrowserId,
     caller: &Caller,
 ) -> Result<Option<()>> {
     let event = event(
@@ -70,8 +70,8 @@ pub async fn end_browser(
         EndReason::RevokedByUser,
         caller,
     )
-    .detail(json!({ "device": device }));
-    authority.store.end_browser(browser_session.user_id, device, event, authority.now()).await
+    .detail(json!({ "device": browser }));
+    authority.store.end_browser(browser_session.user_id, browser, event, authority.now()).await
 }
 
 /// Ends all sessions of the user except this one, which gets a new token, for its cookie: the answer. `None` when this one

@@ -19,12 +19,12 @@ const PAGE: u32 = 100;
 /// Stands for the reason of a session that no one ended.
 const EXPIRED: &str = "expired";
 
-/// One browser of a person.
+/// One browser of a user.
 #[derive(Debug)]
 pub struct Browser {
     /// Its id.
     pub id: BrowserId,
-    /// The name the person gave it, or empty.
+    /// The name the user gave it, or empty.
     pub name: String,
     /// Browser and system: "Firefox on Linux".
     pub browser: String,
@@ -194,7 +194,7 @@ fn end_of(row: &SessionRow, now: Timestamp) -> store::Result<Option<(Timestamp, 
     let Some((at, reason)) = first else { return Ok(None) };
     let text = match EndReason::from_stored(reason) {
         Some(EndReason::SignedOut) => "You signed out.".to_owned(),
-        Some(EndReason::SignedInAgain) => "Somebody else signed in with this browser.".to_owned(),
+        Some(EndReason::SignedInAgain) => "Another user signed in with this browser.".to_owned(),
         Some(EndReason::RevokedByUser) => "You ended it.".to_owned(),
         Some(EndReason::RevokedByApp) => "You signed out in the app.".to_owned(),
         Some(EndReason::RevokedByOperator) => "An administrator ended it.".to_owned(),

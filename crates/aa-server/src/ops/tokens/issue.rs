@@ -39,7 +39,7 @@ pub struct TokenResponse {
 }
 
 /// What an answer needs beside the state of its family, at hand before the family is changed: a key that is missing or
-/// a user that cannot be read then costs nobody a token (`docs/contract.md#rule-10`).
+/// a user that cannot be read then uses no token up (`docs/contract.md#rule-10`).
 #[derive(Debug)]
 pub struct Prepared {
     /// Signs the application token.

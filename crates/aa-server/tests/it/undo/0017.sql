@@ -1,0 +1,1 @@
+UPDATE clients SET metadata = REPLACE(metadata, '"multiple_sessions"', '"several_families"');
