@@ -39,7 +39,9 @@ impl TrustedProxies {
         self.client(request.peer_addr()?.ip(), &lines)
     }
 
-    fn client(&self, peer: IpAddr, forwarded: &[&str]) -> Option<IpAddr> {
+    /// The client's address, given the connection's and the lines of `X-Forwarded-For`; see
+    /// [`client_of`](Self::client_of).
+    pub fn client(&self, peer: IpAddr, forwarded: &[&str]) -> Option<IpAddr> {
         let mut address = peer.to_canonical();
         for hop in forwarded.iter().rev().flat_map(|line| line.rsplit(',')) {
             if !self.contains(address) {

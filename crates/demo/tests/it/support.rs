@@ -11,7 +11,6 @@ use aa_server::ops::clients;
 use demo::{Demo, Options, USERS, User};
 use microapp_bff::Routes;
 use reqwest::{Method, RequestBuilder, Response};
-use secrecy::SecretString;
 use service::run::{Stop, StopHandle, install_crypto};
 use service::settings::Settings;
 
@@ -97,8 +96,8 @@ pub struct Shop<'w> {
     pub registration: ClientMetadata,
     pub settings: Settings,
     pub routes: Option<Routes>,
-    /// Its client secret, if not the one it was registered with.
-    pub secret: Option<SecretString>,
+    /// Whether it has the client secret that it was registered with.
+    pub knows_secret: bool,
 }
 
 impl<'w> Shop<'w> {
@@ -113,7 +112,7 @@ impl<'w> Shop<'w> {
         settings.set("scopes", "openid profile email offline_access");
         settings.set("session_store", "memory:");
         settings.set("data_dir", world.options.data_dir.display().to_string());
-        Self { world, registration, settings, routes: None, secret: None }
+        Self { world, registration, settings, routes: None, knows_secret: true }
     }
 
     /// Registers it, and starts a replica on each of these ports. They end with the handle.
@@ -125,7 +124,9 @@ impl<'w> Shop<'w> {
         for port in ports {
             self.settings.set("listen", format!("127.0.0.1:{port}"));
             let mut config = microapp_bff::Config::read(&self.settings).unwrap();
-            config.site.client_secret = self.secret.clone().or_else(|| secret.clone());
+            if self.knows_secret {
+                config.site.client_secret.clone_from(&secret);
+            }
             if let Some(routes) = &self.routes {
                 config.routes = routes.clone();
             }
