@@ -1,4 +1,4 @@
-//! The client's address behind proxies: never a panic, and nobody but a trusted proxy is believed.
+//! The client's address behind proxies: never a panic, and only a trusted proxy is believed.
 #![no_main]
 
 use std::net::{IpAddr, Ipv4Addr};
