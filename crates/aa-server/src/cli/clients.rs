@@ -16,7 +16,7 @@ use crate::domain::caller::Caller;
 use crate::domain::client::{
     ClientMetadata, ClientType, DelegationMode, Lifetimes, RefreshTokenIn,
 };
-use crate::ops::clients::{self, Applied};
+use crate::ops::clients::{self, Change};
 use crate::ops::lists::{self, PageRequest};
 
 /// Settings of one app that override the deployment's.
@@ -27,13 +27,7 @@ pub(super) enum AppCommand {
     /// Register an app, and print its secret, once.
     Add(Box<AddApp>),
     /// Create or change apps to match a file.
-    Apply {
-        /// TOML with `[[app]]` tables.
-        file: PathBuf,
-        /// The secret of a new app is that in DIR/<id>/client-secret; made there if it is missing, and not printed.
-        #[arg(long, value_name = "DIR")]
-        secrets_dir: Option<PathBuf>,
-    },
+    Apply(ApplyApps),
     /// List all apps.
     List(PageArgs),
     /// Show the settings of an app.
@@ -56,6 +50,18 @@ pub(super) enum AppCommand {
         /// Its client id.
         id: String,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ApplyApps {
+    /// TOML with `[[app]]` tables.
+    file: PathBuf,
+    /// The secret of a new app is that in DIR/<id>/client-secret; made there if it is missing, and not printed.
+    #[arg(long, value_name = "DIR")]
+    secrets_dir: Option<PathBuf>,
+    /// Only say what would be changed.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 #[derive(Debug, Args)]
@@ -153,9 +159,7 @@ pub(super) async fn run(
             };
             Output::new(text, with_secret(id, secret.as_ref()))
         }
-        AppCommand::Apply { file, secrets_dir } => {
-            apply(authority, &file, secrets_dir.as_deref(), &operator).await?
-        }
+        AppCommand::Apply(options) => apply(authority, options, &operator).await?,
         AppCommand::List(page) => {
             let read = async |page: PageRequest<'_>| lists::clients(authority, page).await;
             list(page, None, read, client_line, client_json).await?
@@ -235,41 +239,108 @@ fn metadata(add: AddApp, (lifetimes, at_alg): OwnSettings) -> ClientMetadata {
     }
 }
 
+/// Makes clients as a file declares them, all of them or none. Whatever is wrong is found before anything is written.
 async fn apply(
     authority: &Authority,
-    file: &Path,
-    secrets_dir: Option<&Path>,
+    options: ApplyApps,
     operator: &Caller,
 ) -> Result<Output, Failure> {
-    let shown = file.display();
-    let text = std::fs::read_to_string(file).map_err(|error| format!("{shown}: {error}"))?;
+    let shown = options.file.display();
+    let text =
+        std::fs::read_to_string(&options.file).map_err(|error| format!("{shown}: {error}"))?;
     let file: AppsFile = toml::from_str(&text).map_err(|error| format!("{shown}: {error}"))?;
+    let plan = clients::plan(authority, &file.app)
+        .await
+        .map_err(|(id, error)| format!("{shown}: {id}: {error}"))?;
+    let folder = options.secrets_dir.as_deref();
+    if let Some(folder) = folder {
+        check_secrets(authority, folder, &file.app, &plan).await?;
+    }
+    let mut changes = Vec::new();
+    for (metadata, change) in file.app.iter().zip(&plan) {
+        let is_new = *change == Change::Add && !options.dry_run;
+        let secret = match folder.filter(|_| is_new && metadata.kind != ClientType::Public) {
+            Some(folder) => Some(secret_in(authority, &secret_file(folder, metadata))?),
+            None => clients::new_secret(authority, metadata).filter(|_| is_new),
+        };
+        changes.push((metadata, *change, secret));
+    }
+    if !options.dry_run {
+        clients::carry_out(authority, &changes, operator)
+            .await
+            .map_err(|error| format!("{shown}: {error}. Nothing was changed"))?;
+    }
+    let printed = |secret: &Option<SecretString>| secret.clone().filter(|_| folder.is_none());
     let mut lines = Vec::new();
     let mut json = Vec::new();
-    for metadata in &file.app {
+    for (metadata, change, secret) in &changes {
         let id = &metadata.client_id;
-        let secret = match secrets_dir.filter(|_| metadata.kind != ClientType::Public) {
-            Some(folder) => Some(secret_in(authority, &folder.join(id).join("client-secret"))?),
-            None => None,
+        let what = match change {
+            Change::Add => "added",
+            Change::Change => "changed",
+            Change::None => "unchanged",
         };
-        let applied = clients::apply_with_secret(authority, metadata, secret.as_ref(), operator)
-            .await
-            .map_err(|error| format!("{shown}: {id}: {error}"))?;
-        let (line, mut value, what) = match applied {
-            Applied::Added(Some(secret)) => (
-                format!("{id}: added. Its secret, not shown again: {}", secret.expose_secret()),
-                with_secret(id, Some(&secret)),
-                "added",
-            ),
-            Applied::Added(None) => (format!("{id}: added"), with_secret(id, None), "added"),
-            Applied::Changed => (format!("{id}: changed"), with_secret(id, None), "changed"),
-            Applied::Unchanged => (format!("{id}: unchanged"), with_secret(id, None), "unchanged"),
-        };
+        let secret = printed(secret);
+        let mut value = with_secret(id, secret.as_ref());
         value["result"] = json!(what);
-        lines.push(line);
         json.push(value);
+        let would = if options.dry_run && *change != Change::None { "would be " } else { "" };
+        lines.push(match secret {
+            Some(secret) => {
+                format!("{id}: {what}. Its secret, not shown again: {}", secret.expose_secret())
+            }
+            None => format!("{id}: {would}{what}"),
+        });
     }
     Ok(Output::new(lines.join("\n"), json.into()))
+}
+
+/// Checks the files with the secrets of apps that exist: each must be there and be the app's. A new one would not be.
+async fn check_secrets(
+    authority: &Authority,
+    folder: &Path,
+    apps: &[ClientMetadata],
+    plan: &[Change],
+) -> Result<(), Failure> {
+    let mut wrong = Vec::new();
+    for (metadata, change) in apps.iter().zip(plan) {
+        let (id, file) = (&metadata.client_id, secret_file(folder, metadata));
+        if metadata.kind == ClientType::Public || (*change == Change::Add && !file.exists()) {
+            continue;
+        }
+        let shown = file.display();
+        let is_right = match std::fs::read_to_string(&file) {
+            Ok(text) if *change == Change::Add => {
+                check_length(text.trim()).map_err(|why| format!("{shown}: {why}"))?;
+                true
+            }
+            Ok(text) => clients::is_secret_of(authority, id, &text.trim().into()).await?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                wrong.push(format!("{id} exists, and its secret is not in {shown}"));
+                continue;
+            }
+            Err(error) => return Err(format!("{shown}: {error}").into()),
+        };
+        if !is_right {
+            wrong.push(format!("{shown} is not the secret of {id}"));
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    wrong.push(
+        "Nothing was changed. Put the secret back, or give the app a new one with `aa-server app rotate-secret ID`"
+            .to_owned(),
+    );
+    Err(wrong.join("\n").into())
+}
+
+fn secret_file(folder: &Path, metadata: &ClientMetadata) -> PathBuf {
+    folder.join(&metadata.client_id).join("client-secret")
+}
+
+fn check_length(secret: &str) -> Result<(), &'static str> {
+    if secret.len() < 32 { Err("a secret needs at least 32 characters") } else { Ok(()) }
 }
 
 /// Reads a secret from a file. A missing file is created with a new secret.
@@ -277,8 +348,6 @@ fn secret_in(authority: &Authority, file: &Path) -> Result<SecretString, Failure
     let text = read_or_make_private(file, || authority.random.token())
         .map_err(|error| format!("{}: {error}", file.display()))?;
     let secret = text.expose_secret().trim();
-    if secret.len() < 32 {
-        return Err(format!("{}: a secret needs at least 32 characters", file.display()).into());
-    }
+    check_length(secret).map_err(|why| format!("{}: {why}", file.display()))?;
     Ok(secret.into())
 }

@@ -10,7 +10,7 @@ use crate::domain::caller::Caller;
 use crate::domain::client::{ClientMetadata, ClientType};
 use crate::domain::event::{Actor, EventKind};
 use crate::domain::refresh_token::SecretHash;
-use crate::store;
+use crate::store::{self, ClientChange};
 
 /// The time for which the previous client secret stays valid after a rotation.
 pub const SECRET_OVERLAP: Duration = Duration::from_hours(24);
@@ -52,33 +52,22 @@ pub async fn add(
     metadata: &ClientMetadata,
     caller: &Caller,
 ) -> Result<Option<SecretString>, ClientError> {
-    let secret =
-        (metadata.kind != ClientType::Public).then(|| SecretString::from(authority.random.token()));
-    add_with_secret(authority, metadata, secret.as_ref(), caller).await?;
+    check(authority, metadata)?;
+    let secret = new_secret(authority, metadata);
+    carry_out(authority, &[(metadata, Change::Add, secret.clone())], caller).await.map_err(
+        |error| match error {
+            ClientError::Store(store::Error::Conflict(_)) => {
+                ClientError::Taken(metadata.client_id.clone())
+            }
+            other => other,
+        },
+    )?;
     Ok(secret)
 }
 
-/// Registers a client with a given secret.
-///
-/// # Errors
-/// [`ClientError`].
-pub async fn add_with_secret(
-    authority: &Authority,
-    metadata: &ClientMetadata,
-    secret: Option<&SecretString>,
-    caller: &Caller,
-) -> Result<(), ClientError> {
-    check(authority, metadata)?;
-    let hash = secret
-        .map(|secret| SecretHash::of(secrecy::ExposeSecret::expose_secret(secret).as_bytes()));
-    let event =
-        authority.event(EventKind::ClientMade, Actor::Operator, caller).client(&metadata.client_id);
-    authority.store.add_client(metadata, hash.as_ref(), event, authority.now()).await.map_err(
-        |error| match error {
-            store::Error::Conflict(_) => ClientError::Taken(metadata.client_id.clone()),
-            other => other.into(),
-        },
-    )
+/// A secret for a client, unless it is public.
+pub fn new_secret(authority: &Authority, metadata: &ClientMetadata) -> Option<SecretString> {
+    (metadata.kind != ClientType::Public).then(|| authority.random.token().into())
 }
 
 fn check(authority: &Authority, metadata: &ClientMetadata) -> Result<(), ClientError> {
@@ -94,39 +83,44 @@ fn check(authority: &Authority, metadata: &ClientMetadata) -> Result<(), ClientE
     Ok(())
 }
 
-/// Registers a client, or changes its metadata to these.
-///
-/// # Errors
-/// [`ClientError`].
-pub async fn apply(
-    authority: &Authority,
-    metadata: &ClientMetadata,
-    caller: &Caller,
-) -> Result<Applied, ClientError> {
-    apply_with_secret(authority, metadata, None, caller).await
+/// What applying metadata will change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// The client is new.
+    Add,
+    /// The metadata differs.
+    Change,
+    /// Nothing.
+    None,
 }
 
-/// Registers a client, or changes its metadata to these. A new client gets the given secret, which is then not part of
-/// the answer.
+/// Finds out what applying these metadata will change, and whether all of them can be applied. Changes nothing.
 ///
 /// # Errors
-/// [`ClientError`].
-pub async fn apply_with_secret(
+/// The id of the first client that cannot be registered or changed so, and why.
+pub async fn plan(
     authority: &Authority,
-    metadata: &ClientMetadata,
-    secret: Option<&SecretString>,
-    caller: &Caller,
-) -> Result<Applied, ClientError> {
+    declared: &[ClientMetadata],
+) -> Result<Vec<Change>, (String, ClientError)> {
+    let mut plan = Vec::with_capacity(declared.len());
+    for (index, metadata) in declared.iter().enumerate() {
+        let id = &metadata.client_id;
+        let failed = |error| (id.clone(), error);
+        if declared[..index].iter().any(|earlier| earlier.client_id == *id) {
+            return Err(failed(ClientError::Invalid("it is declared twice".to_owned())));
+        }
+        plan.push(plan_one(authority, metadata).await.map_err(failed)?);
+    }
+    Ok(plan)
+}
+
+async fn plan_one(authority: &Authority, metadata: &ClientMetadata) -> Result<Change, ClientError> {
     let Some(known) = authority.store.client(&metadata.client_id).await? else {
-        return match secret {
-            Some(_) => add_with_secret(authority, metadata, secret, caller)
-                .await
-                .map(|()| Applied::Added(None)),
-            None => add(authority, metadata, caller).await.map(Applied::Added),
-        };
+        check(authority, metadata)?;
+        return Ok(Change::Add);
     };
     if known.metadata == *metadata {
-        return Ok(Applied::Unchanged);
+        return Ok(Change::None);
     }
     check(authority, metadata)?;
     let (before, after) = (known.metadata.kind, metadata.kind);
@@ -137,11 +131,72 @@ pub async fn apply_with_secret(
             if after == ClientType::Public { "without" } else { "with" }
         )));
     }
-    let event = authority
-        .event(EventKind::ClientChanged, Actor::Operator, caller)
-        .client(&metadata.client_id);
-    authority.store.update_client(metadata, event, authority.now()).await?;
-    Ok(Applied::Changed)
+    Ok(Change::Change)
+}
+
+/// Carries out a plan in one transaction: all of it, or nothing. Each new client that is not public needs its secret.
+///
+/// # Errors
+/// [`ClientError`], when a client was registered meanwhile for example.
+pub async fn carry_out(
+    authority: &Authority,
+    plan: &[(&ClientMetadata, Change, Option<SecretString>)],
+    caller: &Caller,
+) -> Result<(), ClientError> {
+    let mut changes = Vec::new();
+    for (metadata, change, secret) in plan {
+        let kind = match change {
+            Change::Add => EventKind::ClientMade,
+            Change::Change => EventKind::ClientChanged,
+            Change::None => continue,
+        };
+        let event = authority.event(kind, Actor::Operator, caller).client(&metadata.client_id);
+        changes.push(ClientChange {
+            metadata,
+            is_new: *change == Change::Add,
+            secret: secret.as_ref().map(hash_of),
+            event,
+        });
+    }
+    authority.store.change_clients(&changes, authority.now()).await?;
+    Ok(())
+}
+
+fn hash_of(secret: &SecretString) -> SecretHash {
+    SecretHash::of(secrecy::ExposeSecret::expose_secret(secret).as_bytes())
+}
+
+/// Whether this is a secret that the client can authenticate with now.
+///
+/// # Errors
+/// When the database cannot answer.
+pub async fn is_secret_of(
+    authority: &Authority,
+    client_id: &str,
+    secret: &SecretString,
+) -> Result<bool, store::Error> {
+    let known = authority.store.client_secrets(client_id, authority.now()).await?;
+    Ok(known.iter().any(|known| known.hash == hash_of(secret)))
+}
+
+/// Registers a client, with a generated secret unless it is public, or changes its metadata to these.
+///
+/// # Errors
+/// [`ClientError`].
+pub async fn apply(
+    authority: &Authority,
+    metadata: &ClientMetadata,
+    caller: &Caller,
+) -> Result<Applied, ClientError> {
+    let change = plan_one(authority, metadata).await?;
+    match change {
+        Change::Add => add(authority, metadata, caller).await.map(Applied::Added),
+        Change::Change => {
+            carry_out(authority, &[(metadata, change, None)], caller).await?;
+            Ok(Applied::Changed)
+        }
+        Change::None => Ok(Applied::Unchanged),
+    }
 }
 
 /// Gives a client a new secret. The previous one stays valid for a day.

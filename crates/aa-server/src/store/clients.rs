@@ -1,4 +1,4 @@
-use database::{all, execute, optional};
+use database::{Tx, all, execute, optional};
 use foundation::time::Timestamp;
 
 use super::ends::End;
@@ -25,6 +25,19 @@ pub struct ClientSecretHash {
     pub hash: SecretHash,
     /// Until when it counts, if another has taken its place.
     pub expires_at: Option<Timestamp>,
+}
+
+/// A client to be registered or changed.
+#[derive(Debug)]
+pub struct ClientChange<'a> {
+    /// The metadata that it will have.
+    pub metadata: &'a ClientMetadata,
+    /// Whether it is to be registered.
+    pub is_new: bool,
+    /// The hash of the secret of a new client, unless it is public.
+    pub secret: Option<SecretHash>,
+    /// The event of the change.
+    pub event: Event,
 }
 
 #[derive(sqlx::FromRow)]
@@ -74,60 +87,20 @@ impl Store {
         .collect()
     }
 
-    /// Makes an app, with the secret it authenticates by if it has one.
+    /// Registers and changes clients, all of them or none.
     ///
     /// # Errors
-    /// [`Error::Conflict`] when there is one of this id.
-    pub async fn add_client(
-        &self,
-        client: &ClientMetadata,
-        secret: Option<&SecretHash>,
-        event: Event,
-        now: Timestamp,
-    ) -> Result<()> {
+    /// [`Error::Conflict`] when a client that is to be new is registered already.
+    pub async fn change_clients(&self, changes: &[ClientChange<'_>], now: Timestamp) -> Result<()> {
         let mut tx = self.db.begin().await?;
-        execute!(
-            tx.on(),
-            "INSERT INTO clients (client_id, enabled, outlives_sign_out, metadata, created_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $5)",
-            client.client_id.as_str(),
-            true,
-            client.outlives_sign_out,
-            to_json(client),
-            now.millis()
-        )?;
-        if let Some(secret) = secret {
-            execute!(
-                tx.on(),
-                "INSERT INTO client_secrets (secret_hash, client_id, created_at) VALUES ($1, $2, $3)",
-                secret.as_bytes(),
-                client.client_id.as_str(),
-                now.millis()
-            )?;
+        for change in changes {
+            if change.is_new {
+                add(&mut tx, change, now).await?;
+            } else {
+                update(&mut tx, change.metadata, now).await?;
+            }
+            change.event.write(&mut tx, now).await?;
         }
-        event.write(&mut tx, now).await?;
-        tx.commit().await
-    }
-
-    /// Replaces what is declared about a client.
-    pub async fn update_client(
-        &self,
-        client: &ClientMetadata,
-        event: Event,
-        now: Timestamp,
-    ) -> Result<()> {
-        let mut tx = self.db.begin().await?;
-        execute!(
-            tx.on(),
-            "UPDATE clients SET outlives_sign_out = $1, metadata = $2, updated_at = $3,
-                 version = version + 1
-             WHERE client_id = $4",
-            client.outlives_sign_out,
-            to_json(client),
-            now.millis(),
-            client.client_id.as_str()
-        )?;
-        event.write(&mut tx, now).await?;
         tx.commit().await
     }
 
@@ -227,6 +200,44 @@ impl Store {
             })
             .collect())
     }
+}
+
+async fn add(tx: &mut Tx, change: &ClientChange<'_>, now: Timestamp) -> Result<()> {
+    let client = change.metadata;
+    execute!(
+        tx.on(),
+        "INSERT INTO clients (client_id, enabled, outlives_sign_out, metadata, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $5)",
+        client.client_id.as_str(),
+        true,
+        client.outlives_sign_out,
+        to_json(client),
+        now.millis()
+    )?;
+    if let Some(secret) = &change.secret {
+        execute!(
+            tx.on(),
+            "INSERT INTO client_secrets (secret_hash, client_id, created_at) VALUES ($1, $2, $3)",
+            secret.as_bytes(),
+            client.client_id.as_str(),
+            now.millis()
+        )?;
+    }
+    Ok(())
+}
+
+async fn update(tx: &mut Tx, client: &ClientMetadata, now: Timestamp) -> Result<()> {
+    execute!(
+        tx.on(),
+        "UPDATE clients SET outlives_sign_out = $1, metadata = $2, updated_at = $3,
+             version = version + 1
+         WHERE client_id = $4",
+        client.outlives_sign_out,
+        to_json(client),
+        now.millis(),
+        client.client_id.as_str()
+    )
+    .map(drop)
 }
 
 fn to_json(client: &ClientMetadata) -> String {

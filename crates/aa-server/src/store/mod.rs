@@ -22,7 +22,7 @@ use database::Db;
 
 pub use authentication_attempts::{ATTEMPT_TTL, AttemptKey, AuthenticationAttempt, MAX_ATTEMPTS};
 pub use browser_sessions::{BrowserSession, NewBrowserSession};
-pub use clients::{Client, ClientSecretHash};
+pub use clients::{Client, ClientChange, ClientSecretHash};
 pub use database::{Error, Result};
 pub use ends::{EndRecord, KeptSession};
 pub use events::{Event, EventPosition, EventRow};

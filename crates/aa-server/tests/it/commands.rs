@@ -159,9 +159,66 @@ fn people_and_apps_are_declared_with_their_secrets_in_files() {
     }
     use std::os::unix::fs::PermissionsExt as _;
     assert_eq!(std::fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
-    std::fs::write(&secret, "short\n").unwrap();
-    let wrong = run(&deployment, &["app", "apply", path, "--secrets-dir", folder]);
+
+    // A lost secret is not replaced by one that is not the app's (and an outage), nor is another one believed.
+    let right = std::fs::read_to_string(&secret).unwrap();
+    let again = ["app", "apply", path, "--secrets-dir", folder];
+    std::fs::remove_file(&secret).unwrap();
+    let lost = run(&deployment, &again);
+    assert_eq!(lost.status.code(), Some(1));
+    assert!(stderr(&lost).contains("web exists, and its secret is not in"), "{}", stderr(&lost));
+    assert!(stderr(&lost).contains("app rotate-secret"), "{}", stderr(&lost));
+    assert!(!secret.exists());
+    std::fs::write(&secret, "the secret of another app, long enough\n").unwrap();
+    let wrong = run(&deployment, &again);
+    assert!(stderr(&wrong).contains("is not the secret of web"), "{}", stderr(&wrong));
+    std::fs::write(&secret, right).unwrap();
+    assert_eq!(deployment.json(&again, "")[0]["result"], "unchanged");
+    let short = deployment.folder.path().join("tool/client-secret");
+    std::fs::create_dir(short.parent().unwrap()).unwrap();
+    std::fs::write(&short, "short\n").unwrap();
+    let tool = format!(
+        "[[app]]\nclient_id = 'tool'\nname = 'Tool'\nkind = 'confidential'\nredirect_uris = ['{CALLBACK}']\n"
+    );
+    std::fs::write(&apps, tool).unwrap();
+    let wrong = run(&deployment, &again);
     assert!(stderr(&wrong).contains("at least 32 characters"), "{}", stderr(&wrong));
+}
+
+#[test]
+fn a_file_of_apps_is_applied_whole_or_not_at_all() {
+    let deployment = Deployment::new(None);
+    let apps = deployment.folder.path().join("apps.toml");
+    let path = apps.to_str().unwrap();
+    let app = |id: &str, uri: &str| {
+        format!(
+            "[[app]]\nclient_id = '{id}'\nname = 'App'\nkind = 'confidential'\nredirect_uris = ['{uri}']\n"
+        )
+    };
+    let folder = deployment.folder.path().join("secrets");
+    let secrets_dir = ["--secrets-dir", folder.to_str().unwrap()];
+    for (second, part) in
+        [(app("two", "https://*.example/cb"), "two"), (app("one", CALLBACK), "declared twice")]
+    {
+        std::fs::write(&apps, app("one", CALLBACK) + &second).unwrap();
+        for more in [&[][..], &secrets_dir[..]] {
+            let wrong = run(&deployment, &[&["app", "apply", path], more].concat());
+            assert_eq!(wrong.status.code(), Some(1));
+            assert!(stderr(&wrong).contains(part), "{}", stderr(&wrong));
+            assert_eq!(deployment.json(&["app", "list"], ""), json!([]));
+            assert!(!folder.exists(), "no secret was made for an app that was not");
+        }
+    }
+    std::fs::write(&apps, app("one", CALLBACK) + &app("two", CALLBACK)).unwrap();
+    let planned = deployment.json(&["app", "apply", path, "--dry-run"], "");
+    assert_eq!((&planned[0]["result"], &planned[1]["result"]), (&json!("added"), &json!("added")));
+    assert!(planned[0].get("client_secret").is_none());
+    assert_eq!(deployment.json(&["app", "list"], ""), json!([]));
+    let done = deployment.json(&["app", "apply", path], "");
+    for (index, id) in ["one", "two"].iter().enumerate() {
+        assert_eq!(done[index]["client_id"], *id);
+        assert_eq!(done[index]["client_secret"].as_str().unwrap().len(), 43);
+    }
 }
 
 #[test]
