@@ -4,6 +4,7 @@ mod backend_attacks;
 mod bff;
 mod browser;
 mod caddy;
+mod copies;
 mod declared;
 mod ended_sessions;
 mod nginx;
