@@ -176,8 +176,8 @@ impl Stage {
         registration.redirect_uris = vec!["http://localhost:9/callback".to_owned()];
         registration.audiences = vec!["notes".to_owned()];
         registration.scopes = SCOPE.split(' ').map(str::to_owned).collect();
-        let secret = CLIENT_SECRET.into();
-        clients::add_with_secret(&app, &registration, Some(&secret), &Caller::operator()).await?;
+        let added = [(&registration, clients::Change::Add, Some(CLIENT_SECRET.into()))];
+        clients::carry_out(&app, &added, &Caller::operator()).await?;
         let population = Population::of(families, app.now());
         if let Either::Postgres(pool) = app.store.db().write() {
             fill_postgres(pool, &population).await?;

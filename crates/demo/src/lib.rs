@@ -166,7 +166,8 @@ async fn register(
         return Ok(());
     }
     let secret = client_secret(options, &metadata.client_id)?;
-    clients::add_with_secret(authority, metadata, Some(&secret), &operator).await?;
+    let added = [(metadata, clients::Change::Add, Some(secret))];
+    clients::carry_out(authority, &added, &operator).await?;
     Ok(())
 }
 

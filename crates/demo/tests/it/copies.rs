@@ -1,10 +1,11 @@
 //! A copy of the cookies of the refresh-cookie backend, used from elsewhere, later, and at once: what is noticed, and
 //! what is not (docs/security.md, "Copied refresh tokens").
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aa_server::domain::client::RefreshTokenIn;
 use aa_server::ops::clients;
+use foundation::time::{Clock as _, SystemClock};
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use service::run::{Stop, StopHandle};
@@ -115,8 +116,8 @@ async fn a_copy_that_is_used_later_is_noticed_whatever_the_providers_grace_is() 
     let (late_owner, early_thief) = app.owner_and_thief().await;
     assert_eq!(owner.refresh(HOME).await, 200);
     assert_eq!(early_thief.refresh(HOME).await, 200);
-    let refreshed = Instant::now();
-    while refreshed.elapsed() < Duration::from_secs(10) {
+    let replaced_at = SystemClock.now();
+    while SystemClock.now().since(replaced_at) < Duration::from_secs(10) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(thief.refresh(HOME).await, 401);
