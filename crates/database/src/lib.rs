@@ -107,6 +107,15 @@ impl Tx {
         }
     }
 
+    /// Lets the statements of this transaction take as long as they need. On PostgreSQL they are ended after ten seconds
+    /// otherwise.
+    pub async fn without_timeout(&mut self) -> Result<()> {
+        if let Either::Postgres(tx) = self {
+            sqlx::query("SET LOCAL statement_timeout = 0").execute(&mut **tx).await?;
+        }
+        Ok(())
+    }
+
     /// Commits the transaction.
     ///
     /// # Errors

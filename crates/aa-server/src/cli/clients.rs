@@ -1,6 +1,7 @@
 //! `aa-server app …`.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -39,6 +40,9 @@ pub(super) enum AppCommand {
     RotateSecret {
         /// Its client id.
         id: String,
+        /// The old one stops working at once.
+        #[arg(long)]
+        now: bool,
     },
     /// Disable an app: it gets no more tokens.
     Disable {
@@ -174,10 +178,12 @@ pub(super) async fn run(
             let text = format!("{state}{}", toml::to_string(&found.metadata)?);
             Output::new(text.trim_end(), client_json(&found))
         }
-        AppCommand::RotateSecret { id } => {
-            let secret = clients::rotate_secret(authority, &id, &operator).await?;
+        AppCommand::RotateSecret { id, now } => {
+            let overlap = if now { Duration::ZERO } else { clients::SECRET_OVERLAP };
+            let secret = clients::rotate_secret(authority, &id, overlap, &operator).await?;
+            let old = if now { "has stopped working" } else { "works for another day" };
             let text = format!(
-                "The new secret of {id}, which is not shown again (the old one works for another day):\n{}",
+                "The new secret of {id}, which is not shown again (the old one {old}):\n{}",
                 secret.expose_secret()
             );
             Output::new(text, with_secret(&id, Some(&secret)))

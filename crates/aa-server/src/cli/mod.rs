@@ -6,6 +6,7 @@ mod deliveries;
 mod listing;
 mod output;
 mod records;
+mod secret;
 mod users;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use self::clients::AppCommand;
 use self::deliveries::DeliveryCommand;
 use self::output::Output;
 use self::records::{EventsCommand, FamilyCommand, KeysCommand};
+use self::secret::SecretCommand;
 use self::users::UserCommand;
 use crate::authority::Authority;
 use crate::config::{Config, FILE, PREFIX, SETTINGS};
@@ -58,6 +60,11 @@ enum Command {
     /// Messages to other systems that are waiting or were given up.
     #[command(subcommand)]
     Delivery(DeliveryCommand),
+    /// The server's secret.
+    #[command(subcommand)]
+    Secret(SecretCommand),
+    /// End every session of every user, after a leak or a restored backup.
+    EndEverything,
     /// Bring the database's schema up to date.
     Migrate,
     /// Copy an SQLite database into a new file, while the authority runs.
@@ -146,6 +153,8 @@ impl Request {
                 records::events(authority, user.as_deref(), page).await?
             }
             Command::Delivery(command) => deliveries::run(authority, command).await?,
+            Command::Secret(command) => secret::run(authority, command).await?,
+            Command::EndEverything => secret::end_everything(authority).await?,
             Command::Backup { file } => backup(authority, &file).await?,
             Command::Migrate => {
                 Output::new("The schema is up to date.", json!({ "migrated": true }))

@@ -41,6 +41,11 @@ pub(super) enum KeysCommand {
     List,
     /// Create new signing keys, which sign in ten minutes.
     Rotate,
+    /// Withdraw a signing key at once, because it has leaked. Tokens that it has signed are refused.
+    Revoke {
+        /// Its id.
+        kid: String,
+    },
     /// Create the HS256 secret of an audience, and print it, once.
     Add {
         /// The audience.
@@ -146,6 +151,19 @@ pub(super) async fn keys(authority: &Authority, command: KeysCommand) -> Result<
                 made.join("\n")
             );
             Ok(Output::new(text, json!({ "kids": made })))
+        }
+        KeysCommand::Revoke { kid } => {
+            let revoked = ops_keys::revoke(authority, &kid, &Caller::operator()).await?;
+            let successor = revoked.ok_or_else(|| format!("there is no key {kid}"))?;
+            let signs = match &successor {
+                Some(successor) => format!(" {successor} signs from now on."),
+                None => String::new(),
+            };
+            let text = format!(
+                "{kid} is withdrawn.{signs} Running replicas follow within 15 seconds, and APIs when they next fetch the keys: \
+                 within five minutes."
+            );
+            Ok(Output::new(text, json!({ "kid": kid, "successor": successor })))
         }
         KeysCommand::Add { audience } => {
             let made =

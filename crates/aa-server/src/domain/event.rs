@@ -78,6 +78,12 @@ pub enum EventKind {
     /// A signing key was created.
     #[strum(serialize = "key.made")]
     KeyMade,
+    /// A signing key was withdrawn.
+    #[strum(serialize = "key.revoked")]
+    KeyRevoked,
+    /// An operator ended every session of every user.
+    #[strum(serialize = "everything.ended")]
+    EverythingEnded,
     /// The authority started with other settings than the last time.
     #[strum(serialize = "settings.seen")]
     SettingsSeen,
@@ -120,6 +126,8 @@ impl EventKind {
             Self::ClientEnabled => "An app was enabled",
             Self::ClientDisabled => "An app was disabled",
             Self::KeyMade => "A signing key was made",
+            Self::KeyRevoked => "A signing key was withdrawn",
+            Self::EverythingEnded => "All sessions of all users were ended",
             Self::SettingsSeen => "The settings changed",
         }
     }

@@ -199,13 +199,14 @@ pub async fn apply(
     }
 }
 
-/// Gives a client a new secret. The previous one stays valid for a day.
+/// Gives a client a new secret. Earlier ones stay valid for `overlap`, at most.
 ///
 /// # Errors
 /// [`ClientError`].
 pub async fn rotate_secret(
     authority: &Authority,
     client_id: &str,
+    overlap: Duration,
     caller: &Caller,
 ) -> Result<SecretString, ClientError> {
     let unknown = || ClientError::Unknown(client_id.to_owned());
@@ -218,10 +219,7 @@ pub async fn rotate_secret(
     let now = authority.now();
     let event =
         authority.event(EventKind::ClientSecretRotated, Actor::Operator, caller).client(client_id);
-    authority
-        .store
-        .rotate_client_secret(client_id, &hash, now + SECRET_OVERLAP, event, now)
-        .await?;
+    authority.store.rotate_client_secret(client_id, &hash, now + overlap, event, now).await?;
     Ok(secret.into())
 }
 

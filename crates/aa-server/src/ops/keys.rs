@@ -5,19 +5,27 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use foundation::time::Timestamp;
 use serde_json::json;
 use tokens::{Algorithm, SigningKey};
+use tracing::info;
 
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
 use crate::domain::event::{Actor, EventKind};
 use crate::services::keyring::{KEY_RETENTION, KeyError, PUBLISHED, PUBLISHED_AHEAD};
-use crate::store::NewKey;
+use crate::store::{KeyRow, NewKey};
 
-/// Creates the first key of each published algorithm that has none, and loads the keys. Two replicas create one key.
+/// Creates the first key of each published algorithm that has none, and loads the keys. Two replicas create one key. Keys
+/// that an older line of the secret has opened are sealed under the newest.
 ///
 /// # Errors
 /// [`KeyError`].
 pub async fn ensure(authority: &Authority) -> Result<(), KeyError> {
     authority.keyring.reload(&authority.store, authority.now()).await?;
+    for row in authority.store.keys(authority.now()).await? {
+        if let Some(sealed) = authority.keyring.resealed(&row) {
+            authority.store.reseal_key(&row, &sealed).await?;
+            info!(kid = row.kid, "a signing key is sealed under the newest line of the secret now");
+        }
+    }
     let missing: Vec<_> =
         PUBLISHED.into_iter().filter(|algorithm| !authority.keyring.has(*algorithm, "")).collect();
     for algorithm in &missing {
@@ -45,6 +53,39 @@ pub async fn rotate(authority: &Authority, caller: &Caller) -> Result<Vec<String
     }
     authority.keyring.reload(&authority.store, authority.now()).await?;
     Ok(made)
+}
+
+/// Withdraws a key at once, because its private part has leaked: nothing signs with it any more, and no set of keys has it.
+/// If it was the one that signs, a new key signs from now on; its kid is the answer. `None` when there is no such key.
+///
+/// # Errors
+/// [`KeyError`].
+pub async fn revoke(
+    authority: &Authority,
+    kid: &str,
+    caller: &Caller,
+) -> Result<Option<Option<String>>, KeyError> {
+    let now = authority.now();
+    let rows = authority.store.keys(now).await?;
+    let Some(row) = rows.iter().find(|row| row.kid == kid) else { return Ok(None) };
+    let is_like =
+        |other: &&KeyRow| other.algorithm == row.algorithm && other.audience == row.audience;
+    let others = rows.iter().filter(is_like).filter(|other| other.kid != kid);
+    let signs = |other: &KeyRow| other.signs_from <= now && other.retires_at.is_none();
+    let mut successor = None;
+    if row.audience.is_empty() && !others.clone().any(signs) {
+        let algorithm: Algorithm =
+            row.algorithm.parse().map_err(|_| KeyError::Unseal(kid.to_owned()))?;
+        let slot = rows.iter().filter(is_like).map(|row| row.slot).max().unwrap_or(0) + 1;
+        let key = add(authority, algorithm, "", slot, now, caller).await?;
+        successor = Some(key.id().to_owned());
+    }
+    let event = authority
+        .event(EventKind::KeyRevoked, Actor::Operator, caller)
+        .detail(json!({ "kid": kid, "algorithm": row.algorithm, "audience": row.audience }));
+    authority.store.revoke_key(kid, event, now).await?;
+    authority.keyring.reload(&authority.store, now).await?;
+    Ok(Some(successor))
 }
 
 /// The HS256 secret that an operator hands to the API of its audience. Shown once.

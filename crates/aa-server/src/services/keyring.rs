@@ -8,6 +8,8 @@ use foundation::seal::{MasterSecret, Seal};
 use foundation::time::Timestamp;
 use serde_json::{Value, json};
 use tokens::{Algorithm, KeySet, SigningKey};
+use tracing::warn;
+use zeroize::Zeroizing;
 
 use crate::store::{self, KeyRow, Store};
 
@@ -77,15 +79,30 @@ impl Keyring {
 
     /// Reads the keys again: other replicas may have made some, and some may have retired.
     ///
+    /// A key that cannot be opened is left out and reported, while another one of its algorithm can be.
+    ///
     /// # Errors
-    /// [`KeyError`]; the keys known stay.
+    /// [`KeyError`]; the keys known stay. [`KeyError::Unseal`] when none of the keys of a published algorithm can be opened.
     pub async fn reload(&self, store: &Store, now: Timestamp) -> Result<(), KeyError> {
-        let keys: Vec<Key> = store
-            .keys(now)
-            .await?
-            .into_iter()
-            .map(|row| self.open(row))
-            .collect::<Result<_, _>>()?;
+        let rows = store.keys(now).await?;
+        let mut keys = Vec::with_capacity(rows.len());
+        for row in &rows {
+            match self.open(row) {
+                Ok(key) => keys.push(key),
+                Err(error @ KeyError::Unseal(_)) => {
+                    warn!(%error, algorithm = row.algorithm, audience = row.audience, "a signing key is left out");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        for algorithm in PUBLISHED {
+            let lost = rows.iter().find(|row| row.algorithm == algorithm.name());
+            if let Some(lost) = lost
+                && !keys.iter().any(|key| key.serves(algorithm, ""))
+            {
+                return Err(KeyError::Unseal(lost.kid.clone()));
+            }
+        }
         let public: Vec<Value> = keys.iter().filter_map(|key| key.signing.public_jwk()).collect();
         let jwks = json!({ "keys": public });
         let public = KeySet::from_jwks(jwks.to_string().as_bytes()).unwrap_or_default();
@@ -94,24 +111,40 @@ impl Keyring {
         Ok(())
     }
 
-    fn open(&self, row: KeyRow) -> Result<Key, KeyError> {
+    fn open(&self, row: &KeyRow) -> Result<Key, KeyError> {
         let algorithm: Algorithm =
             row.algorithm.parse().map_err(|_| store::Error::Inconsistent {
                 table: "signing_keys",
                 column: "algorithm",
                 row: row.kid.clone(),
             })?;
-        let private = self
-            .seals
-            .iter()
-            .find_map(|seal| seal.unseal(row.kid.as_bytes(), &row.private_key).ok())
-            .ok_or_else(|| KeyError::Unseal(row.kid.clone()))?;
+        let (_, private) = self.unseal(row).ok_or_else(|| KeyError::Unseal(row.kid.clone()))?;
         Ok(Key {
             signing: SigningKey::from_private(algorithm, &private)?,
-            audience: row.audience,
+            audience: row.audience.clone(),
             signs_from: row.signs_from,
             retires_at: row.retires_at,
         })
+    }
+
+    /// The private part of a key, and which line of the secret has opened it, from 0; `None` if none does.
+    fn unseal(&self, row: &KeyRow) -> Option<(usize, Zeroizing<Vec<u8>>)> {
+        self.seals.iter().enumerate().find_map(|(line, seal)| {
+            let private = seal.unseal(row.kid.as_bytes(), &row.private_key).ok()?;
+            Some((line, Zeroizing::new(private.to_vec())))
+        })
+    }
+
+    /// The line of the secret that a key is sealed under, from 0; `None` if it is none of them.
+    pub fn line_of(&self, row: &KeyRow) -> Option<usize> {
+        self.unseal(row).map(|(line, _)| line)
+    }
+
+    /// The private part of a key that an older line of the secret has opened, sealed under the newest. `None` if there is
+    /// nothing to do.
+    pub fn resealed(&self, row: &KeyRow) -> Option<Vec<u8>> {
+        let (line, private) = self.unseal(row)?;
+        (line > 0).then(|| self.seal(&row.kid, &private))
     }
 
     /// Encrypts a private key for the database, under the newest of the server's secrets.

@@ -129,6 +129,20 @@ impl End<'_> {
     }
 }
 
+/// Ends everything of every user, by their epochs. Returns how many users there are.
+pub(super) async fn everything(tx: &mut Tx, reason: EndReason, now: Timestamp) -> Result<u64> {
+    let users = execute!(tx.on(), "UPDATE users SET epoch = epoch + 1")?;
+    execute!(
+        tx.on(),
+        "INSERT INTO ends (id, user_epoch, ended_at, kind, user_id, reason)
+         SELECT id, epoch - 1, $1, $2, id, $3 FROM users",
+        now.millis(),
+        EndKind::User.as_str(),
+        reason.as_str()
+    )?;
+    Ok(users)
+}
+
 /// Ends the other redeemed families of the same user, browser and client.
 pub(super) async fn supersede(tx: &mut Tx, family: &Family, now: Timestamp) -> Result<()> {
     let reason = EndReason::Superseded;

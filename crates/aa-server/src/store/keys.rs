@@ -93,6 +93,45 @@ impl Store {
         Ok(added)
     }
 
+    /// Replaces the sealed private part of a key, unless another replica has done so.
+    pub async fn reseal_key(&self, row: &KeyRow, sealed: &[u8]) -> Result<()> {
+        execute!(
+            self.db.write(),
+            "UPDATE signing_keys SET private_key = $1 WHERE kid = $2 AND private_key = $3",
+            sealed,
+            row.kid.as_str(),
+            row.private_key.as_slice()
+        )
+        .map(drop)
+    }
+
+    /// Withdraws a key: it neither signs nor is published any more. `None` when there is no such key.
+    pub async fn revoke_key(&self, kid: &str, event: Event, now: Timestamp) -> Result<Option<()>> {
+        let mut tx = self.db.begin().await?;
+        let revoked = execute!(
+            tx.on(),
+            "UPDATE signing_keys SET retires_at = $1
+             WHERE kid = $2 AND (retires_at IS NULL OR retires_at > $1)",
+            now.millis(),
+            kid
+        )?;
+        if revoked == 0 {
+            return Ok(None);
+        }
+        event.write(&mut tx, now).await?;
+        tx.commit().await?;
+        Ok(Some(()))
+    }
+
+    /// The fingerprints of secrets that were the newest line once, and since when.
+    pub async fn fingerprints(&self) -> Result<Vec<(Vec<u8>, Timestamp)>> {
+        all!(
+            self.db.read(),
+            (Vec<u8>, Timestamp),
+            "SELECT fingerprint, created_at FROM secret_fingerprints ORDER BY created_at"
+        )
+    }
+
     /// Whether the database knows any of these fingerprints of secrets, or none at all.
     pub async fn accepts_secrets(&self, fingerprints: &[Vec<u8>]) -> Result<bool> {
         let known =

@@ -1,7 +1,7 @@
 use database::{Tx, all, execute, optional};
 use foundation::time::Timestamp;
 
-use super::ends::{End, KeptSession};
+use super::ends::{self, End, KeptSession};
 use super::{Event, Result, Store};
 use crate::domain::event::EndReason;
 use crate::domain::ids::UserId;
@@ -213,6 +213,21 @@ impl Store {
         event.write(&mut tx, now).await?;
         tx.commit().await?;
         Ok(Some(()))
+    }
+
+    /// Ends every session of every user. Returns how many users there are.
+    pub async fn end_everything(
+        &self,
+        reason: EndReason,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<u64> {
+        let mut tx = self.db.begin().await?;
+        tx.without_timeout().await?;
+        let users = ends::everything(&mut tx, reason, now).await?;
+        event.write(&mut tx, now).await?;
+        tx.commit().await?;
+        Ok(users)
     }
 }
 

@@ -206,7 +206,10 @@ async fn a_stale_client_in_a_cache_decides_nothing(#[case] engine: Engine) {
     assert_eq!(again.json["expires_in"], 30);
 
     // A new secret works everywhere at once, and the old one for a day.
-    let secret = clients::rotate_secret(&t.authority, &app.id, &Caller::operator()).await.unwrap();
+    let secret =
+        clients::rotate_secret(&t.authority, &app.id, clients::SECRET_OVERLAP, &Caller::operator())
+            .await
+            .unwrap();
     let with_new = OAuthApp { secret: Some(secret.expose_secret().to_owned()), ..there.clone() };
     answer = with_new.refresh(answer.refresh_token()).await.ok();
     answer = there.refresh(answer.refresh_token()).await.ok();

@@ -10,6 +10,7 @@ mod ends;
 mod events;
 mod faults;
 mod hardening;
+mod leaks;
 mod logout;
 mod model;
 mod outbox;

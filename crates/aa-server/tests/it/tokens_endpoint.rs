@@ -279,7 +279,14 @@ async fn apps_prove_who_they_are(#[case] engine: Engine) {
         assert_eq!(answer.headers.contains_key("www-authenticate"), index >= 4, "{index}");
     }
     // The secret before a new one works for a day.
-    let new = clients::rotate_secret(&t.authority, "backend", &Caller::operator()).await.unwrap();
+    let new = clients::rotate_secret(
+        &t.authority,
+        "backend",
+        clients::SECRET_OVERLAP,
+        &Caller::operator(),
+    )
+    .await
+    .unwrap();
     app.refresh("rt_x").await.refused("invalid_grant");
     let mut rotated = app.clone();
     rotated.secret = Some(new.expose_secret().to_owned());

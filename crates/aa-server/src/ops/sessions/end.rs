@@ -101,6 +101,16 @@ pub async fn end_all(
     end_all_but(authority, browser_session, None, caller).await.map(drop)
 }
 
+/// Ends every session of every user, for an operator. Returns how many users there are.
+///
+/// # Errors
+/// When the database cannot answer.
+pub async fn end_everything(authority: &Authority, caller: &Caller) -> Result<u64> {
+    let event = authority.event(EventKind::EverythingEnded, Actor::Operator, caller);
+    let reason = EndReason::RevokedByOperator;
+    authority.store.end_everything(reason, event, authority.now()).await
+}
+
 /// A new token for a browser session that stays when the others end, so that a copy of its cookie does not stay.
 pub(in crate::ops) fn keep(
     authority: &Authority,
