@@ -120,7 +120,8 @@ struct Bff {
 ///
 /// # Errors
 /// [`StartError`].
-pub async fn build(config: Config, stop: Stop) -> Result<Application, StartError> {
+pub async fn build(mut config: Config, stop: Stop) -> Result<Application, StartError> {
+    config.site.api_headers = config.routes.forward_headers();
     let store = session::open(&config.session_store, "bff").await?;
     let front = Front::new(config.site.static_dir.clone(), notes_front::files("bff", "/api/notes"));
     let bff = web::Data::new(Bff {

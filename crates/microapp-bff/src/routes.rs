@@ -112,6 +112,11 @@ impl Routes {
         self.find(&Method::GET, path, query).ok().map(|target| target.url)
     }
 
+    /// Headers that any of the routes forwards besides the usual ones.
+    pub(crate) fn forward_headers(&self) -> Vec<HeaderName> {
+        self.0.iter().flat_map(|route| route.forward_headers.iter().cloned()).collect()
+    }
+
     pub(crate) fn find(
         &self,
         method: &Method,

@@ -93,6 +93,25 @@ async fn only_listed_headers_of_a_browser_reach_an_upstream() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_front_end_elsewhere_may_send_what_goes_on_to_an_api() {
+    let proxy = Proxy::with(&[("cors_origins", "https://www.shop.example")]).await;
+    let asks = async |origin: &str, name: &str| {
+        let request = proxy.request(Method::OPTIONS, "/api/shop/echo").header("origin", origin);
+        let request = request.header("access-control-request-method", "POST");
+        let answer = request.header("access-control-request-headers", name).send().await.unwrap();
+        answer.headers().contains_key("access-control-allow-origin")
+    };
+    let front_end = "https://www.shop.example";
+    for name in ["x-csrf", "x-tenant", "idempotency-key", "if-none-match", "range", "prefer"] {
+        assert!(asks(front_end, name).await, "{name}");
+        assert!(!asks("https://evil.example", name).await, "{name}");
+    }
+    for name in ["x-auth-subject", "x-http-method-override", "x-anything"] {
+        assert!(!asks(front_end, name).await, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_answer_is_for_one_person_and_changes_nothing_of_the_site() {
     let proxy = Proxy::start().await;
     for (query, cache_control, vary) in [

@@ -92,11 +92,27 @@ pub fn is_websocket(headers: &HeaderMap) -> bool {
     upgrade.is_some_and(|upgrade| upgrade.eq_ignore_ascii_case("websocket"))
 }
 
-/// Lets scripts of the allowed origins call, with credentials.
+/// Lets scripts of the allowed origins call, with credentials, and with the headers that go on to an API.
 pub(super) fn cors(site: &Site) -> Cors {
-    let named = ["x-csrf", "x-csrf-token", "last-event-id"].map(HeaderName::from_static);
-    let usual = [header::CONTENT_TYPE, header::AUTHORIZATION, header::IF_MATCH];
-    let allowed: Vec<HeaderName> = named.into_iter().chain(usual).collect();
+    let named = [
+        "x-csrf",
+        "x-csrf-token",
+        "last-event-id",
+        "idempotency-key",
+        "prefer",
+        "traceparent",
+        "tracestate",
+    ]
+    .map(HeaderName::from_static);
+    let usual = [
+        header::CONTENT_TYPE,
+        header::AUTHORIZATION,
+        header::IF_MATCH,
+        header::IF_NONE_MATCH,
+        header::RANGE,
+    ];
+    let further = site.api_headers.iter().cloned();
+    let allowed: Vec<HeaderName> = named.into_iter().chain(usual).chain(further).collect();
     let exposed = [header::ETAG, header::LOCATION, header::RETRY_AFTER];
     service::http::cors(&site.origins, &allowed, &exposed)
 }

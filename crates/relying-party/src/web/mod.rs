@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
-use actix_web::http::header::{self, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::middleware::from_fn;
 use actix_web::{HttpRequest, HttpResponse, web};
 use foundation::origin::PublicUrl;
@@ -68,6 +68,8 @@ pub struct Site {
     pub front_url: PublicUrl,
     /// Every origin whose scripts may call: here, the front end's, and those that were listed.
     pub origins: Vec<PublicUrl>,
+    /// Headers besides the usual ones that scripts of the allowed origins may send.
+    pub api_headers: Vec<HeaderName>,
     /// Proxies that are believed about a browser's address.
     pub trusted_proxies: TrustedProxies,
     /// Whether the provider accepts this app's id and secret.
@@ -169,6 +171,7 @@ impl Application {
             public_url: config.public_url,
             front_url: config.front_url,
             origins,
+            api_headers: config.api_headers,
             trusted_proxies: config.trusted_proxies,
             credentials: credentials::Credentials::default(),
             runtime: Handle::current(),

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use actix_web::http::header::HeaderName;
 use foundation::origin::{PublicUrl, origins};
 use foundation::random::{Random, SystemRandom};
 use foundation::seal::MasterSecret;
@@ -85,6 +86,9 @@ pub struct Config {
     pub front_url: PublicUrl,
     /// Further origins whose scripts may call.
     pub cors_origins: Vec<PublicUrl>,
+    /// Headers besides the usual ones that scripts of those origins may send. No setting of its own: what an app's
+    /// routes forward.
+    pub api_headers: Vec<HeaderName>,
     /// Whose hosts all get the session cookie.
     pub cookie_domain: Option<String>,
     /// Log filter.
@@ -142,6 +146,7 @@ impl Config {
             front_url: front_url.unwrap_or_else(|| public_url.clone()),
             cors_origins: origins(cors_origins.as_deref().unwrap_or_default())
                 .map_err(|why| SettingsError::new(format!("CORS_ORIGINS: {why}")))?,
+            api_headers: Vec::new(),
             cookie_domain: cookie_domain(settings.optional("cookie_domain")?, &public_url)?,
             public_url,
             log: settings.get("log")?,
