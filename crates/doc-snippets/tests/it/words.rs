@@ -53,7 +53,7 @@ const EXEMPT: &[&str] = &[
 ];
 
 /// Folders with what was made and not written.
-const MADE: &[&str] = &[".git", "target", "node_modules", "data"];
+const MADE: &[&str] = &[".git", "target", "node_modules", ".venv", "data"];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(folder).unwrap() {
