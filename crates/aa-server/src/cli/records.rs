@@ -156,7 +156,7 @@ pub(super) async fn keys(authority: &Authority, command: KeysCommand) -> Result<
             let revoked = ops_keys::revoke(authority, &kid, &Caller::operator()).await?;
             let successor = revoked.ok_or_else(|| format!("there is no key {kid}"))?;
             let signs = match &successor {
-                Some(successor) => format!(" {successor} signs from now on."),
+                Some(successor) => format!(" {successor} takes its place."),
                 None => String::new(),
             };
             let text = format!(

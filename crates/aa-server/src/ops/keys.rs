@@ -56,7 +56,8 @@ pub async fn rotate(authority: &Authority, caller: &Caller) -> Result<Vec<String
 }
 
 /// Withdraws a key at once, because its private part has leaked: nothing signs with it any more, and no set of keys has it.
-/// If it was the one that signs, a new key signs from now on; its kid is the answer. `None` when there is no such key.
+/// If no other key of its kind signs, or none will for good, a new one takes its place; its kid is the answer. `None` when
+/// there is no such key.
 ///
 /// # Errors
 /// [`KeyError`].
@@ -71,13 +72,19 @@ pub async fn revoke(
     let is_like =
         |other: &&KeyRow| other.algorithm == row.algorithm && other.audience == row.audience;
     let others = rows.iter().filter(is_like).filter(|other| other.kid != kid);
-    let signs = |other: &KeyRow| other.signs_from <= now && other.retires_at.is_none();
+    let signs = |other: &KeyRow| {
+        other.signs_from <= now && other.retires_at.is_none_or(|retires_at| retires_at > now)
+    };
+    let signed_for = others.clone().any(signs);
+    let for_good = others.clone().any(|other| other.retires_at.is_none());
     let mut successor = None;
-    if row.audience.is_empty() && !others.clone().any(signs) {
+    // One has to sign now, and one for good.
+    if row.audience.is_empty() && !(signed_for && for_good) {
         let algorithm: Algorithm =
             row.algorithm.parse().map_err(|_| KeyError::Unseal(kid.to_owned()))?;
         let slot = rows.iter().filter(is_like).map(|row| row.slot).max().unwrap_or(0) + 1;
-        let key = add(authority, algorithm, "", slot, now, caller).await?;
+        let signs_from = if signed_for { now + PUBLISHED_AHEAD } else { now };
+        let key = add(authority, algorithm, "", slot, signs_from, caller).await?;
         successor = Some(key.id().to_owned());
     }
     let event = authority

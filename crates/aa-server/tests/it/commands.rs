@@ -200,7 +200,7 @@ fn a_file_of_apps_is_applied_whole_or_not_at_all() {
     for (second, part) in
         [(app("two", "https://*.example/cb"), "two"), (app("one", CALLBACK), "declared twice")]
     {
-        std::fs::write(&apps, app("one", CALLBACK) + &second).unwrap();
+        std::fs::write(&apps, [app("one", CALLBACK), second].concat()).unwrap();
         for more in [&[][..], &secrets_dir[..]] {
             let wrong = run(&deployment, &[&["app", "apply", path], more].concat());
             assert_eq!(wrong.status.code(), Some(1));
@@ -209,7 +209,7 @@ fn a_file_of_apps_is_applied_whole_or_not_at_all() {
             assert!(!folder.exists(), "no secret was made for an app that was not");
         }
     }
-    std::fs::write(&apps, app("one", CALLBACK) + &app("two", CALLBACK)).unwrap();
+    std::fs::write(&apps, [app("one", CALLBACK), app("two", CALLBACK)].concat()).unwrap();
     let planned = deployment.json(&["app", "apply", path, "--dry-run"], "");
     assert_eq!((&planned[0]["result"], &planned[1]["result"]), (&json!("added"), &json!("added")));
     assert!(planned[0].get("client_secret").is_none());
