@@ -7,10 +7,11 @@ use aa_server::ops::tokens::revoke::revoke_by_operator;
 use futures_util::{Stream, StreamExt as _};
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use service::run::Stop;
 use tokio::io::AsyncReadExt as _;
 
 use crate::proxy::{Proxy, open_socket};
-use crate::support::{Browser, World, world};
+use crate::support::{Browser, Shop, World, world};
 
 const HOUR: Duration = Duration::from_hours(1);
 /// The time in which every replica has noticed an end (docs/browser-apps.md), and some for a slow machine.
@@ -136,4 +137,38 @@ async fn a_copy_is_worth_nothing_after_the_owner_signed_out() {
     assert_eq!(out.json::<Value>().await.unwrap(), json!({ "signed_out": true, "revoked": true }));
     assert_eq!(thief.get(&world.spa("/auth/me")).await.status(), 401);
     assert_eq!(refresh(&world, &thief, &csrf).await.status(), 401);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_authority_that_was_away_is_told_of_a_sign_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let world = world(HOUR).await;
+    let port = testing::free_ports(1);
+    let url = format!("http://localhost:{port}");
+    let mut shop = Shop::new(&world, &url);
+    shop.settings.set("session_store", format!("sqlite://{}/shop.db", folder.path().display()));
+    let _shop = shop.start(&[port]).await;
+    let browser = world.ann_at(&url).await;
+    assert_eq!(world.generations().await.len(), 1);
+    let World { demo, options, stop, folder: data } = world;
+    stop.stop();
+    demo.run_until_stopped().await.unwrap();
+    let session = browser.cookie("bff_session").unwrap();
+    let out = browser.api(Method::POST, &format!("{url}/auth/logout")).await;
+    assert_eq!(out.status(), 200);
+    assert_eq!(out.json::<Value>().await.unwrap()["revoked"], json!(false));
+    browser.set_cookie("bff_session", &session);
+    assert_eq!(browser.get(&format!("{url}/auth/me")).await.status(), 401, "it is over here");
+
+    let (stop, stopped) = Stop::pair();
+    let demo = demo::Demo::start(&options, &stopped).await.unwrap();
+    let world = World { demo, options, stop, folder: data };
+    assert_eq!(world.generations().await.len(), 1, "the authority does not know yet");
+    for _ in 0..300 {
+        if world.generations().await.is_empty() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the authority has not been told");
 }
