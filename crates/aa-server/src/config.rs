@@ -42,6 +42,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("registration", "closed", "Registration of users: open, invite or closed"),
     Setting::new("password_min_chars", "8", "Fewest characters of a password, 8 to 64"),
     Setting::optional("trusted_proxies", "Networks whose X-Forwarded-For counts, by commas"),
+    Setting::new("events_kept", "400d", "How long events are kept"),
     Setting::secret("smtp_url", "Where to send mail"),
     Setting::new("log", "info", "Which log lines to write, as a filter"),
     Setting::new("log_format", "text", "text or json"),
@@ -154,6 +155,8 @@ pub struct Config {
     pub at_alg: Algorithm,
     /// The ways in which accounts come into being.
     pub registration: RegistrationMode,
+    /// How long events are kept.
+    pub events_kept: Duration,
     /// The fewest characters of a password.
     pub password_min_chars: usize,
     /// Networks of proxies whose `X-Forwarded-For` is believed.
@@ -227,6 +230,7 @@ impl Config {
             ttls: read_ttls(settings)?,
             at_alg: settings.get("at_alg")?,
             registration: settings.get("registration")?,
+            events_kept: at_least_a_day(settings, "events_kept")?,
             password_min_chars,
             trusted_proxies,
             log: settings.get("log")?,
@@ -255,6 +259,7 @@ impl Config {
             "identity_ttl": duration(self.ttls.browser_session),
             "at_alg": self.at_alg,
             "registration": self.registration.as_str(),
+            "events_kept": duration(self.events_kept),
             "password_min_chars": self.password_min_chars,
             "trusted_proxies": networks,
             "log": self.log,
@@ -273,6 +278,15 @@ fn without_credentials(url: &str) -> String {
     let host = parsed.host_str().unwrap_or_default();
     let port = parsed.port().map_or_else(String::new, |port| format!(":{port}"));
     format!("{}://{host}{port}{}", parsed.scheme(), parsed.path())
+}
+
+fn at_least_a_day(settings: &Settings, name: &str) -> Result<Duration, SettingsError> {
+    let duration = settings.duration(name)?.unwrap_or_default();
+    if duration < Duration::from_hours(24) {
+        let name = name.to_uppercase();
+        return Err(SettingsError::new(format!("AA_{name} must be at least one day")));
+    }
+    Ok(duration)
 }
 
 fn read_ttls(settings: &Settings) -> Result<Ttls, SettingsError> {

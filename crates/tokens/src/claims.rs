@@ -137,14 +137,24 @@ impl Scope {
     }
 }
 
+/// Names of a scope, at most.
+pub const MAX_NAMES: usize = 64;
+/// Bytes of a scope, at most.
+pub const MAX_BYTES: usize = 1024;
+
 impl FromStr for Scope {
     type Err = ();
 
     /// Parses names separated by single spaces, dropping repetitions. The empty text is the empty list.
     ///
     /// # Errors
-    /// When a name is empty or has a character that RFC 6749 §3.3 does not allow.
+    /// When a name is empty or has a character that RFC 6749 §3.3 does not allow, or there are more than [`MAX_NAMES`]
+    /// names or [`MAX_BYTES`] bytes of them: comparing names takes time that grows with the square of their number.
     fn from_str(text: &str) -> Result<Self, ()> {
+        if text.len() > MAX_BYTES || text.bytes().filter(|byte| *byte == b' ').count() >= MAX_NAMES
+        {
+            return Err(());
+        }
         let valid = |byte: u8| {
             byte == 0x21 || (0x23..=0x5b).contains(&byte) || (0x5d..=0x7e).contains(&byte)
         };
@@ -430,5 +440,14 @@ mod tests {
             }
             prop_assert_eq!(Claims::parse(text.as_bytes()), parse_strictly(text.as_bytes()), "{}", text);
         }
+    }
+
+    #[test]
+    fn a_scope_has_few_names() {
+        let names = |count: usize| vec!["a"; count].join(" ");
+        assert!(names(MAX_NAMES).parse::<Scope>().is_ok());
+        assert!(names(MAX_NAMES + 1).parse::<Scope>().is_err());
+        assert!("x".repeat(MAX_BYTES).parse::<Scope>().is_ok());
+        assert!("x".repeat(MAX_BYTES + 1).parse::<Scope>().is_err());
     }
 }

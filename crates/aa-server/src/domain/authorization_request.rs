@@ -7,6 +7,9 @@ use tokens::Scope;
 
 use super::client::{ClientMetadata, OFFLINE_ACCESS};
 
+/// Bytes of a `state` or `nonce`, at most: they are stored until the request is answered.
+const MAX_KEPT_VALUE: usize = 512;
+
 /// The parameters of a request, in the order they came.
 #[derive(Debug, Clone, Copy)]
 pub struct Parameters<'a>(pub &'a [(String, String)]);
@@ -186,6 +189,11 @@ impl From<Repeated> for Refusal {
     }
 }
 
+/// Whether a value that is kept with the request is no longer than it may be.
+fn is_short(value: &&str) -> bool {
+    value.len() <= MAX_KEPT_VALUE
+}
+
 impl AuthorizationRequest {
     /// Reads and judges a request of this client. `subject_of` reads the subject of an `id_token_hint`; `None` unless
     /// it is an ID token of this issuer.
@@ -207,7 +215,7 @@ impl AuthorizationRequest {
         let form_post = parameters.get("response_mode") == Ok(Some("form_post"));
         let target = ResponseTarget {
             redirect_uri: redirect_uri.to_owned(),
-            state: parameters.get("state").ok().flatten().map(str::to_owned),
+            state: parameters.get("state").ok().flatten().filter(is_short).map(str::to_owned),
             response_mode: if form_post { ResponseMode::FormPost } else { ResponseMode::Query },
         };
         Self::judge(parameters, client, target.clone(), subject_of)
@@ -225,6 +233,9 @@ impl AuthorizationRequest {
         let get = |name| Ok::<_, Refusal>(parameters.get(name)?);
         let owned = |name| Ok::<_, Refusal>(get(name)?.map(str::to_owned));
         check_form(parameters)?;
+        if !get("state")?.iter().chain(&get("nonce")?).all(is_short) {
+            return Err(Refusal(InvalidRequest, "state and nonce have at most 512 characters"));
+        }
         match get("response_type")? {
             Some("code") => {}
             Some(_) => return Err(Refusal(UnsupportedResponseType, "only code is supported")),

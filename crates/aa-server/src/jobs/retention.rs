@@ -10,9 +10,9 @@ use crate::authority::Authority;
 pub(super) const INTERVAL: Duration = Duration::from_hours(1);
 
 pub(super) async fn run(authority: Arc<Authority>) {
-    match authority.store.remove_old(authority.now()).await {
+    match authority.store.remove_old(authority.now(), authority.config.events_kept).await {
         Ok(0) => {}
         Ok(removed) => info!(removed, "removed old rows"),
-        Err(error) => warn!(%error, "old rows could not be removed"),
+        Err(error) => warn!(%error, "not all old rows could be removed; the next run tries again"),
     }
 }

@@ -11,6 +11,10 @@ use crate::domain::family::FamilyState;
 use crate::domain::ids::{BrowserId, BrowserSessionId, FamilyId, UserId};
 use crate::domain::refresh_token::SecretHash;
 
+/// Delegation tokens of one user, browser and client that wait to be redeemed, at most. A further one takes the place of the
+/// oldest.
+pub const MAX_OPEN_DELEGATIONS: i64 = 20;
+
 /// A family to be made, with its delegation token out.
 #[derive(Debug)]
 pub struct NewFamily<'a> {
@@ -226,6 +230,19 @@ impl Store {
             family.ip,
             family.user_agent,
             family.browser_session_id
+        )?;
+        // Loading the authorization endpoint again and again does not fill the table.
+        execute!(
+            tx.on(),
+            "DELETE FROM families WHERE id IN (
+                 SELECT o.id FROM families o JOIN browser_sessions i
+                     ON i.id = $1 AND o.user_id = i.user_id AND o.browser_id = i.browser_id
+                 WHERE o.client_id = $2 AND o.generation = 0 AND o.id <> $3
+                 ORDER BY o.id DESC LIMIT 100 OFFSET $4)",
+            family.browser_session_id,
+            family.client_id,
+            family.id,
+            MAX_OPEN_DELEGATIONS - 1
         )?;
         tx.commit().await?;
         Ok((made > 0).then_some(()))

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use database::execute;
 use foundation::time::Timestamp;
+use tracing::warn;
 use uuid::Uuid;
 
 use super::{Result, Store};
@@ -12,42 +13,78 @@ const DAY: Duration = Duration::from_hours(24);
 /// How long ended sessions stay to be read about.
 pub const REMEMBERED: Duration = Duration::from_hours(30 * 24);
 
+/// How long a browser is known after it was last used: as long as browsers keep a cookie.
+const BROWSER_RETENTION: Duration = Duration::from_hours(400 * 24);
+
+/// Rows that nothing refers to any more, of one kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::VariantArray)]
+enum Old {
+    /// Families past their absolute end, with which the reuse of any of their tokens is recognised, and 30 days more to be
+    /// read about.
+    Families,
+    /// Families that were never redeemed, a day or two after they were made; if the job did not run for so long, they go
+    /// with the others.
+    Undelivered,
+    BrowserSessions,
+    Ends,
+    Attempts,
+    Invitations,
+    ClientSecrets,
+    Events,
+    UserBrowsers,
+    Browsers,
+}
+
 impl Store {
-    /// Removes what nothing can refer to any more, in batches. How many rows went.
+    /// Removes what nothing refers to any more, in batches. Returns how many rows were removed. What cannot be removed does
+    /// not keep the rest.
     ///
-    /// A family stays until its absolute end, so that the reuse of any of its tokens is recognised, and 30 days
-    /// more to be read about. One that was never redeemed goes a day after it was made, or two; if it is not asked for so
-    /// long, with the others.
-    pub async fn remove_old(&self, now: Timestamp) -> Result<u64> {
-        let remembered = (now - REMEMBERED).millis();
+    /// # Errors
+    /// The last failure, after everything was tried.
+    pub async fn remove_old(&self, now: Timestamp, events_kept: Duration) -> Result<u64> {
+        let (mut removed, mut failure) = (0, None);
+        for old in <Old as strum::VariantArray>::VARIANTS {
+            loop {
+                match self.remove_batch(*old, now, events_kept).await {
+                    Ok(0) => break,
+                    Ok(some) => removed += some,
+                    Err(error) => {
+                        warn!(%error, ?old, "old rows could not be removed");
+                        failure = Some(error);
+                        break;
+                    }
+                }
+            }
+        }
+        failure.map_or(Ok(removed), Err)
+    }
+
+    async fn remove_batch(&self, old: Old, now: Timestamp, events_kept: Duration) -> Result<u64> {
+        let remembered = now - REMEMBERED;
         let a_day_ago = now - DAY;
-        let mut removed = in_batches(|| async move {
-            Ok(execute!(
-                self.db.write(),
+        let forgotten = now - BROWSER_RETENTION;
+        let db = self.db.write();
+        match old {
+            Old::Families => execute!(
+                db,
                 "DELETE FROM families WHERE id IN (
                      SELECT id FROM families WHERE expires_at < $1 LIMIT $2)",
                 remembered,
                 BATCH
-            )?)
-        })
-        .await?;
-        removed += in_batches(|| async move {
+            ),
             // Ids sort by time, so this looks at the families of two days and not at all of them.
-            Ok(execute!(
-                self.db.write(),
+            Old::Undelivered => execute!(
+                db,
                 "DELETE FROM families WHERE id IN (
                      SELECT id FROM families
                      WHERE id >= $1 AND id < $2 AND generation = 0 AND code_expires_at < $3 LIMIT $4)",
                 first_id_at(a_day_ago - 2 * DAY),
                 first_id_at(a_day_ago),
-                a_day_ago.millis(),
+                a_day_ago,
                 BATCH
-            )?)
-        })
-        .await?;
-        removed += in_batches(|| async move {
-            Ok(execute!(
-                self.db.write(),
+            ),
+            Old::BrowserSessions => execute!(
+                db,
                 "DELETE FROM browser_sessions WHERE id IN (
                      SELECT i.id FROM browser_sessions i
                      WHERE i.expires_at < $1
@@ -56,47 +93,57 @@ impl Store {
                      LIMIT $2)",
                 remembered,
                 BATCH
-            )?)
-        })
-        .await?;
-        removed += in_batches(|| async move {
-            Ok(execute!(
-                self.db.write(),
+            ),
+            Old::Ends => execute!(
+                db,
                 "DELETE FROM ends WHERE (id, user_epoch) IN (
                      SELECT id, user_epoch FROM ends WHERE ended_at < $1 LIMIT $2)",
-                (now - REMEMBERED - DAY).millis(),
+                remembered - DAY,
                 BATCH
-            )?)
-        })
-        .await?;
-        removed += in_batches(|| async move {
-            Ok(execute!(
-                self.db.write(),
+            ),
+            Old::Attempts => execute!(
+                db,
                 "DELETE FROM authentication_attempts WHERE token_hash IN (
                      SELECT token_hash FROM authentication_attempts WHERE expires_at <= $1 LIMIT $2)",
-                now.millis(),
+                now,
                 BATCH
-            )?)
-        })
-        .await?;
-        removed +=
-            execute!(self.db.write(), "DELETE FROM invitations WHERE expires_at < $1", remembered)?;
-        removed += execute!(
-            self.db.write(),
-            "DELETE FROM client_secrets WHERE expires_at < $1",
-            a_day_ago.millis()
-        )?;
-        Ok(removed)
-    }
-}
-
-/// Removes until there is nothing left to remove: how many rows.
-async fn in_batches<F: Future<Output = Result<u64>>>(batch: impl Fn() -> F) -> Result<u64> {
-    let mut removed = 0;
-    loop {
-        match batch().await? {
-            0 => return Ok(removed),
-            some => removed += some,
+            ),
+            Old::Invitations => {
+                execute!(db, "DELETE FROM invitations WHERE expires_at < $1", remembered)
+            }
+            Old::ClientSecrets => {
+                execute!(db, "DELETE FROM client_secrets WHERE expires_at < $1", a_day_ago)
+            }
+            Old::Events => execute!(
+                db,
+                "DELETE FROM events WHERE id IN (SELECT id FROM events WHERE at < $1 LIMIT $2)",
+                now - events_kept,
+                BATCH
+            ),
+            Old::UserBrowsers => execute!(
+                db,
+                "DELETE FROM user_browsers WHERE (user_id, browser_id) IN (
+                     SELECT d.user_id, d.browser_id FROM user_browsers d
+                     WHERE d.last_seen_at < $1
+                       AND NOT EXISTS (SELECT 1 FROM families f
+                                       WHERE f.user_id = d.user_id AND f.browser_id = d.browser_id)
+                       AND NOT EXISTS (SELECT 1 FROM browser_sessions i
+                                       WHERE i.user_id = d.user_id AND i.browser_id = d.browser_id)
+                     LIMIT $2)",
+                forgotten,
+                BATCH
+            ),
+            Old::Browsers => execute!(
+                db,
+                "DELETE FROM browsers WHERE id IN (
+                     SELECT b.id FROM browsers b
+                     WHERE b.created_at < $1
+                       AND NOT EXISTS (SELECT 1 FROM user_browsers d WHERE d.browser_id = b.id)
+                       AND NOT EXISTS (SELECT 1 FROM browser_sessions i WHERE i.browser_id = b.id)
+                     LIMIT $2)",
+                forgotten,
+                BATCH
+            ),
         }
     }
 }

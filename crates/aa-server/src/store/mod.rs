@@ -26,7 +26,7 @@ pub use clients::{Client, ClientChange, ClientSecretHash};
 pub use database::{Error, Result};
 pub use ends::{EndRecord, KeptSession};
 pub use events::{Event, EventPosition, EventRow};
-pub use families::{NewFamily, Redeemed, SessionRow};
+pub use families::{MAX_OPEN_DELEGATIONS, NewFamily, Redeemed, SessionRow};
 pub use family::{Family, GraceElsewhere, Grant, Place, TwoPlaces};
 pub use invitations::Invitation;
 pub use keys::{KeyRow, NewKey};

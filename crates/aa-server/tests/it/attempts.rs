@@ -141,7 +141,7 @@ async fn an_expired_attempt_says_how_to_go_on_and_is_removed(#[case] engine: Eng
     t.advance(10);
     let path = return_to(&browser.authorize(&app, &[("prompt", "login")]).await);
     t.advance(ATTEMPT_TTL.as_secs() - 1);
-    t.authority.store.remove_old(t.authority.now()).await.unwrap();
+    t.authority.store.remove_old(t.authority.now(), t.authority.config.events_kept).await.unwrap();
     assert!(needs_sign_in(&browser.get(&path).await));
     t.advance(1);
     assert_eq!(location(&sign_in_to(&browser, &path).await), path, "the sign-in itself is good");
@@ -153,7 +153,7 @@ async fn an_expired_attempt_says_how_to_go_on_and_is_removed(#[case] engine: Eng
         StatusCode::GONE
     );
     assert_eq!(attempts(&t).await, 1);
-    t.authority.store.remove_old(t.authority.now()).await.unwrap();
+    t.authority.store.remove_old(t.authority.now(), t.authority.config.events_kept).await.unwrap();
     assert_eq!(attempts(&t).await, 0);
 }
 

@@ -256,10 +256,10 @@ async fn ends_are_kept_for_a_month_and_what_they_ended_stays_ended(#[case] engin
     assert!(page.contains("You ended it."), "{page}");
 
     t.advance(30 * DAY);
-    t.authority.store.remove_old(t.authority.now()).await.unwrap();
+    t.authority.store.remove_old(t.authority.now(), t.authority.config.events_kept).await.unwrap();
     assert!(summary(&all_ends(&t).await).contains(&(EndKind::User, EndReason::RevokedByUser)));
     t.advance(2 * DAY);
-    t.authority.store.remove_old(t.authority.now()).await.unwrap();
+    t.authority.store.remove_old(t.authority.now(), t.authority.config.events_kept).await.unwrap();
     assert_eq!(all_ends(&t).await, []);
     assert!(!t.is_live(first.family()).await);
     let user = t.authority.store.user_by_email("ann@example.com").await.unwrap().unwrap();

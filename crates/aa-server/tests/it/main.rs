@@ -4,6 +4,7 @@ mod architecture;
 mod attempts;
 mod authorize;
 mod batches;
+mod bounds;
 mod clocks;
 mod commands;
 mod ends;

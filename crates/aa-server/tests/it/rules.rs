@@ -544,7 +544,11 @@ async fn rule_11_consumed_generations_stay_recognisable(#[case] engine: Engine) 
     let mut answer = app.refresh(first.refresh_token()).await.ok();
     for _ in 0..3 {
         t.advance(29 * DAY);
-        t.authority.store.remove_old(t.authority.now()).await.unwrap();
+        t.authority
+            .store
+            .remove_old(t.authority.now(), t.authority.config.events_kept)
+            .await
+            .unwrap();
         answer = app.refresh(answer.refresh_token()).await.ok();
     }
     app.refresh(first.refresh_token()).await.refused("invalid_grant");
@@ -561,15 +565,19 @@ async fn old_rows_go_in_time_and_not_before(#[case] engine: Engine) {
     browser.open(&app).await;
     t.advance(2 * DAY);
     assert_eq!(
-        t.authority.store.remove_old(t.authority.now()).await.unwrap(),
+        t.authority
+            .store
+            .remove_old(t.authority.now(), t.authority.config.events_kept)
+            .await
+            .unwrap(),
         1,
         "the one never redeemed"
     );
     t.advance(117 * DAY);
-    t.authority.store.remove_old(t.authority.now()).await.unwrap();
+    t.authority.store.remove_old(t.authority.now(), t.authority.config.events_kept).await.unwrap();
     assert!(t.authority.store.family(first.family()).await.unwrap().is_some());
     t.advance(2 * DAY);
-    t.authority.store.remove_old(t.authority.now()).await.unwrap();
+    t.authority.store.remove_old(t.authority.now(), t.authority.config.events_kept).await.unwrap();
     assert!(t.authority.store.family(first.family()).await.unwrap().is_none());
     app.refresh(first.refresh_token()).await.refused("invalid_grant");
 }

@@ -246,8 +246,15 @@ impl Browser {
     }
 
     pub async fn get(&self, path: &str) -> Response {
-        let request =
+        self.get_with(path, &[]).await
+    }
+
+    pub async fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Response {
+        let mut request =
             self.http.get(format!("{}{path}", self.url)).header("cookie", self.cookie_header());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
         let answer = request.header("user-agent", FIREFOX).send().await.unwrap();
         self.keep_cookies(answer.headers());
         answer

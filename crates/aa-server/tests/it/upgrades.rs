@@ -21,6 +21,7 @@ const UNDO: &[(i64, &str)] = &[
     (6, include_str!("undo/0006.sql")),
     (7, include_str!("undo/0007.sql")),
     (8, include_str!("undo/0008.sql")),
+    (9, include_str!("undo/0009.sql")),
     (12, include_str!("undo/0012.sql")),
     (16, include_str!("undo/0016.sql")),
     (17, include_str!("undo/0017.sql")),

@@ -22,7 +22,8 @@ use crate::http::pages::login::attempt_expired;
 use crate::http::render::{allow_form_origins, html};
 use crate::http::request::params::Params;
 use crate::http::request::{
-    Csrf, CurrentUser, body_params, caller, current_user, detached, is_speculative, query_params,
+    Csrf, CurrentUser, body_params, caller, current_user, detached, is_for_a_window,
+    is_speculative, query_params,
 };
 use crate::http::{assets, pages};
 use crate::ops::authentication::attempt::{self, Attempt};
@@ -36,6 +37,13 @@ pub async fn get(
 ) -> Result<HttpResponse, Error> {
     if is_speculative(&request) {
         return Ok(HttpResponse::NoContent().finish());
+    }
+    if !is_for_a_window(&request) {
+        return Err(Error::refused(
+            StatusCode::FORBIDDEN,
+            "That does not work here",
+            "Apps are opened in a window, not as an image or by a script.",
+        ));
     }
     let params = query_params(&request)?;
     // A client may send a parameter of this name: unknown ones are ignored (RFC 6749 §3.1).

@@ -7,6 +7,7 @@ mod csrf;
 pub mod params;
 mod session;
 
+use actix_web::http::header::HeaderValue;
 use actix_web::{HttpRequest, web};
 
 use crate::authority::Authority;
@@ -30,6 +31,13 @@ pub fn is_speculative(request: &HttpRequest) -> bool {
                 },
             )
         })
+}
+
+/// Whether a browser asks for what a window or a frame will show. An image, a style or a script of another page is not
+/// asked for by a user. Clients that do not tell (`Sec-Fetch-Dest`) are believed.
+pub fn is_for_a_window(request: &HttpRequest) -> bool {
+    let dest = request.headers().get("sec-fetch-dest").map(HeaderValue::as_bytes);
+    dest.is_none_or(|dest| [&b"document"[..], b"iframe", b"frame"].contains(&dest))
 }
 
 /// Runs what changes something to its end, even if the client hangs up meanwhile.

@@ -1,0 +1,121 @@
+//! What an attacker can make grow is bounded (`docs/contract.md#4-the-authority-over-http`).
+
+use std::time::Duration;
+
+use aa_server::domain::client::ClientType;
+use aa_server::store::MAX_OPEN_DELEGATIONS;
+use database::{execute, optional};
+use reqwest::StatusCode;
+use url::Url;
+
+use rstest::rstest;
+use rstest_reuse::apply;
+
+use crate::support::{Engine, TestApp, both_databases, location};
+
+async fn count(t: &TestApp, sql: &'static str) -> i64 {
+    optional!(t.authority.store.db().read(), (i64,), sql).unwrap().unwrap().0
+}
+
+const FAMILIES: &str = "SELECT COUNT(*) FROM families";
+const EVENTS: &str = "SELECT COUNT(*) FROM events";
+const BROWSERS: &str =
+    "SELECT (SELECT COUNT(*) FROM browsers) + (SELECT COUNT(*) FROM user_browsers)";
+
+#[apply(both_databases)]
+async fn open_delegations_of_one_browser_are_few(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let app = t.add_client("many", ClientType::Public, |app| app.multiple_sessions = true).await;
+    let other = t.confidential().await;
+    let kept = other.redeem(&browser.open(&other).await).await.ok();
+    let redeemed = app.redeem(&browser.open(&app).await).await.ok();
+    let mut last = String::new();
+    for _ in 0..MAX_OPEN_DELEGATIONS + 15 {
+        t.advance(1);
+        last = browser.open(&app).await;
+    }
+    assert_eq!(count(&t, FAMILIES).await, MAX_OPEN_DELEGATIONS + 2);
+    app.redeem(&last).await.ok();
+    app.refresh(redeemed.refresh_token()).await.ok();
+    other.refresh(kept.refresh_token()).await.ok();
+}
+
+#[apply(both_databases)]
+async fn what_is_kept_with_a_request_is_short(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let app = t.public().await;
+    let (fits, too_long) = ("x".repeat(512), "x".repeat(513));
+    let scopes = (0..65).map(|number| format!("s{number}")).collect::<Vec<_>>().join(" ");
+    for (name, value, error) in [
+        ("state", fits.as_str(), None),
+        ("nonce", &fits, None),
+        ("state", &too_long, Some("invalid_request")),
+        ("nonce", &too_long, Some("invalid_request")),
+        ("scope", &scopes, Some("invalid_scope")),
+    ] {
+        let answer = browser.authorize(&app, &[(name, value)]).await;
+        let url = Url::parse(&location(&answer)).unwrap();
+        let told = url.query_pairs().find(|(name, _)| name == "error");
+        assert_eq!(told.map(|(_, error)| error.into_owned()).as_deref(), error, "{name}");
+    }
+}
+
+#[apply(both_databases)]
+async fn an_image_of_another_page_opens_no_app(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let app = t.public().await;
+    let path = format!("/oauth/authorize?{}", crate::support::authorize_query(&app.id, &[]));
+    for (dest, status) in [
+        ("image", StatusCode::FORBIDDEN),
+        ("empty", StatusCode::FORBIDDEN),
+        ("script", StatusCode::FORBIDDEN),
+        ("document", StatusCode::SEE_OTHER),
+        ("iframe", StatusCode::SEE_OTHER),
+    ] {
+        let answer = browser.get_with(&path, &[("sec-fetch-dest", dest)]).await;
+        assert_eq!(answer.status(), status, "{dest}");
+    }
+    assert_eq!(count(&t, FAMILIES).await, 2);
+}
+
+#[apply(both_databases)]
+async fn events_and_browsers_are_not_kept_for_ever(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let app = t.public().await;
+    app.redeem(&browser.open(&app).await).await.ok();
+    let remove = async || {
+        let kept = t.authority.config.events_kept;
+        t.authority.store.remove_old(t.authority.now(), kept).await.unwrap()
+    };
+    assert_eq!(remove().await, 0);
+    let day = 24 * 3600;
+    t.advance(399 * day);
+    remove().await;
+    assert!(count(&t, EVENTS).await > 0);
+    assert_eq!(count(&t, BROWSERS).await, 2);
+    t.advance(2 * day);
+    remove().await;
+    assert_eq!(count(&t, EVENTS).await, 0);
+    assert_eq!(count(&t, BROWSERS).await, 0);
+    assert_eq!(count(&t, FAMILIES).await, 0);
+}
+
+#[apply(both_databases)]
+async fn what_cannot_be_removed_does_not_keep_the_rest(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    browser.get("/account").await;
+    t.advance(500 * 24 * 3600);
+    let db = t.authority.store.db().write();
+    execute!(db.clone(), "ALTER TABLE families RENAME TO families_away").unwrap();
+    let kept = Duration::from_hours(24);
+    t.authority.store.remove_old(t.authority.now(), kept).await.unwrap_err();
+    assert_eq!(count(&t, EVENTS).await, 0);
+    execute!(db, "ALTER TABLE families_away RENAME TO families").unwrap();
+    t.authority.store.remove_old(t.authority.now(), kept).await.unwrap();
+    assert_eq!(count(&t, BROWSERS).await, 0);
+}
