@@ -44,7 +44,7 @@ interop:
 
 # Mutants of the token rules: none that matters may survive
 mutants *args:
-    cargo mutants --package aa-server --exclude-re Debug --file crates/aa-server/src/domain/family.rs --file crates/aa-server/src/domain/token.rs --file crates/aa-server/src/ops/redeem.rs --file crates/aa-server/src/ops/refresh.rs --file crates/aa-server/src/ops/delegate.rs --file crates/aa-server/src/ops/issue.rs {{args}} -- --lib --test it -- sqlite domain::
+    cargo mutants --package aa-server --exclude-re Debug --file crates/aa-server/src/domain/family.rs --file crates/aa-server/src/domain/refresh_token.rs --file 'crates/aa-server/src/ops/grants/*.rs' --file crates/aa-server/src/ops/tokens/issue.rs {{args}} -- --lib --test it -- sqlite domain::
 
 # A fuzz target for every parser: `just fuzz token 60`
 fuzz target seconds="60":

@@ -79,6 +79,7 @@ mod claims;
 mod keys;
 mod reject;
 mod request;
+mod scope;
 mod strict_json;
 mod verifier;
 
@@ -99,10 +100,11 @@ pub mod tower;
 
 pub use algorithm::Algorithm;
 pub use cached::CachedVerifier;
-pub use claims::{Actor, Claims, Scope, Subject};
+pub use claims::{Actor, Claims, Subject};
 pub use keys::{KeySet, KeySetError};
 pub use reject::Reject;
 pub use request::{Headers, RequestParts};
+pub use scope::Scope;
 pub use verifier::Verifier;
 
 #[cfg(feature = "fetch")]

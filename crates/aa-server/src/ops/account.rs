@@ -165,7 +165,7 @@ pub async fn register(
     caller: &Caller,
 ) -> Result<SignedIn, AccountError> {
     // Registration reveals whether an address has an account, so attempts are limited.
-    let counter = [Counter::address(command.address)];
+    let counter = Counter::address(command.address);
     authority.throttle.take(&counter, authority.now()).map_err(AccountError::TooMany)?;
     let offer = registration_offer(authority, command.invitation.as_deref()).await?;
     let mut account = command.account;

@@ -119,3 +119,22 @@ async fn what_cannot_be_removed_does_not_keep_the_rest(#[case] engine: Engine) {
     t.authority.store.remove_old(t.authority.now(), kept).await.unwrap();
     assert_eq!(count(&t, BROWSERS).await, 0);
 }
+
+#[apply(both_databases)]
+async fn an_address_that_guesses_does_not_lock_known_browsers_out(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let known = t.signed_in("ann@example.com").await;
+    let attacker = crate::support::Browser::new(&t.url);
+    let mut refused = 0;
+    for number in 0..130 {
+        let email = format!("made-up-{number}@example.com");
+        let answer = attacker.sign_in(&email, "wrong password").await;
+        refused += usize::from(answer.status() == StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert!(refused >= 20, "{refused}");
+    let back = known.sign_in("ann@example.com", crate::support::PASSWORD).await;
+    assert_eq!(back.status(), StatusCode::SEE_OTHER);
+    // A browser that is not known waits with the others at that address.
+    let unknown = attacker.sign_in("ann@example.com", crate::support::PASSWORD).await;
+    assert_eq!(unknown.status(), StatusCode::TOO_MANY_REQUESTS);
+}

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use secrecy::SecretString;
+use uuid::Uuid;
 
 use crate::authority::Authority;
 use crate::domain::authentication::{Authentication, Step};
@@ -14,6 +15,9 @@ use crate::domain::refresh_token::SecretHash;
 use crate::services::password_hasher::Busy;
 use crate::services::throttle::{Counter, TooManyTries};
 use crate::store::{self, NewBrowserSession, User};
+
+/// The longest address of e-mail that is looked at (RFC 5321 §4.5.3.1.3, without its brackets).
+const MAX_EMAIL_BYTES: usize = 254;
 
 /// A request to sign in.
 #[derive(Debug)]
@@ -68,23 +72,36 @@ pub async fn sign_in(
     caller: &Caller,
 ) -> Result<SignedIn, SignInError> {
     let key = command.email.trim().to_lowercase();
+    if key.len() > MAX_EMAIL_BYTES {
+        return Err(SignInError::Wrong);
+    }
     let browser = known_browser(authority, command.browser_token.as_deref()).await?;
     let user = authority.store.user_by_email(&key).await?;
-    let familiar = match (&user, browser) {
-        (Some(user), Some(browser)) => authority.store.is_known_browser(user.id, browser).await?,
-        _ => false,
-    };
+    // Asked in any case, so that a known account takes no query more than an unknown one.
+    let user_id = user.as_ref().map_or_else(|| Uuid::nil().into(), |user| user.id);
+    let browser_id = browser.unwrap_or_else(|| Uuid::nil().into());
+    let familiar = authority.store.is_known_browser(user_id, browser_id).await?;
     let by_account = match browser {
         Some(browser) if familiar => Counter::KnownBrowser(key, browser),
         _ => Counter::Account(key),
     };
-    let counters = [by_account, Counter::address(command.address)];
+    // A browser that the user knows does not depend on what others do at its address.
+    let mut counters = vec![by_account];
+    if !familiar {
+        counters.extend(Counter::address(command.address));
+    }
     authority.throttle.take(&counters, authority.now()).map_err(SignInError::TooMany)?;
 
     let too_long =
         secrecy::ExposeSecret::expose_secret(&command.password).chars().count() > MAX_CHARS;
     let hash = user.as_ref().filter(|_| !too_long).map(|user| user.password_hash.clone());
-    let right = authority.password_hasher.verify(command.password, hash).await?;
+    let right = match authority.password_hasher.verify(command.password, hash).await {
+        Ok(right) => right,
+        Err(busy) => {
+            authority.throttle.give_back(&counters);
+            return Err(busy.into());
+        }
+    };
     let user = match user {
         Some(user) if right && user.enabled => user,
         known => {
@@ -94,7 +111,8 @@ pub async fn sign_in(
             return Err(SignInError::Wrong);
         }
     };
-    authority.throttle.give_back(&counters);
+    // Not the address's: right passwords cost a hash each, too.
+    authority.throttle.give_back(&counters[..1]);
     let done = Authentication::begin(Step::Password, authority.now());
     let replaces = command.session_token.as_deref();
     Ok(begin(authority, (&user, &done), browser, replaces, caller).await?)
