@@ -155,7 +155,7 @@ pub struct Config {
     pub at_alg: Algorithm,
     /// The ways in which accounts come into being.
     pub registration: RegistrationMode,
-    /// How long events are kept.
+    /// The time for which events are kept.
     pub events_kept: Duration,
     /// The fewest characters of a password.
     pub password_min_chars: usize,

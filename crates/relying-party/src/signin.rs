@@ -198,6 +198,11 @@ impl From<StoreError> for TokenError {
 }
 
 impl RelyingParty {
+    /// The issuer of the provider.
+    pub fn issuer(&self) -> &str {
+        &self.provider.config().issuer
+    }
+
     /// A relying party. `secret` seals attempts and sessions.
     pub fn new(
         provider: Provider,

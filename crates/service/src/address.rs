@@ -54,7 +54,7 @@ impl TrustedProxies {
 }
 
 /// An address of `X-Forwarded-For`: some proxies add a port, and then brackets around IPv6.
-fn hop_address(hop: &str) -> Option<IpAddr> {
+pub fn hop_address(hop: &str) -> Option<IpAddr> {
     let bracketed = || hop.strip_prefix('[')?.split_once(']').map(|(inner, _)| inner);
     let bare = hop.parse::<IpAddr>().ok();
     let socket = || hop.parse::<std::net::SocketAddr>().ok().map(|address| address.ip());

@@ -14,9 +14,7 @@ use super::listing::{PageArgs, list};
 use super::output::Output;
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
-use crate::domain::client::{
-    ClientMetadata, ClientType, DelegationMode, Lifetimes, RefreshTokenIn,
-};
+use crate::domain::client::{ClientMetadata, ClientType, Lifetimes, RefreshTokenIn};
 use crate::ops::clients::{self, Change};
 use crate::ops::lists::{self, PageRequest};
 
@@ -93,13 +91,10 @@ pub(super) struct AddApp {
     /// Scopes it may ask for; default: openid profile email `offline_access`.
     #[arg(long = "scope", value_name = "SCOPE", num_args = 1..)]
     scopes: Vec<String>,
-    /// How the launcher opens it.
-    #[arg(long, value_enum, default_value = "code")]
-    delegation: DelegationMode,
     /// Issue refresh tokens without the scope `offline_access`.
     #[arg(long)]
     always_refresh: bool,
-    /// Where its refresh tokens are kept: behind a server's secret, or in the browser.
+    /// The place of its refresh tokens: behind a server's secret, or in the browser.
     #[arg(long, value_enum, default_value = "server")]
     refresh_token_in: RefreshTokenIn,
     /// Its sessions outlive the browser session they came from.
@@ -232,7 +227,6 @@ fn metadata(add: AddApp, (lifetimes, at_alg): OwnSettings) -> ClientMetadata {
         launch_url: add.launch_url,
         audiences: add.audiences,
         scopes: words(add.scopes),
-        delegation: add.delegation,
         always_refresh: add.always_refresh,
         outlives_sign_out: add.outlives_sign_out,
         multiple_sessions: add.multiple_sessions,

@@ -39,17 +39,6 @@ pub enum RefreshTokenIn {
     Browser,
 }
 
-/// How the launcher hands a sign-in over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum DelegationMode {
-    /// To the app's launch URL, which starts the code flow at once.
-    #[default]
-    Code,
-    /// To the app's callback, with a delegation token.
-    Direct,
-}
-
 /// What is declared about an app, by `app add`, or `app apply` with a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,9 +65,6 @@ pub struct ClientMetadata {
     /// The scopes it may ask for; [`DEFAULT_SCOPES`] if there is none.
     #[serde(default)]
     pub scopes: Vec<String>,
-    /// How the launcher hands a sign-in over.
-    #[serde(default)]
-    pub delegation: DelegationMode,
     /// Whether it gets a refresh token without asking for `offline_access`.
     #[serde(default)]
     pub always_refresh: bool,
@@ -201,7 +187,6 @@ impl ClientMetadata {
             launch_url: None,
             audiences: Vec::new(),
             scopes: Vec::new(),
-            delegation: DelegationMode::Code,
             always_refresh: false,
             refresh_token_in: RefreshTokenIn::Server,
             outlives_sign_out: false,
@@ -263,9 +248,6 @@ impl ClientMetadata {
             ClientType::Service => Ok(()),
             _ if self.redirect_uris.is_empty() => {
                 Err("redirect_uris: an app that people use needs at least one".to_owned())
-            }
-            ClientType::Public if self.delegation == DelegationMode::Direct => {
-                Err("delegation: direct is for confidential apps alone".to_owned())
             }
             _ => Ok(()),
         }
@@ -344,10 +326,7 @@ impl ClientMetadata {
 
     /// Whether the launcher can open it.
     pub fn is_launchable(&self) -> bool {
-        match self.delegation {
-            DelegationMode::Code => self.launch_url.is_some(),
-            DelegationMode::Direct => self.kind == ClientType::Confidential,
-        }
+        self.launch_url.is_some()
     }
 
     /// Every origin that opening it may lead through, for a page's `form-action`.
@@ -410,9 +389,6 @@ mod tests {
             let app: ClientMetadata = toml::from_str(&text).unwrap();
             assert!(app.check().unwrap_err().starts_with(name), "{life}");
         }
-        let mut direct = app(ClientType::Public, "https://app.example/cb");
-        direct.delegation = DelegationMode::Direct;
-        assert!(direct.check().is_err());
     }
 
     #[test]

@@ -11,6 +11,9 @@ static COMMON: &str = include_str!("../../assets/common-passwords.txt");
 /// The reason to refuse a password, in words for the user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WeakPassword {
+    /// It has a NUL character.
+    #[error("Use no NUL character in a password.")]
+    Nul,
     /// Fewer characters than required.
     #[error("Please choose a password of at least {0} characters.")]
     TooShort(usize),
@@ -32,6 +35,10 @@ pub enum WeakPassword {
 /// # Errors
 /// [`WeakPassword`].
 pub fn check(password: &str, email: &str, min_chars: usize) -> Result<(), WeakPassword> {
+    // Forms cannot carry it, so it could not be used to sign in.
+    if password.contains('\0') {
+        return Err(WeakPassword::Nul);
+    }
     let chars = password.chars().count();
     if chars < min_chars {
         return Err(WeakPassword::TooShort(min_chars));

@@ -28,7 +28,7 @@ use zeroize::Zeroizing;
 const BODY: usize = 16 + 4 + 32;
 const MAC: usize = 16;
 const _: () = assert!(WIRE_CHARS <= 128);
-/// How long a token is on the wire, in characters.
+/// The length of a token on the wire, in characters.
 pub const WIRE_CHARS: usize = 3 + (BODY + MAC) * 8 / 6 + 1;
 
 /// Which of the two a token is.
@@ -64,7 +64,7 @@ impl FamilySecret {
         Self(Zeroizing::new(bytes))
     }
 
-    /// What the database keeps of it.
+    /// The hash that the database keeps.
     pub fn hash(&self) -> SecretHash {
         SecretHash(digest(&SHA256, self.0.as_slice()).as_ref().to_vec())
     }

@@ -1,7 +1,11 @@
 //! Documents for programs: metadata, keys, health.
 
-use actix_web::http::header;
-use actix_web::{HttpResponse, web};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, ETag, EntityTag, IfNoneMatch};
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use service::run;
 
@@ -10,7 +14,10 @@ use crate::domain::client::DEFAULT_SCOPES;
 use crate::services::time_reference::{MAX_OFF, off_by};
 
 /// `GET /.well-known/openid-configuration` (OpenID Connect Discovery §4).
-pub async fn openid_configuration(authority: web::Data<Authority>) -> HttpResponse {
+pub async fn openid_configuration(
+    authority: web::Data<Authority>,
+    request: HttpRequest,
+) -> HttpResponse {
     let mut metadata = metadata(&authority);
     let more = json!({
         "userinfo_endpoint": authority.config.public_url.join("/oauth/userinfo"),
@@ -28,12 +35,15 @@ pub async fn openid_configuration(authority: web::Data<Authority>) -> HttpRespon
     if let (Value::Object(metadata), Value::Object(more)) = (&mut metadata, more) {
         metadata.extend(more);
     }
-    public(&metadata)
+    public(&request, &metadata)
 }
 
 /// `GET /.well-known/oauth-authorization-server` (RFC 8414).
-pub async fn authorization_server(authority: web::Data<Authority>) -> HttpResponse {
-    public(&metadata(&authority))
+pub async fn authorization_server(
+    authority: web::Data<Authority>,
+    request: HttpRequest,
+) -> HttpResponse {
+    public(&request, &metadata(&authority))
 }
 
 fn metadata(authority: &Authority) -> Value {
@@ -60,16 +70,31 @@ fn metadata(authority: &Authority) -> Value {
 }
 
 /// `GET /.well-known/jwks.json` (RFC 7517 §5). A new key is here ten minutes before it signs.
-pub async fn jwks(authority: web::Data<Authority>) -> HttpResponse {
-    public(&authority.keyring.jwks())
+pub async fn jwks(authority: web::Data<Authority>, request: HttpRequest) -> HttpResponse {
+    public(&request, &authority.keyring.jwks())
 }
 
-fn public(document: &Value) -> HttpResponse {
-    HttpResponse::Ok()
+/// A document that anyone may read and keep for a minute; 304 for a client that has it.
+fn public(request: &HttpRequest, document: &Value) -> HttpResponse {
+    let body = document.to_string();
+    let hash = digest(&SHA256, body.as_bytes());
+    let tag = EntityTag::new_strong(URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]));
+    let is_known = match request.get_header::<IfNoneMatch>() {
+        Some(IfNoneMatch::Any) => true,
+        Some(IfNoneMatch::Items(known)) => known.iter().any(|known| known.weak_eq(&tag)),
+        None => false,
+    };
+    let status = if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
+    let mut response = HttpResponse::build(status);
+    response
         .insert_header((header::CACHE_CONTROL, "public, max-age=60"))
         .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .insert_header(("Cross-Origin-Resource-Policy", "cross-origin"))
-        .json(document)
+        .insert_header(ETag(tag));
+    if is_known {
+        return response.finish();
+    }
+    response.content_type("application/json").body(body)
 }
 
 /// `GET /readyz`: the database answers, a key signs by now, the clock is right, and the server is not stopping.

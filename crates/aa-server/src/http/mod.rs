@@ -152,7 +152,7 @@ async fn render_errors(
         return Ok(response.map_into_left_body());
     };
     let request = response.request();
-    let rendered = render::error(kind_of(request), error, request);
+    let rendered = render::error(kind_of(request), error);
     Ok(response.into_response(rendered).map_into_right_body())
 }
 

@@ -83,7 +83,7 @@ fn check(authority: &Authority, metadata: &ClientMetadata) -> Result<(), ClientE
     Ok(())
 }
 
-/// What applying metadata will change.
+/// The change that applying metadata makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     /// The client is new.

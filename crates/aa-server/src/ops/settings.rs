@@ -22,7 +22,7 @@ pub async fn record(authority: &Authority) -> Result<bool> {
     authority.store.record_settings(&text, event, authority.now()).await
 }
 
-/// What depends on the server's secret.
+/// The lines of the server's secret, and what depends on them.
 #[derive(Debug)]
 pub struct SecretLines {
     /// Its lines, the newest first.
@@ -38,7 +38,7 @@ pub struct SecretLine {
     pub fingerprint: String,
     /// Signing keys that are sealed under it.
     pub signing_keys: usize,
-    /// Until when a refresh token that was made under it may be presented; `None` if none was.
+    /// The time until which a refresh token that was made under it may be presented; `None` if none was.
     pub tokens_until: Option<Timestamp>,
 }
 

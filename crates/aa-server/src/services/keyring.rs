@@ -15,9 +15,9 @@ use crate::store::{self, KeyRow, Store};
 
 /// The algorithms that have a key from the start. HS256 keys are made for one audience, on demand.
 pub const PUBLISHED: [Algorithm; 3] = [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256];
-/// How long a new key is published before it signs: verifiers fetch every five minutes.
+/// The time for which a new key is published before it signs: verifiers fetch every five minutes.
 pub const PUBLISHED_AHEAD: Duration = Duration::from_mins(10);
-/// How long a key stays once another signs: longer than any application token lives, and an ID token counts.
+/// The time for which a key stays published once another signs: longer than the life of any application or ID token.
 pub const KEY_RETENTION: Duration = Duration::from_hours(24);
 
 /// Why keys cannot be used.

@@ -8,7 +8,7 @@ use argon2::{Argon2, PasswordHasher as _, PasswordVerifier as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Semaphore;
 
-/// How long a request waits for a permit.
+/// The time that a request waits for a permit.
 const PERMIT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Requests that wait, at most, for each permit.
 const QUEUE_PER_PERMIT: usize = 32;

@@ -23,7 +23,7 @@ const CAPACITY: usize = 100_000;
 /// Counters that there is room for from the start.
 const INITIAL_CAPACITY: usize = 1_024;
 
-/// What tries are counted by.
+/// A key that tries are counted by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Counter {
     /// An account, from browsers it does not know. It need not exist.
@@ -45,7 +45,7 @@ impl Counter {
         prefixes.iter().map(network).collect()
     }
 
-    /// How many tries at once, and how long until one more.
+    /// The number of tries at once, and the time until one more.
     const fn quota(&self) -> (u32, Duration) {
         match self {
             Self::Account(_) | Self::KnownBrowser(..) => (10, Duration::from_mins(1)),
@@ -69,7 +69,7 @@ impl Counter {
 /// Counts tries.
 #[derive(Debug)]
 pub struct Throttle {
-    /// When each counter will be full again (the generic cell rate algorithm's one number).
+    /// The time at which each counter will be full again (the one number of the generic cell rate algorithm).
     full_at: Mutex<Cache<u128, Timestamp>>,
 }
 
@@ -83,7 +83,7 @@ impl Default for Throttle {
 /// Too many tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooManyTries {
-    /// How long until there is one more.
+    /// The time until there is one more.
     pub retry_after: Duration,
 }
 

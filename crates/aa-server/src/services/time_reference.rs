@@ -11,9 +11,9 @@ use crate::store::{self, Store};
 const SAMPLES: usize = 3;
 /// An observation that took longer than this is not exact enough.
 const MAX_ROUND_TRIP: Duration = Duration::from_secs(1);
-/// How far the machine's own clock may be off before the operator is told.
+/// The difference of the machine's own clock from which on the operator is told.
 pub const TOLERATED: Duration = Duration::from_secs(5);
-/// How far the machine's own clock may be off for the replica to be ready.
+/// The difference of the machine's own clock from which on the replica is not ready.
 pub const MAX_OFF: Duration = Duration::from_mins(1);
 
 /// Compares the clock with the database's, and sets it. An SQLite database has no clock of its own: there it is the
@@ -54,7 +54,7 @@ fn report(observed: Observed) {
     }
 }
 
-/// By how much the machine's own clock differs from the database's; zero where both are one.
+/// The difference between the machine's own clock and the database's; zero where both are one.
 pub fn off_by(store: &Store, clock: &dyn Clock) -> Duration {
     if store.db().has_own_clock() {
         Duration::from_millis(clock.machine_is_ahead_by().unsigned_abs())

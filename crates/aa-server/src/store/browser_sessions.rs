@@ -12,17 +12,17 @@ use crate::domain::refresh_token::SecretHash;
 pub struct BrowserSession {
     /// Its id.
     pub id: BrowserSessionId,
-    /// Whose it is.
+    /// The user who signed in.
     pub user_id: UserId,
-    /// In which browser.
+    /// The browser of the sign-in.
     pub browser_id: BrowserId,
-    /// The user's epoch it was made under.
+    /// The epoch of the user at the sign-in.
     pub user_epoch: i64,
     /// Authentication methods, separated by spaces.
     pub amr: String,
-    /// When the password was given.
+    /// The time of the last step of the sign-in.
     pub auth_time: Timestamp,
-    /// When it was last looked up.
+    /// The time of the last recorded use.
     pub seen_at: Timestamp,
 }
 
@@ -31,13 +31,13 @@ pub struct BrowserSession {
 pub struct NewBrowserSession<'a> {
     /// Its id.
     pub id: BrowserSessionId,
-    /// Of the token in the cookie.
+    /// The hash of the token in the cookie.
     pub token_hash: SecretHash,
-    /// Whose it is.
+    /// The user who signed in.
     pub user_id: UserId,
     /// The epoch under which the password was checked.
     pub user_epoch: i64,
-    /// In which browser.
+    /// The browser of the sign-in.
     pub browser_id: BrowserId,
     /// Set when the browser is new.
     pub browser_token_hash: Option<SecretHash>,
@@ -45,13 +45,13 @@ pub struct NewBrowserSession<'a> {
     pub amr: &'a str,
     /// The time of the last step of the sign-in.
     pub auth_time: Timestamp,
-    /// Where from.
+    /// The address of the request.
     pub ip: &'a str,
-    /// What the browser says it is.
+    /// The user agent of the browser.
     pub user_agent: &'a str,
-    /// Unless it is used before.
+    /// The end, unless it is used before.
     pub idle_expires_at: Timestamp,
-    /// In any case.
+    /// The end in any case.
     pub expires_at: Timestamp,
     /// The previous session of this browser. It ends, whichever user it belongs to.
     pub replaces: Option<SecretHash>,

@@ -10,7 +10,7 @@ use crate::domain::refresh_token::SecretHash;
 /// A registered client.
 #[derive(Debug, Clone)]
 pub struct Client {
-    /// What was declared about it.
+    /// The metadata that was declared.
     pub metadata: ClientMetadata,
     /// Whether it gets tokens.
     pub enabled: bool,
@@ -21,9 +21,9 @@ pub struct Client {
 /// The hash of a secret that an app authenticates by.
 #[derive(Debug, Clone)]
 pub struct ClientSecretHash {
-    /// Of the secret.
+    /// The hash.
     pub hash: SecretHash,
-    /// Until when it counts, if another has taken its place.
+    /// The end of its validity, if another has taken its place.
     pub expires_at: Option<Timestamp>,
 }
 

@@ -15,7 +15,7 @@ use crate::domain::event::{EndKind, EndReason};
 use crate::domain::ids::{BrowserId, BrowserSessionId, FamilyId, UserId};
 use crate::domain::refresh_token::SecretHash;
 
-/// What is to be ended.
+/// A thing to be ended.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum End<'a> {
     /// The family with this id.

@@ -11,25 +11,25 @@ use crate::domain::ids::{EventId, FamilyId, UserId};
 /// Something that happened to a user, session, family, client or key: who, what, where from, when. Never a secret.
 #[derive(Debug, Clone)]
 pub struct Event {
-    /// Its id, which sorts by time.
+    /// The id, which sorts by time.
     pub id: EventId,
     /// Its kind.
     pub kind: EventKind,
     /// The party that caused it.
     pub actor: Actor,
-    /// Which user it concerns.
+    /// The user it is about.
     pub user_id: Option<UserId>,
-    /// Which app it concerns.
+    /// The client it is about.
     pub client_id: Option<String>,
-    /// Which family it concerns.
+    /// The family it is about.
     pub family_id: Option<FamilyId>,
-    /// Where from.
+    /// The address of the request.
     pub ip: String,
-    /// By what.
+    /// The user agent of the request.
     pub user_agent: String,
-    /// In which request.
+    /// The id of the request.
     pub request_id: String,
-    /// More about it.
+    /// Details, without secrets.
     pub detail: Value,
 }
 
@@ -38,25 +38,25 @@ pub struct Event {
 pub struct EventRow {
     /// Its id.
     pub id: EventId,
-    /// When it happened.
+    /// The time of the event.
     pub at: Timestamp,
     /// The text of its kind, which a newer version may have written: see [`EventKind::from_stored`].
     pub kind: String,
     /// The text of its [`Actor`].
     pub actor: String,
-    /// Which user it concerns.
+    /// The user it is about.
     pub user_id: Option<UserId>,
-    /// Which app it concerns.
+    /// The client it is about.
     pub client_id: Option<String>,
-    /// Which family it concerns.
+    /// The family it is about.
     pub family_id: Option<FamilyId>,
-    /// Where from.
+    /// The address of the request.
     pub ip: String,
-    /// By what.
+    /// The user agent of the request.
     pub user_agent: String,
-    /// In which request.
+    /// The id of the request.
     pub request_id: String,
-    /// More about it.
+    /// Details, without secrets.
     pub detail: Value,
 }
 
@@ -131,28 +131,28 @@ impl EventPosition {
 }
 
 impl Event {
-    /// About this user.
+    /// Names the user it is about.
     #[must_use]
     pub fn user(mut self, id: UserId) -> Self {
         self.user_id = Some(id);
         self
     }
 
-    /// About this app.
+    /// Names the client it is about.
     #[must_use]
     pub fn client(mut self, client_id: &str) -> Self {
         self.client_id = Some(client_id.to_owned());
         self
     }
 
-    /// About this family.
+    /// Names the family it is about.
     #[must_use]
     pub fn family(mut self, id: FamilyId) -> Self {
         self.family_id = Some(id);
         self
     }
 
-    /// With more about it. Never a secret.
+    /// Adds details. Never a secret.
     #[must_use]
     pub fn detail(mut self, detail: Value) -> Self {
         self.detail = detail;

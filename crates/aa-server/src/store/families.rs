@@ -18,31 +18,31 @@ pub const MAX_OPEN_DELEGATIONS: i64 = 20;
 /// A family to be made, with its delegation token out.
 #[derive(Debug)]
 pub struct NewFamily<'a> {
-    /// Its id: the family token.
+    /// The id: the family token.
     pub id: FamilyId,
-    /// Of the secret its tokens carry.
+    /// The hash of the secret in its tokens.
     pub secret_hash: SecretHash,
-    /// The sign-in it comes from.
+    /// The browser session it comes from.
     pub browser_session_id: BrowserSessionId,
-    /// For which app.
+    /// The client it is for.
     pub client_id: &'a str,
-    /// What it allows.
+    /// The granted scope, as space-separated names.
     pub scope: &'a str,
-    /// For whom its application tokens are.
+    /// The audience of its application tokens.
     pub audience: &'a str,
-    /// Where the delegation token is sent.
+    /// The redirect URI that the delegation token is sent to.
     pub redirect_uri: &'a str,
-    /// Base64url SHA-256 of the PKCE verifier; none in a direct delegation.
+    /// Base64url SHA-256 of the PKCE verifier; none in families of older versions.
     pub code_challenge: Option<&'a str>,
-    /// The app's nonce, for the ID token.
+    /// The client's nonce, for the ID token.
     pub nonce: Option<&'a str>,
-    /// Until when the delegation token works.
+    /// The end of the delegation token.
     pub code_expires_at: Timestamp,
     /// The absolute end.
     pub expires_at: Timestamp,
-    /// Where it was asked for.
+    /// The address of the authorization request.
     pub ip: &'a str,
-    /// What the browser says it is.
+    /// The user agent of the browser.
     pub user_agent: &'a str,
 }
 
@@ -113,11 +113,11 @@ impl FamilyRow {
 pub struct Redeemed<'a> {
     /// The family as it was read.
     pub family: &'a Family,
-    /// Until when the next move has to come.
+    /// The end of the family unless it is rotated before.
     pub idle_expires_at: Timestamp,
-    /// Where from.
+    /// The address of the request.
     pub ip: &'a str,
-    /// By what.
+    /// The user agent of the request.
     pub user_agent: &'a str,
     /// Whether the app may have several families in one browser.
     pub keep_others: bool,
@@ -134,37 +134,37 @@ pub struct SessionRow {
     pub browser_id: BrowserId,
     /// The browser's name, if the user gave one.
     pub browser_name: String,
-    /// What the browser says it is.
+    /// The user agent of the browser.
     pub browser_user_agent: String,
-    /// Where the browser was last seen.
+    /// The address that the browser was last seen at.
     pub browser_ip: String,
-    /// When the browser was first seen.
+    /// The time the browser was first seen.
     pub browser_first_seen_at: Timestamp,
-    /// When the browser was last seen.
+    /// The time the browser was last seen.
     pub browser_last_seen_at: Timestamp,
-    /// When the app was opened.
+    /// The time the app was opened.
     pub created_at: Timestamp,
-    /// When it last rotated.
+    /// The time of the last rotation.
     pub rotated_at: Timestamp,
-    /// Where it last rotated.
+    /// The address that it was last rotated from.
     pub rotated_ip: String,
     /// The absolute end.
     pub expires_at: Timestamp,
     /// The end for lack of use.
     pub idle_expires_at: Timestamp,
-    /// When the family itself was ended.
+    /// The time the family itself was ended.
     pub ended_at: Option<Timestamp>,
-    /// Why.
+    /// The reason of that end.
     pub end_reason: Option<String>,
     end_detail: Option<String>,
     grace_elsewhere: Option<String>,
-    /// When the user's epoch was ended.
+    /// The time the user's epoch was ended.
     pub epoch_ended_at: Option<Timestamp>,
-    /// Why.
+    /// The reason of that end.
     pub epoch_reason: Option<String>,
-    /// When the sign-in was ended, if that ends this app.
+    /// The time the browser session was ended, if that ends this family.
     pub browser_session_ended_at: Option<Timestamp>,
-    /// Why.
+    /// The reason of that end.
     pub browser_session_reason: Option<String>,
 }
 
@@ -192,7 +192,7 @@ impl SessionRow {
 }
 
 impl Store {
-    /// Makes a family from a live sign-in. `None` when the sign-in has ended meanwhile.
+    /// Makes a family from a live browser session. `None` when that has ended meanwhile.
     pub async fn delegate(&self, family: &NewFamily<'_>, now: Timestamp) -> Result<Option<()>> {
         let mut tx = self.db.begin().await?;
         // Locks the sign-in: an end of it either comes first, and is seen here, or waits and sees the family.
@@ -271,8 +271,8 @@ impl Store {
         .transpose()
     }
 
-    /// Redeems a delegation token: rotation the family from 0 to 1, and ends the older redeemed family of the
-    /// same user, app and browser. `None` when it does not stand at 0 any more, or something has ended.
+    /// Redeems a delegation token: rotates the family from generation 0 to 1, and ends the older redeemed family of the
+    /// same user, client and browser. `None` when the family is not at generation 0 any more, or something has ended.
     pub async fn redeem_family(
         &self,
         redeemed: &Redeemed<'_>,

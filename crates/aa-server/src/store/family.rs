@@ -12,17 +12,17 @@ pub struct Grant {
     pub family: FamilyId,
     /// The generation of its newest token.
     pub generation: u32,
-    /// Whose it is.
+    /// The user who delegated.
     pub user_id: UserId,
-    /// What it allows.
+    /// The granted scope, as space-separated names.
     pub scope: String,
-    /// For whom its application tokens are.
+    /// The audience of its application tokens.
     pub audience: String,
-    /// When the user signed in.
+    /// The time at which the user signed in.
     pub auth_time: Timestamp,
     /// Authentication methods, separated by spaces.
     pub amr: String,
-    /// The app's nonce.
+    /// The client's nonce, for the ID token.
     pub nonce: Option<String>,
     /// The absolute end.
     pub expires_at: Timestamp,
@@ -33,37 +33,37 @@ pub struct Grant {
 /// A family, and whether it is live with its user, session and client.
 #[derive(Debug, Clone)]
 pub struct Family {
-    /// Its id: the family token.
+    /// The id: the family token.
     pub id: FamilyId,
-    /// Of the secret its tokens carry.
+    /// The hash of the secret in its tokens.
     pub secret_hash: SecretHash,
-    /// Whose it is.
+    /// The user who delegated.
     pub user_id: UserId,
-    /// The app it is for.
+    /// The client it is for.
     pub client_id: String,
-    /// The browser it is in.
+    /// The browser it was opened in.
     pub browser_id: BrowserId,
-    /// What it allows.
+    /// The granted scope, as space-separated names.
     pub scope: String,
-    /// For whom its application tokens are.
+    /// The audience of its application tokens.
     pub audience: String,
-    /// When the user signed in.
+    /// The time at which the user signed in.
     pub auth_time: Timestamp,
     /// Authentication methods, separated by spaces.
     pub amr: String,
-    /// Where the delegation token was sent.
+    /// The redirect URI that the delegation token was sent to.
     pub redirect_uri: String,
-    /// Base64url SHA-256 of the PKCE verifier; none in a direct delegation.
+    /// Base64url SHA-256 of the PKCE verifier; none in families of older versions.
     pub code_challenge: Option<String>,
-    /// The app's nonce.
+    /// The client's nonce, for the ID token.
     pub nonce: Option<String>,
-    /// Where its newest token came from.
+    /// The address that its newest token was issued to.
     pub rotated_ip: String,
-    /// And what that said it is.
+    /// The user agent that its newest token was issued to.
     pub rotated_user_agent: String,
-    /// Where a token was answered within its grace although its successor had gone to another place.
+    /// The places of a token that was answered within its grace although its successor had gone elsewhere.
     pub grace_elsewhere: Option<GraceElsewhere>,
-    /// What the rules look at.
+    /// The state that the rules decide by.
     pub state: FamilyState,
 }
 
@@ -72,9 +72,9 @@ pub struct Family {
 pub struct GraceElsewhere {
     /// The generation of its successor.
     pub generation: u32,
-    /// Where the successor was issued to first.
+    /// The place that the successor was issued to first.
     pub first: Place,
-    /// Where it was issued to again.
+    /// The place that it was issued to again.
     pub second: Place,
 }
 

@@ -8,19 +8,19 @@ use super::{Event, Result, Store};
 pub struct KeyRow {
     /// Its id.
     pub kid: String,
-    /// Its algorithm's name.
+    /// The name of its algorithm.
     pub algorithm: String,
-    /// For HS256 its audience; else empty.
+    /// The audience, for HS256; else empty.
     pub audience: String,
-    /// Its number among its like.
+    /// The number among keys of the same algorithm and audience.
     pub slot: i64,
-    /// Sealed.
+    /// The private part, sealed.
     pub private_key: Vec<u8>,
-    /// When it was made.
+    /// The time it was made.
     pub created_at: Timestamp,
-    /// When it starts to sign.
+    /// The time from which on it signs.
     pub signs_from: Timestamp,
-    /// When it is no longer published.
+    /// The time at which it is withdrawn.
     pub retires_at: Option<Timestamp>,
 }
 
@@ -29,15 +29,15 @@ pub struct KeyRow {
 pub struct NewKey<'a> {
     /// Its id.
     pub kid: &'a str,
-    /// Its algorithm's name.
+    /// The name of its algorithm.
     pub algorithm: &'a str,
-    /// For HS256 its audience; else empty.
+    /// The audience, for HS256; else empty.
     pub audience: &'a str,
-    /// Its number among its like.
+    /// The number among keys of the same algorithm and audience.
     pub slot: i64,
-    /// Sealed.
+    /// The private part, sealed.
     pub private_key: &'a [u8],
-    /// When it starts to sign.
+    /// The time from which on it signs.
     pub signs_from: Timestamp,
 }
 

@@ -10,10 +10,10 @@ use super::{Result, Store};
 /// Rows a single statement removes: writers wait for no longer than that takes.
 const BATCH: i64 = 500;
 const DAY: Duration = Duration::from_hours(24);
-/// How long ended sessions stay to be read about.
+/// The time for which ended sessions stay to be read about.
 pub const REMEMBERED: Duration = Duration::from_hours(30 * 24);
 
-/// How long a browser is known after it was last used: as long as browsers keep a cookie.
+/// The time for which a browser is known after its last use: as long as browsers keep a cookie.
 const BROWSER_RETENTION: Duration = Duration::from_hours(400 * 24);
 
 /// Rows that nothing refers to any more, of one kind.

@@ -30,7 +30,7 @@ pub struct LeasedDelivery {
     pub target: String,
     /// The encrypted payload.
     pub payload: Vec<u8>,
-    /// When it was made.
+    /// The time it was made.
     pub created_at: Timestamp,
     /// The number of this attempt, from 1.
     pub attempts: i64,
@@ -45,15 +45,15 @@ pub struct DeliveryRow {
     pub kind: String,
     /// The recipient.
     pub target: String,
-    /// When it was made.
+    /// The time it was made.
     pub created_at: Timestamp,
-    /// How often it has been tried.
+    /// The number of attempts.
     pub attempts: i64,
     /// The time of the next attempt.
     pub next_attempt_at: Timestamp,
-    /// When it was given up.
+    /// The time it was given up.
     pub failed_at: Option<Timestamp>,
-    /// What the last failed attempt reported.
+    /// The report of the last failed attempt.
     pub last_error: String,
 }
 

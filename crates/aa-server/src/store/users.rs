@@ -9,20 +9,20 @@ use crate::domain::ids::UserId;
 /// A user.
 #[derive(Clone, sqlx::FromRow)]
 pub struct User {
-    /// Their id: the `sub` of tokens.
+    /// The id: the `sub` of tokens.
     pub id: UserId,
-    /// Their address, as given.
+    /// The address, as given.
     pub email: String,
-    /// What they want to be called.
+    /// The name, as given.
     pub name: String,
     /// Argon2id in PHC form.
     pub password_hash: String,
-    /// Whether they may sign in.
+    /// Whether the user may sign in.
     pub enabled: bool,
     roles: String,
-    /// What was made under an earlier one has ended.
+    /// The epoch: what was made under an earlier one has ended.
     pub epoch: i64,
-    /// When the account was made.
+    /// The time the account was made.
     pub created_at: Timestamp,
 }
 
@@ -37,7 +37,7 @@ impl User {
         &self.roles
     }
 
-    /// What to call them: the name, else the address.
+    /// The name; the address if there is none.
     pub fn display_name(&self) -> &str {
         if self.name.is_empty() { &self.email } else { &self.name }
     }
@@ -52,17 +52,17 @@ impl std::fmt::Debug for User {
 /// A user to be made.
 #[derive(Debug)]
 pub struct NewUser<'a> {
-    /// Their id.
+    /// The id.
     pub id: UserId,
-    /// Their address, as given.
+    /// The address, as given.
     pub email: &'a str,
-    /// Their address, as it is compared.
+    /// The address, as it is compared.
     pub email_key: &'a str,
-    /// What they want to be called.
+    /// The name, as given.
     pub name: &'a str,
     /// Argon2id in PHC form.
     pub password_hash: &'a str,
-    /// Whether they administer the authority.
+    /// Whether the user administers the authority.
     pub admin: bool,
 }
 

@@ -1,10 +1,12 @@
 //! `/oauth/authorize`: what is shown to the user, what is told to the app, and who has to sign in again.
 
-use aa_server::domain::client::{ClientType, DelegationMode};
+use aa_server::domain::client::ClientType;
 use reqwest::StatusCode;
 
 use rstest::rstest;
 use rstest_reuse::apply;
+
+use url::Url;
 
 use crate::support::{
     Browser, CALLBACK, Engine, PASSWORD, TestApp, VERIFIER, answer_of, authorize_query,
@@ -216,11 +218,9 @@ async fn nothing_is_made_for_a_browser_that_only_looks_ahead() {
     let t = TestApp::sqlite().await;
     let browser = t.signed_in("ann@example.com").await;
     let app = t.confidential().await;
-    t.add_client("direct", ClientType::Confidential, |app| app.delegation = DelegationMode::Direct)
-        .await;
     let authorize = format!("/oauth/authorize?{}", authorize_query(&app.id, &[]));
     let cookie = format!("aa_identity={}", browser.cookie("aa_identity").unwrap());
-    for path in [authorize.as_str(), "/open/direct"] {
+    for path in [authorize.as_str(), "/open/backend"] {
         let url = format!("{}{path}", t.url);
         for (name, value) in [
             ("sec-purpose", "prefetch"),
@@ -242,7 +242,7 @@ async fn nothing_is_made_for_a_browser_that_only_looks_ahead() {
         assert_eq!(head.status(), StatusCode::NO_CONTENT);
         assert!(head.headers().get("location").is_none());
     }
-    let image = browser.http.get(format!("{}/open/direct", t.url)).header("cookie", &cookie);
+    let image = browser.http.get(format!("{}/open/backend", t.url)).header("cookie", &cookie);
     let image = image.header("sec-fetch-mode", "no-cors").send().await.unwrap();
     assert_eq!(image.status(), StatusCode::FORBIDDEN);
 }
@@ -258,7 +258,10 @@ async fn the_launcher_opens_apps() {
     assert!(
         page.contains("/open/backend") && !page.contains("unlisted") && !page.contains("worker")
     );
-    assert_eq!(location(&browser.get("/open/backend").await), "http://localhost:9/");
+    let to = Url::parse(&location(&browser.get("/open/backend").await)).unwrap();
+    let parameters: Vec<_> = to.query_pairs().into_owned().collect();
+    assert_eq!(parameters, [("iss".to_owned(), t.url.clone())], "OpenID Connect Core §4: {to}");
+    assert_eq!((to.host_str(), to.port(), to.path()), (Some("localhost"), Some(9), "/"));
     for nothing in ["unlisted", "worker", "unknown", "%00", "a%2fb", &"x".repeat(100)] {
         assert_eq!(
             browser.get(&format!("/open/{nothing}")).await.status(),

@@ -1,6 +1,6 @@
 //! The commands of contract §5, as an operator types them.
 
-use std::process::Output;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::json;
 
@@ -9,6 +9,14 @@ use crate::support::{CALLBACK, PASSWORD};
 
 fn run(deployment: &Deployment, args: &[&str]) -> Output {
     deployment.command().args(args).output().unwrap()
+}
+
+fn with_input(mut command: Command, input: &[u8]) -> Output {
+    use std::io::Write as _;
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    child.wait_with_output().unwrap()
 }
 
 fn stderr(output: &Output) -> String {
@@ -49,6 +57,11 @@ fn users_are_added_listed_disabled_and_enabled() {
     let empty = run(&deployment, &["user", "add", "--email", "b@example.com", "--password-stdin"]);
     assert_eq!(empty.status.code(), Some(1));
     assert!(stderr(&empty).contains("standard input must be the password"));
+    let mut nul = deployment.command();
+    nul.args(["user", "add", "--email", "b@example.com", "--password-stdin"]);
+    let nul = with_input(nul, b"a password\0 with NUL\n");
+    assert_eq!(nul.status.code(), Some(1));
+    assert!(stderr(&nul).contains("NUL"), "{}", stderr(&nul));
     let unknown = run(&deployment, &["user", "disable", "unknown@example.com"]);
     assert_eq!(
         (unknown.status.code(), stderr(&unknown).trim()),

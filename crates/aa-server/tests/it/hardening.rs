@@ -1,6 +1,8 @@
 //! What every route has (contract §7). These tests walk the route table, so a new route is covered by being added.
 
+use aa_server::domain::caller::Caller;
 use aa_server::http::{Kind, ROUTES};
+use aa_server::ops::keys;
 use reqwest::{Method, StatusCode};
 
 use crate::support::{Browser, PASSWORD, TestApp, client};
@@ -297,6 +299,9 @@ async fn only_trusted_proxies_are_believed() {
         seen("127.0.0.1,10.0.0.0/8", "203.0.113.9, 198.51.100.7, 10.1.2.3").await,
         ok("198.51.100.7")
     );
+    // Some proxies add a port.
+    assert_eq!(seen("127.0.0.1", "198.51.100.7:5678").await, ok("198.51.100.7"));
+    assert_eq!(seen("127.0.0.1", "[2001:db8::1]:443").await, ok("2001:db8::1"));
     assert_eq!(seen("127.0.0.1", "198.51.100.7, nonsense").await, (StatusCode::BAD_REQUEST, None));
 }
 
@@ -330,4 +335,29 @@ async fn errors_tell_a_stranger_nothing() {
     assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
     let live = client().get(format!("{}/livez", t.url)).send().await.unwrap();
     assert_eq!(live.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_client_that_has_the_keys_is_not_sent_them_again() {
+    let t = TestApp::sqlite().await;
+    for path in ["/.well-known/jwks.json", "/.well-known/openid-configuration"] {
+        let url = format!("{}{path}", t.url);
+        let first = client().get(&url).send().await.unwrap();
+        let tag = first.headers()["etag"].clone();
+        let known = || client().get(&url).header("if-none-match", tag.clone());
+        let second = known().send().await.unwrap();
+        assert_eq!(second.status(), StatusCode::NOT_MODIFIED);
+        assert_eq!(second.headers()["etag"], tag);
+        assert!(second.text().await.unwrap().is_empty());
+        let other = client().get(&url).header("if-none-match", "\"other\"").send().await.unwrap();
+        assert_eq!(other.status(), StatusCode::OK);
+        if path.ends_with("jwks.json") {
+            keys::rotate(&t.authority, &Caller::operator()).await.unwrap();
+            assert_eq!(
+                known().send().await.unwrap().status(),
+                StatusCode::OK,
+                "there are new ones"
+            );
+        }
+    }
 }

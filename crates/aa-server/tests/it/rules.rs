@@ -1,7 +1,7 @@
 //! The token rules (contract §2), one by one. Each test fails when its rule is taken out.
 
 use aa_server::domain::caller::Caller;
-use aa_server::domain::client::{ClientType, DelegationMode};
+use aa_server::domain::client::ClientType;
 use aa_server::ops::clients;
 use aa_server::ops::users;
 use base64::Engine as _;
@@ -122,26 +122,6 @@ async fn rule_2_a_delegation_token_is_bound(#[case] engine: Engine) {
     }
     let family = t.events("family.started").await[0].family_id.unwrap();
     assert!(t.is_live(family).await, "only a valid second presentation ends it");
-}
-
-#[apply(both_databases)]
-async fn rule_2_in_direct_delegation_the_app_alone_redeems(#[case] engine: Engine) {
-    let Some(t) = engine.start().await else { return };
-    let browser = t.signed_in("ann@example.com").await;
-    let app = t
-        .add_client("direct", ClientType::Confidential, |app| {
-            app.delegation = DelegationMode::Direct;
-        })
-        .await;
-    let to = location(&browser.get("/open/direct").await);
-    let url = url::Url::parse(&to).unwrap();
-    assert!(to.starts_with(&format!("{CALLBACK}?token=dt_")), "{to}");
-    let query: std::collections::HashMap<_, _> = url.query_pairs().into_owned().collect();
-    assert_eq!(query["iss"], t.url);
-    let code = &query["token"];
-    // Who sends a verifier believes in a protection that is not there (RFC 9700 §4.8.2).
-    app.redeem_with(code, CALLBACK, Some(VERIFIER)).await.refused("invalid_grant");
-    app.redeem_with(code, CALLBACK, None).await.ok().refresh_token();
 }
 
 #[apply(both_databases)]

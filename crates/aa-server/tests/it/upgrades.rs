@@ -23,6 +23,7 @@ const UNDO: &[(i64, &str)] = &[
     (8, include_str!("undo/0008.sql")),
     (9, include_str!("undo/0009.sql")),
     (12, include_str!("undo/0012.sql")),
+    (14, include_str!("undo/0014.sql")),
     (16, include_str!("undo/0016.sql")),
     (17, include_str!("undo/0017.sql")),
 ];

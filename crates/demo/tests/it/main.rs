@@ -7,6 +7,7 @@ mod caddy;
 mod copies;
 mod declared;
 mod ended_sessions;
+mod launcher;
 mod nginx;
 mod patterns;
 mod proxy;

@@ -68,8 +68,17 @@ pub fn redirect(to: &str) -> HttpResponseBuilder {
     response
 }
 
-/// `GET /auth/login?return_to=/path`.
+/// `GET /auth/login?return_to=/path`, and `?iss=…` from the provider's launcher (third-party initiated login, OpenID
+/// Connect Core §4).
 async fn login(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
+    if parameter(&request, "iss").is_some_and(|issuer| issuer != site.party.issuer()) {
+        return front::message(
+            &request,
+            StatusCode::BAD_REQUEST,
+            "This link is for another sign-in service",
+            "Open the app from the page of the service that it belongs to.",
+        );
+    }
     let return_to = local_path(parameter(&request, "return_to").as_deref());
     let prompt = parameter(&request, "prompt")
         .filter(|prompt| ["login", "select_account"].contains(&prompt.as_str()));

@@ -21,11 +21,11 @@ use crate::http::request::{
 use crate::ops::tokens::id_token_hint::{self, Hint};
 use pages::{Frame, html_with};
 
-/// What an app asks for, checked.
+/// A logout request, checked.
 struct Asked {
     hint: Option<Hint>,
     app: Option<ClientMetadata>,
-    /// Where the browser goes afterwards.
+    /// The address that the browser goes to afterwards.
     to: Option<String>,
 }
 

@@ -37,7 +37,7 @@ async fn oauth_params(request: &HttpRequest, payload: web::Payload) -> Result<Pa
     Ok(params)
 }
 
-/// What the calling app shows to be who it says (RFC 6749 §2.3). It may use one way, not two.
+/// The credentials of the calling client (RFC 6749 §2.3). It may use one way, not two.
 fn credentials(request: &HttpRequest, params: &Params) -> Result<Credentials, Error> {
     let by_header = basic_credentials(request)?;
     let in_body = params.get("client_id")?;

@@ -14,7 +14,7 @@ use crate::ops::account::{AccountError, change_password as change};
 use crate::ops::lists::{self, PageRequest};
 
 const PAGE: &str = "/account";
-/// How many events the activity page shows.
+/// The number of events on a page.
 const SHOWN: u32 = 50;
 
 #[derive(Template)]

@@ -6,11 +6,10 @@ use askama::Template;
 
 use super::{Frame, html_with, redirect};
 use crate::authority::Authority;
-use crate::domain::client::{ClientMetadata, DelegationMode};
+use crate::domain::client::ClientMetadata;
 use crate::http::error::Error;
 use crate::http::oauth::authorize::with_query;
-use crate::http::request::{Csrf, caller, detached, is_speculative, query_params, signed_in};
-use crate::ops::grants::delegation::{Delegate, delegate};
+use crate::http::request::{Csrf, is_speculative, query_params, signed_in};
 use crate::ops::lists::{self, PageRequest};
 use crate::store::Client;
 
@@ -103,35 +102,11 @@ pub async fn open(
     if client_id.len() > 64 || !client_id.chars().all(id_char) {
         return Err(Error::not_found());
     }
-    let current = signed_in(&authority, &request, &format!("/open/{client_id}")).await?;
+    signed_in(&authority, &request, &format!("/open/{client_id}")).await?;
     let found = authority.store.client(&client_id).await?.filter(|found| found.enabled);
     let metadata = found.map(|found| found.metadata).ok_or_else(Error::not_found)?;
-    if !metadata.is_launchable() {
-        return Err(Error::not_found());
-    }
-    if metadata.delegation == DelegationMode::Code {
-        return metadata.launch_url.as_deref().map(redirect).ok_or_else(Error::not_found);
-    }
-    let caller = caller(&authority, &request)?;
-    let done = detached(&authority, |authority| async move {
-        let redirect_uri = metadata.redirect_uris.first().cloned().unwrap_or_default();
-        let command = Delegate {
-            browser_session: &current.browser_session,
-            client: &metadata,
-            redirect_uri: &redirect_uri,
-            scope: &metadata.allowed_scopes(),
-            audience: metadata.allowed_audiences().first().copied().unwrap_or_default(),
-            code_challenge: None,
-            nonce: None,
-        };
-        let made = delegate(&authority, &command, &caller).await;
-        made.map(|token| token.map(|token| (redirect_uri, token)))
-    });
-    match done.await? {
-        Some((redirect_uri, token)) => Ok(redirect(&with_query(
-            &redirect_uri,
-            &[("token", token.expose()), ("iss", authority.config.public_url.as_str())],
-        ))),
-        None => Err(Error::SignIn(format!("/open/{client_id}"))),
-    }
+    // Third-party initiated login (OpenID Connect Core §4): the app starts the code flow at once.
+    let issuer = authority.config.public_url.as_str();
+    let launch_url = metadata.launch_url.ok_or_else(Error::not_found)?;
+    Ok(redirect(&with_query(&launch_url, &[("iss", issuer)])))
 }

@@ -27,7 +27,7 @@ struct Page<'a> {
     return_to: &'a str,
     email: &'a str,
     app: Option<&'a str>,
-    /// Where to register, if registration is open.
+    /// The address of the registration page, if registration is open.
     register: Option<String>,
     wrong: bool,
 }
@@ -135,7 +135,7 @@ pub(super) fn with_return_to(page: &str, return_to: &str) -> String {
     format!("{page}?{query}")
 }
 
-/// What a sign-in leads to.
+/// The app or page that a sign-in leads to.
 #[derive(Debug, Default)]
 pub(super) struct Destination {
     client: Option<ClientMetadata>,

@@ -40,7 +40,7 @@ pub fn with_session(
     response
 }
 
-/// Where to go after signing in: a path of ours, or the launcher.
+/// The path to go to after signing in: one of ours, or the launcher.
 ///
 /// *Checks* that it is short, starts with one slash, has no backslash, space or control character, and that
 /// a browser that resolves it stays at this origin.
@@ -59,7 +59,7 @@ pub fn local_path(authority: &Authority, text: Option<&str>) -> String {
     text.filter(stays).unwrap_or("/apps").to_owned()
 }
 
-/// How long ago, in words.
+/// The time that has passed, in words.
 pub fn ago(then: Timestamp, now: Timestamp) -> String {
     let seconds = now.since(then).as_secs();
     let (count, unit) = match seconds {

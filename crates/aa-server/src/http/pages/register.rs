@@ -27,7 +27,7 @@ struct Page<'a> {
     error: Option<String>,
 }
 
-/// What was typed.
+/// The form as it was filled in.
 #[derive(Default)]
 struct Typed {
     invitation: Option<String>,

@@ -122,7 +122,7 @@ pub async fn show(
     Ok(html_with(&authority, &csrf, StatusCode::OK, &page))
 }
 
-/// What every form of this page begins with.
+/// Reads a form of this page, and the user who sent it.
 async fn submitted(
     authority: &web::Data<Authority>,
     request: &HttpRequest,

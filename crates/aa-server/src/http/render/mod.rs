@@ -4,7 +4,7 @@ mod oauth;
 mod page;
 mod problem;
 
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpResponse;
 
 use super::error::Error;
 
@@ -26,10 +26,10 @@ pub enum Kind {
 }
 
 /// Renders an error as the kind of the route has it.
-pub fn error(kind: Kind, error: &Error, request: &HttpRequest) -> HttpResponse {
+pub fn error(kind: Kind, error: &Error) -> HttpResponse {
     match kind {
         Kind::Page | Kind::Form | Kind::Asset => page::error(error),
-        Kind::OAuth => oauth::error(error, request),
+        Kind::OAuth => oauth::error(error),
         Kind::Machine => problem::error(error),
     }
 }

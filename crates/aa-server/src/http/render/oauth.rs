@@ -1,21 +1,20 @@
 //! Errors as JSON (RFC 6749 §5.2).
 
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
+use actix_web::{HttpResponse, ResponseError as _};
 use serde_json::json;
 
 use crate::http::error::{Error, OAuthError};
 
-pub(super) fn error(error: &Error, request: &HttpRequest) -> HttpResponse {
+pub(super) fn error(error: &Error) -> HttpResponse {
     let mut response = HttpResponse::build(error.status_code());
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     response.insert_header((header::PRAGMA, "no-cache"));
     let (code, description): (&str, String) = match error {
         Error::OAuth(code, description) => (code.into(), description.clone()),
         Error::InvalidClient => {
-            if request.headers().contains_key(header::AUTHORIZATION) {
-                response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"token\""));
-            }
+            // RFC 9110 §15.5.2: a 401 always says how to authenticate.
+            response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"token\""));
             ("invalid_client", "the client is not known or could not be authenticated".to_owned())
         }
         Error::Parameters(bad) => (OAuthError::InvalidRequest.into(), bad.to_string()),

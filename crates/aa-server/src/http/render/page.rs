@@ -10,14 +10,14 @@ use crate::http::assets;
 use crate::http::error::Error;
 use crate::http::request::{Csrf, CurrentUser};
 
-/// What the frame of every page needs.
+/// The data for the frame of every page.
 #[derive(Debug)]
 pub struct Frame {
     /// In the browser's title bar.
     pub title: &'static str,
-    /// Who is signed in, if anybody.
+    /// The user who is signed in, if there is one.
     pub user: Option<String>,
-    /// For the forms of the page.
+    /// The CSRF token for the forms of the page.
     pub csrf: String,
     /// The path of the stylesheet.
     pub stylesheet: String,

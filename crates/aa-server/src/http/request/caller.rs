@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
+use service::address::hop_address;
 use service::http::RequestId;
 
 use crate::authority::Authority;
@@ -11,7 +12,7 @@ use crate::domain::caller::Caller;
 use crate::domain::client::{ClientMetadata, ClientType};
 use crate::http::error::{Error, OAuthError};
 
-/// Where a request comes from. Only trusted proxies are believed about it.
+/// The address of a request. Only trusted proxies are believed about it.
 ///
 /// # Errors
 /// 400 when a trusted proxy names an address that cannot be parsed: a wrong address must not be recorded.
@@ -31,7 +32,7 @@ pub fn address(authority: &Authority, request: &HttpRequest) -> Result<IpAddr, E
         .map(|value| value.to_str().map_err(|_| unreadable()))
         .collect::<Result<_, _>>()?;
     for hop in values.iter().rev().flat_map(|value| value.rsplit(',')) {
-        address = hop.trim().parse::<IpAddr>().map_err(|_| unreadable())?.to_canonical();
+        address = hop_address(hop.trim()).ok_or_else(unreadable)?.to_canonical();
         if !trusted(address) {
             break;
         }
@@ -39,7 +40,7 @@ pub fn address(authority: &Authority, request: &HttpRequest) -> Result<IpAddr, E
     Ok(address)
 }
 
-/// Who calls.
+/// The caller of a request.
 ///
 /// # Errors
 /// See [`address`].

@@ -13,7 +13,7 @@ pub enum Cookie {
     BrowserSession,
     /// The cookie by which a browser is known again.
     Browser,
-    /// What CSRF tokens are made from.
+    /// The random value that CSRF tokens are made from.
     Csrf,
 }
 

@@ -15,7 +15,7 @@ use crate::http::error::Error;
 /// A CSRF token: the HMAC of a random cookie, which only our own pages can respond.
 #[derive(Debug)]
 pub struct Csrf {
-    /// For the hidden field `csrf`.
+    /// The value of the hidden field `csrf`.
     pub field: String,
     cookie: String,
     is_new: bool,

@@ -10,7 +10,7 @@ use crate::domain::refresh_token::SecretHash;
 use crate::http::error::Error;
 use crate::store::{BrowserSession, User};
 
-/// How often the use of a browser session is recorded.
+/// The interval at which the use of a browser session is recorded.
 const TOUCH_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The user who is signed in, with their browser session.
@@ -18,16 +18,16 @@ const TOUCH_INTERVAL: Duration = Duration::from_mins(1);
 pub struct CurrentUser {
     /// Their sign-in.
     pub browser_session: BrowserSession,
-    /// Who they are.
+    /// The user.
     pub user: User,
-    /// What is in the cookie.
+    /// The token in the cookie.
     pub token: String,
 }
 
-/// Who is signed in in this browser, if anybody.
+/// The user who is signed in in this browser, if there is one.
 ///
 /// # Errors
-/// What the database says.
+/// When the database cannot answer.
 pub async fn current_user(
     authority: &web::Data<Authority>,
     request: &HttpRequest,
@@ -47,7 +47,7 @@ pub async fn current_user(
     Ok(Some(CurrentUser { browser_session, user, token }))
 }
 
-/// Who is signed in; else off to sign in, and back to this page.
+/// The user who is signed in. Without one the answer is the sign-in page, which leads back to this page.
 ///
 /// # Errors
 /// [`Error::SignIn`], and what the database says.

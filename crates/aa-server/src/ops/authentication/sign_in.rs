@@ -37,9 +37,9 @@ pub struct SignIn {
 /// The tokens of a new sign-in.
 #[derive(Debug)]
 pub struct SignedIn {
-    /// For the session cookie.
+    /// The token for the session cookie.
     pub session_token: SecretString,
-    /// For the browser cookie, when the browser is new.
+    /// The token for the browser cookie, when the browser is new.
     pub browser_token: Option<SecretString>,
 }
 

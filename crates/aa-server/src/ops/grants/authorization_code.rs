@@ -37,7 +37,7 @@ pub struct Redeem {
 /// Redeems a delegation token: its family goes from generation 0 to 1, and the answer carries the first refresh token.
 ///
 /// *Checks*, before anything is changed: the token is genuine and was made for this client, the redirect URI is the
-/// same, and the PKCE verifier matches the challenge (a direct delegation has neither). Then the family decides. A second
+/// same, and the PKCE verifier matches the challenge. Then the family decides. A second
 /// presentation that passes these checks ends the family.
 ///
 /// # Errors
@@ -127,11 +127,10 @@ async fn lost_race(
     }
 }
 
-/// Verifies the PKCE verifier (RFC 7636 §4.6, S256 only). Without a challenge, a verifier is rejected: the client that
-/// sends it relies on a protection that this token does not have (RFC 9700 §4.8.2).
+/// Verifies the PKCE verifier (RFC 7636 §4.6, S256 only). A token without a challenge, of an older version, is redeemed by
+/// no client.
 fn verifier_fits(challenge: Option<&str>, verifier: Option<&str>) -> bool {
     match (challenge, verifier) {
-        (None, None) => true,
         (Some(challenge), Some(verifier)) if is_verifier(verifier) => {
             let hashed = URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()));
             hashed.as_bytes().ct_eq(challenge.as_bytes()).into()
@@ -156,7 +155,7 @@ mod tests {
         let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
         let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
         assert!(verifier_fits(Some(challenge), Some(verifier)));
-        assert!(verifier_fits(None, None));
+        assert!(!verifier_fits(None, None));
         assert!(!verifier_fits(None, Some(verifier)));
         assert!(!verifier_fits(Some(challenge), None));
         assert!(!verifier_fits(Some(challenge), Some(challenge)));

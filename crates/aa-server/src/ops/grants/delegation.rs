@@ -22,7 +22,7 @@ pub struct Delegate<'a> {
     pub scope: &'a Scope,
     /// The audience of its application tokens.
     pub audience: &'a str,
-    /// Base64url SHA-256 of the PKCE verifier; none in a direct delegation.
+    /// Base64url SHA-256 of the PKCE verifier.
     pub code_challenge: Option<&'a str>,
     /// The client's `nonce`, for the ID token.
     pub nonce: Option<&'a str>,

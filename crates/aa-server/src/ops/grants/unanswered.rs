@@ -18,9 +18,9 @@ use crate::domain::ids::{EventId, FamilyId};
 use crate::domain::refresh_token::{RefreshToken, SecretHash};
 use crate::store::{self, Family, Store};
 
-/// How long a request waits for the task.
+/// The time that a request waits for the task.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
-/// How many times the task asks the database.
+/// The number of times that the task asks the database.
 const MAX_TRIES: usize = 6_000;
 /// Time between two tries.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -51,11 +51,11 @@ pub(super) enum Change {
     },
 }
 
-/// What is known about a change.
+/// The knowledge about a change.
 pub(super) enum Fate {
-    /// It was made, and this is the family.
+    /// The change was made; the family after it.
     Committed(Box<Family>),
-    /// It was not made, and will not be.
+    /// The change was not made, and will not be.
     NotCommitted,
     /// The database does not tell in time.
     Unknown,

@@ -28,11 +28,11 @@ pub struct Browser {
     pub name: String,
     /// Browser and system: "Firefox on Linux".
     pub browser: String,
-    /// Where it was last seen.
+    /// The address it was last seen at.
     pub ip: String,
-    /// When it was first seen.
+    /// The time it was first seen.
     pub first_seen: Timestamp,
-    /// When it was last seen.
+    /// The time it was last seen.
     pub last_seen: Timestamp,
     /// Whether it is the one that asks.
     pub is_this: bool,
@@ -47,11 +47,11 @@ pub struct Session {
     pub id: FamilyId,
     /// The app's name.
     pub app: String,
-    /// When it was opened.
+    /// The time it was opened.
     pub started: Timestamp,
-    /// When it was last refreshed.
+    /// The time of the last refresh.
     pub last_used: Timestamp,
-    /// Where it was last refreshed.
+    /// The address of the last refresh.
     pub ip: String,
     /// A warning that it was used from two places, in words.
     pub warning: Option<String>,
@@ -178,7 +178,7 @@ fn browser_of(row: &SessionRow) -> String {
     }
 }
 
-/// When and why a session ended first, in words; `None` while it is live.
+/// The time and reason of a session's first end, in words; `None` while it is live.
 fn end_of(row: &SessionRow, now: Timestamp) -> store::Result<Option<(Timestamp, String, bool)>> {
     let stored = [
         (row.ended_at, &row.end_reason),

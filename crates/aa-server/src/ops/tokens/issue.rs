@@ -38,7 +38,7 @@ pub struct TokenResponse {
     pub scope: String,
 }
 
-/// What an answer needs beside the state of its family, at hand before the family is changed: a key that is missing or
+/// The keys and the user that an answer needs, at hand before the family is changed: a key that is missing or
 /// a user that cannot be read then uses no token up (`docs/contract.md#rule-10`).
 #[derive(Debug)]
 pub struct Prepared {
@@ -51,7 +51,7 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// For an application token that carries no claims about its user, by a key that serves every audience. `None` when
+    /// Prepares an application token that carries no claims about its user, by a key that serves every audience. `None` when
     /// this client's tokens need more: then [`Prepared::for_family`] is to be used.
     ///
     /// # Errors
@@ -69,7 +69,7 @@ impl Prepared {
         Ok(Some(Self { access, id_token: None, user: None }))
     }
 
-    /// For a family that was read, and the audience chosen for its tokens. `None` when its user is gone.
+    /// Prepares the tokens of a family that was read, for the chosen audience. `None` when its user is gone.
     ///
     /// # Errors
     /// [`KeyError`]; [`KeyError::Store`] when the user cannot be read.

@@ -27,10 +27,10 @@ pub(super) const COMMITTERS: usize = 2;
 const MAX_SINGLE: usize = 8;
 /// Rounds with at most [`MAX_SINGLE`] rotations that must follow a larger one before single statements are used again.
 const QUIET_ROUNDS: u32 = 32;
-/// How long a batch may take before it fails and its connection is closed. Longer than the `statement_timeout` of ten
+/// The time that a batch may take before it fails and its connection is closed. Longer than the `statement_timeout` of ten
 /// seconds, at which the server cancels a statement.
 const STATEMENT_TIMEOUT: Duration = Duration::from_secs(12);
-/// How long a batch waits for rows that another transaction has locked.
+/// The time that a batch waits for rows that another transaction has locked.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(100);
 /// Idle time after which a connection is tested before it is used.
 const STALE_AFTER: Duration = Duration::from_secs(1);

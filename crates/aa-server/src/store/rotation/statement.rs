@@ -52,7 +52,7 @@ pub struct Rotation {
     pub client_id: String,
     /// The version of the client's metadata that the client was authenticated with.
     pub client_version: i64,
-    /// When the family expires unless it is rotated again.
+    /// The time at which the family expires unless it is rotated again.
     pub idle_expires_at: Timestamp,
     /// The address of the caller.
     pub ip: String,
