@@ -196,7 +196,7 @@ fn start_again(request: &HttpRequest) -> HttpResponse {
     front::message(
         request,
         StatusCode::BAD_REQUEST,
-        "This sign-in is over",
+        "This sign-in link has expired",
         "It was finished before, took too long, or was started in another browser. You can start a new one.",
     )
 }

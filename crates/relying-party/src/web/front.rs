@@ -148,7 +148,7 @@ fn in_the_front_ends_hands(
 }
 
 fn nothing_here(request: &HttpRequest) -> HttpResponse {
-    message(request, StatusCode::NOT_FOUND, "There is nothing here", "The address may be mistyped.")
+    message(request, StatusCode::NOT_FOUND, "Page not found", "The address may be mistyped.")
 }
 
 /// A page that says one thing, and leads on. It needs no file beside it.
