@@ -104,7 +104,7 @@ impl Authority {
             refresh_tokens: RefreshTokenCodec::new(&config.secrets),
             keyring: Keyring::new(&config.secrets),
             password_hasher: PasswordHasher::new(config.hash_permits),
-            throttle: Throttle::default(),
+            throttle: Throttle::new(&store, config.secrets[0].mac_key("throttle")),
             client_cache: ClientCache::default(),
             outbox: Outbox::new(&config.secrets, consumers),
             cursors: CursorCodec::new(&config.secrets),

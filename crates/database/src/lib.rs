@@ -24,7 +24,10 @@ use std::time::Duration;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
+use sqlx::{
+    Connection as _, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool,
+    Transaction,
+};
 
 pub use error::{Cause, Error, Result};
 pub use {rusqlite, sqlx};
@@ -216,14 +219,21 @@ impl Db {
         })
     }
 
-    /// Applies the missing migrations. Several processes may do so at once.
+    /// Applies the missing migrations, which take the time that they need. Several processes may do so at once.
     ///
     /// # Errors
     /// [`Error::Migration`] when one fails or the database is of a newer version.
     pub async fn migrate(&self, migrator: &Migrator) -> Result<()> {
         match &self.0 {
             Either::Sqlite(pools) => migrator.run(&pools.write).await,
-            Either::Postgres(pool) => migrator.run(pool).await,
+            Either::Postgres(pool) => {
+                // Closed afterwards, so no other statement runs without the time-out.
+                let mut connection = pool.acquire().await?.detach();
+                sqlx::query("SET statement_timeout = 0").execute(&mut connection).await?;
+                let done = migrator.run(&mut connection).await;
+                connection.close().await?;
+                done
+            }
         }
         .map_err(Error::Migration)
     }

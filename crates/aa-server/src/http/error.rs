@@ -13,6 +13,7 @@ use crate::ops::authentication::client::AuthenticateError;
 use crate::ops::grants::error::GrantError;
 use crate::ops::lists::PageError;
 use crate::services::keyring::KeyError;
+use crate::services::throttle::ThrottleError;
 use crate::store;
 
 /// Why a request is not answered as asked.
@@ -163,6 +164,15 @@ impl From<PageError> for Error {
                 "This link leads to a page of another list. Open the list from its beginning.",
             ),
             PageError::Store(cause) => cause.into(),
+        }
+    }
+}
+
+impl From<ThrottleError> for Error {
+    fn from(refused: ThrottleError) -> Self {
+        match refused {
+            ThrottleError::TooManyTries { retry_after } => Self::too_many(retry_after),
+            ThrottleError::Store(cause) => cause.into(),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::domain::user::{Email, check_name};
 use crate::ops::authentication::sign_in::{self, SignedIn};
 use crate::ops::sessions::end;
 use crate::services::password_hasher::Busy;
-use crate::services::throttle::{Counter, TooManyTries};
+use crate::services::throttle::{Counter, ThrottleError};
 use crate::store::{self, BrowserSession, Invitation, NewUser, User};
 
 /// Why an account is not created or changed.
@@ -46,9 +46,9 @@ pub enum AccountError {
     /// The session has ended meanwhile, or the account was changed from somewhere else.
     #[error("This session has ended.")]
     Ended,
-    /// Too many attempts.
-    #[error("Too many tries.")]
-    TooMany(TooManyTries),
+    /// Too many attempts, or they could not be counted.
+    #[error(transparent)]
+    Throttle(#[from] ThrottleError),
     /// Too many passwords are being hashed.
     #[error(transparent)]
     Busy(#[from] Busy),
@@ -109,8 +109,10 @@ pub(super) async fn prepare(
     let name = check_name(&account.name).map_err(AccountError::Invalid)?;
     let min_chars = authority.config.password_min_chars;
     password::check(account.password.expose_secret(), email.as_str(), min_chars)?;
-    let password_hash =
-        authority.password_hasher.hash(account.password, authority.random.bytes()).await?;
+    let password_hash = authority
+        .password_hasher
+        .hash(&account.email, account.password, authority.random.bytes())
+        .await?;
     Ok(Prepared {
         id: authority.random.uuid().into(),
         email_key: email.key(),
@@ -166,7 +168,7 @@ pub async fn register(
 ) -> Result<SignedIn, AccountError> {
     // Registration reveals whether an address has an account, so attempts are limited.
     let counter = Counter::address(command.address);
-    authority.throttle.take(&counter, authority.now()).map_err(AccountError::TooMany)?;
+    authority.throttle.take(&counter, authority.now()).await?;
     let offer = registration_offer(authority, command.invitation.as_deref()).await?;
     let mut account = command.account;
     account.admin = false;
@@ -212,18 +214,22 @@ pub async fn change_password(
     new: SecretString,
     caller: &Caller,
 ) -> Result<SecretString, AccountError> {
-    let counter = [Counter::KnownBrowser(user.email.to_lowercase(), browser_session.browser_id)];
-    authority.throttle.take(&counter, authority.now()).map_err(AccountError::TooMany)?;
+    let key = user.email.to_lowercase();
+    let counter = [Counter::KnownBrowser(key.clone(), browser_session.browser_id)];
+    authority.throttle.take(&counter, authority.now()).await?;
     let is_the_same = current.expose_secret() == new.expose_secret();
-    if !authority.password_hasher.verify(current, Some(user.password_hash.clone())).await? {
+    let known = Some(user.password_hash.clone());
+    let checked = authority.password_hasher.verify(&key, current, known).await;
+    if checked == Ok(false) {
         return Err(AccountError::WrongPassword);
     }
-    authority.throttle.give_back(&counter);
+    authority.throttle.give_back(&counter).await?;
+    checked?;
     if is_the_same {
         return Err(AccountError::SamePassword);
     }
     password::check(new.expose_secret(), &user.email, authority.config.password_min_chars)?;
-    let hash = authority.password_hasher.hash(new, authority.random.bytes()).await?;
+    let hash = authority.password_hasher.hash(&key, new, authority.random.bytes()).await?;
     let event = authority
         .event(EventKind::PasswordChanged, Actor::User(user.id), caller)
         .user(user.id)

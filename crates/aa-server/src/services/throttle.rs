@@ -1,22 +1,24 @@
-//! Limits on attempts to guess, per account and per address (contract §7), in the memory of one process.
+//! Limits on attempts to guess, per account and per address (contract §7), shared by all replicas of one database.
 //!
 //! A try is taken **before** the password is checked, so parallel guesses cannot outrun it. A browser that the user has
 //! signed in with before has a counter of its own and no other, so neither an attacker who uses up the account's nor one at
 //! the same address can lock the user out there.
 //!
-//! Counters are found by a hash of 128 bits and kept in a cache of bounded size: whatever is sent as an address of e-mail,
-//! and from however many networks, it takes some eight megabytes at most.
+//! Counters are found by a MAC of 128 bits. On PostgreSQL they are rows; with SQLite, which has one process, they are kept
+//! in a cache of bounded size: whatever is sent as an address of e-mail, and from however many networks, it takes some
+//! eight megabytes at most.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::hmac;
 use foundation::time::Timestamp;
 use quick_cache::UnitWeighter;
 use quick_cache::unsync::Cache;
 
 use crate::domain::ids::BrowserId;
+use crate::store::{self, SharedTries, Store, TryCounter};
 
 /// Counters that are remembered.
 const CAPACITY: usize = 100_000;
@@ -55,67 +57,125 @@ impl Counter {
         }
     }
 
-    fn key(&self) -> u128 {
-        let text = match self {
+    fn text(&self) -> String {
+        match self {
             Self::Account(account) => format!("a{account}"),
             Self::KnownBrowser(account, browser) => format!("b{browser}{account}"),
             Self::Network(bits, prefix) => format!("n{prefix}/{bits}"),
-        };
-        let hash = digest(&SHA256, text.as_bytes());
-        hash.as_ref().iter().take(16).fold(0, |key, byte| (key << 8) | u128::from(*byte))
+        }
     }
 }
 
 /// Counts tries.
 #[derive(Debug)]
 pub struct Throttle {
+    key: hmac::Key,
+    counters: Counters,
+}
+
+#[derive(Debug)]
+enum Counters {
+    InProcess(LocalTries),
+    Shared(SharedTries),
+}
+
+/// Why no try could be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum ThrottleError {
+    /// A counter has none left.
+    #[error("too many tries")]
+    TooManyTries {
+        /// The time until there is one more.
+        retry_after: Duration,
+    },
+    /// The database did not answer.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl Throttle {
+    /// A throttle that counts where all processes of this store do, by keys that are MACs under `key`.
+    pub fn new(store: &Store, key: hmac::Key) -> Self {
+        let counters = match store.shared_tries() {
+            Some(shared) => Counters::Shared(shared),
+            None => Counters::InProcess(LocalTries::default()),
+        };
+        Self { key, counters }
+    }
+
+    /// Takes one try from each counter, or none from any.
+    ///
+    /// # Errors
+    /// [`ThrottleError::TooManyTries`] when one of them has none left.
+    pub async fn take(&self, counters: &[Counter], now: Timestamp) -> Result<(), ThrottleError> {
+        let counters = self.keyed(counters);
+        let refused = match &self.counters {
+            Counters::InProcess(local) => local.take(&counters, now),
+            Counters::Shared(shared) => shared.take(&counters, now).await?,
+        };
+        refused.map_or(Ok(()), |retry_after| Err(ThrottleError::TooManyTries { retry_after }))
+    }
+
+    /// Gives the tries back: they were right, or the password was not checked.
+    pub async fn give_back(&self, counters: &[Counter]) -> store::Result<()> {
+        let counters = self.keyed(counters);
+        match &self.counters {
+            Counters::InProcess(local) => local.give_back(&counters),
+            Counters::Shared(shared) => shared.give_back(&counters).await?,
+        }
+        Ok(())
+    }
+
+    fn keyed(&self, counters: &[Counter]) -> Vec<TryCounter> {
+        let keyed = |counter: &Counter| {
+            let mac = hmac::sign(&self.key, counter.text().as_bytes());
+            let key =
+                mac.as_ref().iter().take(16).fold(0, |key, byte| (key << 8) | u128::from(*byte));
+            let (burst, interval) = counter.quota();
+            TryCounter { key, interval, burst }
+        };
+        counters.iter().map(keyed).collect()
+    }
+}
+
+/// Counters in the memory of this process.
+#[derive(Debug)]
+struct LocalTries {
     /// The time at which each counter will be full again (the one number of the generic cell rate algorithm).
     full_at: Mutex<Cache<u128, Timestamp>>,
 }
 
-impl Default for Throttle {
+impl Default for LocalTries {
     fn default() -> Self {
         let cache = Cache::with_weighter(INITIAL_CAPACITY, CAPACITY as u64, UnitWeighter);
         Self { full_at: Mutex::new(cache) }
     }
 }
 
-/// Too many tries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooManyTries {
-    /// The time until there is one more.
-    pub retry_after: Duration,
-}
-
-impl Throttle {
-    /// Takes one try from each counter, or none from any.
-    ///
-    /// # Errors
-    /// [`TooManyTries`] when one of them has none left.
-    pub fn take(&self, counters: &[Counter], now: Timestamp) -> Result<(), TooManyTries> {
+impl LocalTries {
+    fn take(&self, counters: &[TryCounter], now: Timestamp) -> Option<Duration> {
         let mut full_at = self.lock();
         let mut taken = Vec::with_capacity(counters.len());
         for counter in counters {
-            let ((burst, interval), key) = (counter.quota(), counter.key());
-            let full = full_at.get(&key).copied().unwrap_or(now).max(now) + interval;
+            let full =
+                full_at.get(&counter.key).copied().unwrap_or(now).max(now) + counter.interval;
             let after = full.since(now);
-            if after > interval * burst {
-                return Err(TooManyTries { retry_after: after.saturating_sub(interval * burst) });
+            if after > counter.capacity() {
+                return Some(after.saturating_sub(counter.capacity()));
             }
-            taken.push((key, full));
+            taken.push((counter.key, full));
         }
         for (key, full) in taken {
             full_at.insert(key, full);
         }
-        Ok(())
+        None
     }
 
-    /// Gives the tries back: they were right, or the password was not checked.
-    pub fn give_back(&self, counters: &[Counter]) {
+    fn give_back(&self, counters: &[TryCounter]) {
         let mut full_at = self.lock();
         for counter in counters {
-            if let Some(mut full) = full_at.get_mut(&counter.key()) {
-                *full = *full - counter.quota().1;
+            if let Some(mut full) = full_at.get_mut(&counter.key) {
+                *full = *full - counter.interval;
             }
         }
     }
@@ -133,49 +193,61 @@ mod tests {
         Timestamp::from_millis(secs * 1000)
     }
 
+    fn throttle() -> Throttle {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &[7; 32]);
+        Throttle { key, counters: Counters::InProcess(LocalTries::default()) }
+    }
+
     fn account(name: &str) -> Counter {
         Counter::Account(name.to_owned())
     }
 
-    #[test]
-    fn ten_tries_then_one_a_minute() {
-        let throttle = Throttle::default();
+    #[tokio::test]
+    async fn ten_tries_then_one_a_minute() {
+        let throttle = throttle();
         for _ in 0..10 {
-            throttle.take(&[account("a")], at(0)).unwrap();
+            throttle.take(&[account("a")], at(0)).await.unwrap();
         }
-        let refused = throttle.take(&[account("a")], at(0)).unwrap_err();
-        assert_eq!(refused.retry_after, Duration::from_mins(1));
-        throttle.take(&[account("a")], at(60)).unwrap();
-        assert!(throttle.take(&[account("a")], at(60)).is_err());
-        throttle.take(&[account("b")], at(0)).unwrap();
+        let refused = throttle.take(&[account("a")], at(0)).await.unwrap_err();
+        let ThrottleError::TooManyTries { retry_after } = refused else { panic!("{refused}") };
+        assert_eq!(retry_after, Duration::from_mins(1));
+        throttle.take(&[account("a")], at(60)).await.unwrap();
+        assert!(throttle.take(&[account("a")], at(60)).await.is_err());
+        throttle.take(&[account("b")], at(0)).await.unwrap();
     }
 
-    #[test]
-    fn a_known_browser_is_not_locked_out_by_attackers() {
-        let throttle = Throttle::default();
-        while throttle.take(&[account("a")], at(0)).is_ok() {}
+    #[tokio::test]
+    async fn a_known_browser_is_not_locked_out_by_attackers() {
+        let throttle = throttle();
+        while throttle.take(&[account("a")], at(0)).await.is_ok() {}
         throttle
             .take(&[Counter::KnownBrowser("a".into(), uuid::Uuid::nil().into())], at(0))
+            .await
             .unwrap();
     }
 
-    #[test]
-    fn right_tries_are_given_back_and_refused_ones_cost_nothing() {
-        let throttle = Throttle::default();
+    #[tokio::test]
+    async fn right_tries_are_given_back_and_refused_ones_cost_nothing() {
+        let throttle = throttle();
         for _ in 0..1000 {
-            throttle.take(&[account("a")], at(0)).unwrap();
-            throttle.give_back(&[account("a")]);
+            throttle.take(&[account("a")], at(0)).await.unwrap();
+            throttle.give_back(&[account("a")]).await.unwrap();
         }
-        while throttle.take(&[account("a")], at(0)).is_ok() {}
+        while throttle.take(&[account("a")], at(0)).await.is_ok() {}
         let address = Counter::address("10.0.0.1".parse().unwrap());
         for _ in 0..1000 {
-            assert!(throttle.take(&[address.clone(), vec![account("a")]].concat(), at(0)).is_err());
+            assert!(
+                throttle
+                    .take(&[address.clone(), vec![account("a")]].concat(), at(0))
+                    .await
+                    .is_err()
+            );
         }
-        assert!(throttle.take(&address, at(0)).is_ok());
+        assert!(throttle.take(&address, at(0)).await.is_ok());
     }
 
-    #[test]
-    fn addresses_of_one_ipv6_customer_count_together() {
+    #[tokio::test]
+    async fn addresses_of_one_ipv6_customer_count_together() {
         let of = |address: &str| Counter::address(address.parse().unwrap());
         assert_eq!(of("2001:db8::1"), of("2001:db8::ffff"));
         let (one, other) = (of("2001:db8::1"), of("2001:db8:0:1::1"));
@@ -184,23 +256,24 @@ mod tests {
         assert!(one[1] != far[1] && one[2] == far[2]);
         assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
         // A /48 has 65,536 networks, and not as many tries.
-        let throttle = Throttle::default();
-        let tries = (0..65_536_u128).filter(|network| {
+        let throttle = throttle();
+        let mut tries = 0;
+        for network in 0..65_536_u128 {
             let address = (0x2001_0db8_u128 << 96) | (network << 64);
-            throttle
-                .take(&Counter::address(std::net::Ipv6Addr::from_bits(address).into()), at(0))
-                .is_ok()
-        });
-        assert_eq!(tries.count(), 400);
+            let counters = Counter::address(std::net::Ipv6Addr::from_bits(address).into());
+            tries += u32::from(throttle.take(&counters, at(0)).await.is_ok());
+        }
+        assert_eq!(tries, 400);
     }
 
-    #[test]
-    fn however_many_counters_are_sent_few_are_kept() {
-        let throttle = Throttle::default();
+    #[tokio::test]
+    async fn however_many_counters_are_sent_few_are_kept() {
+        let throttle = throttle();
         for number in 0..300_000 {
-            throttle.take(&[account(&format!("{number}@example.com"))], at(0)).unwrap();
+            throttle.take(&[account(&format!("{number}@example.com"))], at(0)).await.unwrap();
         }
-        let kept = throttle.lock();
+        let Counters::InProcess(kept) = &throttle.counters else { panic!("in process") };
+        let kept = kept.lock();
         assert!(kept.len() <= CAPACITY && kept.len() > CAPACITY / 2, "{}", kept.len());
         // As quick_cache accounts for it: key, value, and what finds them.
         assert!(kept.memory_used().total() < 16_000_000, "{}", kept.memory_used().total());

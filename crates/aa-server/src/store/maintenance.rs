@@ -28,6 +28,7 @@ enum Old {
     BrowserSessions,
     Ends,
     Attempts,
+    Tries,
     Invitations,
     ClientSecrets,
     Events,
@@ -108,6 +109,10 @@ impl Store {
                 now,
                 BATCH
             ),
+            Old::Tries => match self.shared_tries() {
+                Some(tries) => tries.remove_full(now).await,
+                None => Ok(0),
+            },
             Old::Invitations => {
                 execute!(db, "DELETE FROM invitations WHERE expires_at < $1", remembered)
             }

@@ -16,6 +16,7 @@ mod maintenance;
 mod migrations;
 mod outbox;
 mod rotation;
+mod tries;
 mod users;
 
 use database::Db;
@@ -33,6 +34,7 @@ pub use keys::{KeyRow, NewKey};
 pub use migrations::migrations;
 pub use outbox::{DeliveryRow, LeasedDelivery, NewDelivery};
 pub use rotation::{MAX_WAITING, ROTATE, Rotation};
+pub use tries::{SharedTries, TryCounter};
 pub use users::{NewUser, User};
 
 /// The authority's database.

@@ -11,9 +11,9 @@ use url::Url;
 use rstest::rstest;
 use rstest_reuse::apply;
 
-use crate::support::{Engine, TestApp, both_databases, location};
+use crate::support::{Browser, Engine, TestApp, both_databases, location};
 
-async fn count(t: &TestApp, sql: &'static str) -> i64 {
+async fn count_rows(t: &TestApp, sql: &'static str) -> i64 {
     optional!(t.authority.store.db().read(), (i64,), sql).unwrap().unwrap().0
 }
 
@@ -35,7 +35,7 @@ async fn open_delegations_of_one_browser_are_few(#[case] engine: Engine) {
         t.advance(1);
         last = browser.open(&app).await;
     }
-    assert_eq!(count(&t, FAMILIES).await, MAX_OPEN_DELEGATIONS + 2);
+    assert_eq!(count_rows(&t, FAMILIES).await, MAX_OPEN_DELEGATIONS + 2);
     app.redeem(&last).await.ok();
     app.refresh(redeemed.refresh_token()).await.ok();
     other.refresh(kept.refresh_token()).await.ok();
@@ -78,7 +78,7 @@ async fn an_image_of_another_page_opens_no_app(#[case] engine: Engine) {
         let answer = browser.get_with(&path, &[("sec-fetch-dest", dest)]).await;
         assert_eq!(answer.status(), status, "{dest}");
     }
-    assert_eq!(count(&t, FAMILIES).await, 2);
+    assert_eq!(count_rows(&t, FAMILIES).await, 2);
 }
 
 #[apply(both_databases)]
@@ -91,17 +91,18 @@ async fn events_and_browsers_are_not_kept_for_ever(#[case] engine: Engine) {
         let kept = t.authority.config.events_kept;
         t.authority.store.remove_old(t.authority.now(), kept).await.unwrap()
     };
-    assert_eq!(remove().await, 0);
+    remove().await;
+    assert_eq!((count_rows(&t, FAMILIES).await, count_rows(&t, BROWSERS).await), (1, 2));
     let day = 24 * 3600;
     t.advance(399 * day);
     remove().await;
-    assert!(count(&t, EVENTS).await > 0);
-    assert_eq!(count(&t, BROWSERS).await, 2);
+    assert!(count_rows(&t, EVENTS).await > 0);
+    assert_eq!(count_rows(&t, BROWSERS).await, 2);
     t.advance(2 * day);
     remove().await;
-    assert_eq!(count(&t, EVENTS).await, 0);
-    assert_eq!(count(&t, BROWSERS).await, 0);
-    assert_eq!(count(&t, FAMILIES).await, 0);
+    assert_eq!(count_rows(&t, EVENTS).await, 0);
+    assert_eq!(count_rows(&t, BROWSERS).await, 0);
+    assert_eq!(count_rows(&t, FAMILIES).await, 0);
 }
 
 #[apply(both_databases)]
@@ -114,17 +115,17 @@ async fn what_cannot_be_removed_does_not_keep_the_rest(#[case] engine: Engine) {
     execute!(db.clone(), "ALTER TABLE families RENAME TO families_away").unwrap();
     let kept = Duration::from_hours(24);
     t.authority.store.remove_old(t.authority.now(), kept).await.unwrap_err();
-    assert_eq!(count(&t, EVENTS).await, 0);
+    assert_eq!(count_rows(&t, EVENTS).await, 0);
     execute!(db, "ALTER TABLE families_away RENAME TO families").unwrap();
     t.authority.store.remove_old(t.authority.now(), kept).await.unwrap();
-    assert_eq!(count(&t, BROWSERS).await, 0);
+    assert_eq!(count_rows(&t, BROWSERS).await, 0);
 }
 
 #[apply(both_databases)]
 async fn an_address_that_guesses_does_not_lock_known_browsers_out(#[case] engine: Engine) {
     let Some(t) = engine.start().await else { return };
     let known = t.signed_in("ann@example.com").await;
-    let attacker = crate::support::Browser::new(&t.url);
+    let attacker = Browser::new(&t.url);
     let mut refused = 0;
     for number in 0..130 {
         let email = format!("made-up-{number}@example.com");
@@ -137,4 +138,29 @@ async fn an_address_that_guesses_does_not_lock_known_browsers_out(#[case] engine
     // A browser that is not known waits with the others at that address.
     let unknown = attacker.sign_in("ann@example.com", crate::support::PASSWORD).await;
     assert_eq!(unknown.status(), StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn parallel_guesses_at_two_replicas_are_counted_together() {
+    let Some(t) = TestApp::postgres().await else { return };
+    t.add_user("ann@example.com").await;
+    let replica =
+        TestApp::with(Some(t.database_url.clone()), &[("public_url", t.url.as_str())]).await;
+    let guesses = (0..50).map(|number| {
+        let url = [&t.url, &replica.url][number % 2].clone();
+        tokio::spawn(async move {
+            let attacker = Browser::new(&url);
+            attacker.sign_in("ann@example.com", "wrong password").await.status()
+        })
+    });
+    let statuses = futures_util::future::join_all(guesses).await;
+    let count = |wanted| statuses.iter().filter(|it| *it.as_ref().unwrap() == wanted).count();
+    assert_eq!(count(StatusCode::UNAUTHORIZED), 10, "{statuses:?}");
+    assert_eq!(count(StatusCode::TOO_MANY_REQUESTS), 40);
+    let counters = "SELECT COUNT(*) FROM tries";
+    // The account's, and the address's.
+    assert_eq!(count_rows(&t, counters).await, 2);
+    t.advance(3600);
+    t.authority.store.remove_old(t.authority.now(), Duration::from_hours(1)).await.unwrap();
+    assert_eq!(count_rows(&t, counters).await, 0);
 }

@@ -165,3 +165,27 @@ async fn nobody_is_sent_to_an_address_that_is_not_registered(#[case] engine: Eng
     );
     assert!(is_signed_in(&browser).await);
 }
+
+#[apply(both_databases)]
+async fn an_id_token_of_another_sign_in_ends_nothing_unasked(#[case] engine: Engine) {
+    let Some(app) = engine.start().await else { return };
+    let shop = shop(&app, "shop").await;
+    let browser = app.signed_in("ann@example.com").await;
+    let elsewhere = Browser::new(&app.url);
+    elsewhere.sign_in("ann@example.com", crate::support::PASSWORD).await;
+    let (of_another_browser, _) = visit(&elsewhere, &shop).await;
+    let (of_an_ended_one, _) = visit(&browser, &shop).await;
+    browser.submit("/apps", "/logout", &[]).await;
+    browser.sign_in("ann@example.com", crate::support::PASSWORD).await;
+    for id_token in [&of_another_browser, &of_an_ended_one] {
+        let asked = browser.get(&path(&[("id_token_hint", id_token)])).await;
+        assert_eq!(asked.status(), StatusCode::OK);
+        assert!(asked.text().await.unwrap().contains("Sign out"));
+        assert!(is_signed_in(&browser).await);
+    }
+    // Signing in again as the same user keeps the app signed in, and its ID token good for this.
+    let (id_token, _) = visit(&browser, &shop).await;
+    browser.sign_in("ann@example.com", crate::support::PASSWORD).await;
+    browser.get(&path(&[("id_token_hint", &id_token)])).await;
+    assert!(!is_signed_in(&browser).await);
+}

@@ -13,7 +13,7 @@ use reqwest::StatusCode;
 use rstest::rstest;
 use rstest_reuse::apply;
 
-use crate::support::{CALLBACK, Engine, VERIFIER, both_databases, until};
+use crate::support::{CALLBACK, Engine, PASSWORD, TestApp, VERIFIER, both_databases, until};
 
 const AT_ONCE: usize = 50;
 
@@ -209,4 +209,41 @@ async fn parallel_guesses_do_not_outrun_the_throttle(#[case] engine: Engine) {
     let refused =
         statuses.iter().filter(|status| **status == StatusCode::TOO_MANY_REQUESTS).count();
     assert_eq!((checked, refused), (10, AT_ONCE - 10));
+}
+
+/// Each of these locks sessions, browsers and families: in the order that ARCHITECTURE.md tells, or two of them wait for
+/// each other until the database ends one.
+#[apply(both_databases)]
+async fn what_changes_a_browsers_sessions_at_once_never_waits_in_a_circle(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let app = t.confidential().await;
+    let ann = t.signed_in("ann@example.com").await;
+    let other = crate::support::Browser::new(&t.url);
+    other.sign_in("ann@example.com", PASSWORD).await;
+    for _ in 0..25 {
+        app.redeem(&ann.open(&app).await).await.ok();
+        let devices = browsers(&t).await;
+        let again = async {
+            let form = [("email", "ann@example.com"), ("password", PASSWORD)];
+            ann.submit("/login?again=1", "/login", &form).await.status()
+        };
+        let delegated = async { ann.authorize(&app, &[]).await.status() };
+        let ends = join_all(devices.iter().map(|device| {
+            let (other, path) = (&other, format!("/sessions/devices/{device}/revoke"));
+            async move { other.submit("/sessions", &path, &[]).await.status() }
+        }));
+        let (again, delegated, ends) = tokio::join!(again, delegated, ends);
+        assert_eq!(again, StatusCode::SEE_OTHER);
+        assert_eq!(delegated, StatusCode::SEE_OTHER);
+        assert!(ends.iter().all(|status| *status == StatusCode::SEE_OTHER), "{ends:?}");
+        ann.sign_in("ann@example.com", PASSWORD).await;
+        other.sign_in("ann@example.com", PASSWORD).await;
+    }
+}
+
+/// The browsers of the only user.
+async fn browsers(t: &TestApp) -> Vec<uuid::Uuid> {
+    let sql = "SELECT browser_id FROM user_browsers";
+    let found = database::all!(t.authority.store.db().read(), (uuid::Uuid,), sql).unwrap();
+    found.into_iter().map(|(id,)| id).collect()
 }

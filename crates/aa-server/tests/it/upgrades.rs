@@ -4,8 +4,9 @@ use aa_server::domain::caller::Caller;
 use aa_server::domain::event::{EndKind, EndReason};
 use aa_server::ops::clients;
 use aa_server::store::migrations;
-use database::{Either, execute};
-use sqlx::AssertSqlSafe;
+use database::{Db, Either, execute};
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, SqlSafeStr as _};
 
 use rstest::rstest;
 use rstest_reuse::apply;
@@ -26,6 +27,7 @@ const UNDO: &[(i64, &str)] = &[
     (14, include_str!("undo/0014.sql")),
     (16, include_str!("undo/0016.sql")),
     (17, include_str!("undo/0017.sql")),
+    (20, include_str!("undo/0020.sql")),
 ];
 
 #[apply(both_databases)]
@@ -94,4 +96,26 @@ async fn postgresql_has_room_for_rotations_and_no_names_of_the_first_schema() {
     .await
     .unwrap();
     assert!(old_names.is_empty(), "{old_names:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_migration_takes_the_time_that_it_needs() {
+    let Some(url) = tokio::task::spawn_blocking(testing::postgres).await.unwrap() else { return };
+    let db = Db::connect(&url).await.unwrap();
+    let timeout = "CREATE TABLE seen AS SELECT current_setting('statement_timeout') AS timeout";
+    let migration = Migration::new(
+        1,
+        "sees the time-out".into(),
+        MigrationType::Simple,
+        timeout.into_sql_str(),
+        false,
+    );
+    db.migrate(&Migrator::with_migrations(vec![migration])).await.unwrap();
+    let told = async |sql: &'static str| {
+        database::optional!(db.read(), (String,), sql).unwrap().unwrap().0
+    };
+    assert_eq!(told("SELECT timeout FROM seen").await, "0");
+    for _ in 0..20 {
+        assert_eq!(told("SELECT current_setting('statement_timeout')").await, "10s");
+    }
 }

@@ -1,8 +1,9 @@
 //! `GET` and `POST /oauth/logout`: an app sends the browser here to end the sign-in (OpenID Connect RP-Initiated
 //! Logout 1.0).
 //!
-//! A client that shows an ID token of the user who is signed in is believed. Any other request might come from a link on
-//! another site, so the user is asked. Users are sent only to addresses that the client has registered.
+//! A client that shows an ID token of the present sign-in is believed. Any other request might come from a link on another
+//! site, with an ID token out of some history or log, so the user is asked. Users are sent only to addresses that the client
+//! has registered.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -40,10 +41,10 @@ pub async fn get(
     let params = query_params(&request)?;
     let asked = read(&authority, &params).await?;
     match current_user(&authority, &request).await? {
-        Some(current) if !asked.speaks_for(&current) => {
-            Ok(confirm(&authority, &request, &current, &params, &asked))
+        Some(user) if !asked.speaks_for(&authority, &user).await? => {
+            Ok(confirm(&authority, &request, &user, &params, &asked))
         }
-        current => finish(&authority, &request, current, &asked).await,
+        user => finish(&authority, &request, user, &asked).await,
     }
 }
 
@@ -60,13 +61,23 @@ pub async fn post(
     }
     check_form(&authority, &request, &params)?;
     let asked = read(&authority, &params).await?;
-    let current = current_user(&authority, &request).await?;
-    finish(&authority, &request, current, &asked).await
+    let current_user = current_user(&authority, &request).await?;
+    finish(&authority, &request, current_user, &asked).await
 }
 
 impl Asked {
-    fn speaks_for(&self, current: &CurrentUser) -> bool {
-        self.hint.as_ref().is_some_and(|hint| hint.subject == current.user.id.to_string())
+    /// Whether the hint is an ID token of this user's present sign-in.
+    async fn speaks_for(
+        &self,
+        authority: &Authority,
+        current_user: &CurrentUser,
+    ) -> Result<bool, Error> {
+        let subject = current_user.user.id.to_string();
+        let Some(hint) = self.hint.as_ref().filter(|hint| hint.subject == subject) else {
+            return Ok(false);
+        };
+        let session = current_user.browser_session.id;
+        Ok(authority.store.belongs_to_session(hint.family_id, session).await?)
     }
 }
 
@@ -119,7 +130,7 @@ struct Question<'a> {
 fn confirm(
     authority: &Authority,
     request: &HttpRequest,
-    current: &CurrentUser,
+    current_user: &CurrentUser,
     params: &Params,
     asked: &Asked,
 ) -> HttpResponse {
@@ -129,7 +140,7 @@ fn confirm(
         .into_iter()
         .filter_map(|name| params.get(name).ok().flatten().map(|value| (name, value)));
     let page = Question {
-        frame: Frame::new("Sign out", &csrf, Some(current)),
+        frame: Frame::new("Sign out", &csrf, Some(current_user)),
         app: asked.app.as_ref().map(|known| known.name.as_str()),
         fields: client_id.into_iter().chain(others).collect(),
     };
@@ -144,7 +155,7 @@ fn confirm(
 async fn finish(
     authority: &web::Data<Authority>,
     request: &HttpRequest,
-    current: Option<CurrentUser>,
+    current_user: Option<CurrentUser>,
     asked: &Asked,
 ) -> Result<HttpResponse, Error> {
     let response = match &asked.to {
@@ -155,5 +166,5 @@ async fn finish(
             "Your sessions in this browser have ended.",
         ),
     };
-    pages::login::signed_out(authority, request, current, response).await
+    pages::login::signed_out(authority, request, current_user, response).await
 }

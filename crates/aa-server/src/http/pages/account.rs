@@ -57,7 +57,7 @@ pub async fn change_password(
     match done {
         Ok(token) => Ok(with_session(&authority, redirect("/account?changed=1"), &token)),
         Err(AccountError::Ended) => Err(Error::SignIn(PAGE.to_owned())),
-        Err(AccountError::TooMany(tries)) => Err(Error::too_many(tries.retry_after)),
+        Err(AccountError::Throttle(refused)) => Err(refused.into()),
         Err(AccountError::Busy(_)) => Err(Error::unavailable()),
         Err(AccountError::Store(cause)) => Err(cause.into()),
         Err(mistake) => Ok(page(&authority, &request, &current, false, Some(mistake.to_string()))),

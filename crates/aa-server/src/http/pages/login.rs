@@ -74,7 +74,7 @@ pub async fn submit(
         Err(SignInError::Wrong) => {
             page(&authority, &request, &return_to, Some(&email), StatusCode::UNAUTHORIZED).await
         }
-        Err(SignInError::TooMany(tries)) => Err(Error::too_many(tries.retry_after)),
+        Err(SignInError::Throttle(refused)) => Err(refused.into()),
         Err(SignInError::Busy(_)) => Err(Error::unavailable()),
         Err(SignInError::Store(cause)) => Err(cause.into()),
     }

@@ -137,7 +137,7 @@ fn refusal(refused: AccountError) -> Error {
             "This invitation is not valid any more",
             "It was used already, or it has expired. Please ask for a new one.",
         ),
-        AccountError::TooMany(tries) => Error::too_many(tries.retry_after),
+        AccountError::Throttle(refused) => refused.into(),
         AccountError::Busy(_) => Error::unavailable(),
         AccountError::Store(cause) => cause.into(),
         other => Error::bad_request(other.to_string()),

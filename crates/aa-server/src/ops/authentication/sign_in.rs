@@ -13,7 +13,7 @@ use crate::domain::ids::BrowserId;
 use crate::domain::password::MAX_CHARS;
 use crate::domain::refresh_token::SecretHash;
 use crate::services::password_hasher::Busy;
-use crate::services::throttle::{Counter, TooManyTries};
+use crate::services::throttle::{Counter, ThrottleError};
 use crate::store::{self, NewBrowserSession, User};
 
 /// The longest address of e-mail that is looked at (RFC 5321 §4.5.3.1.3, without its brackets).
@@ -47,11 +47,11 @@ pub struct SignedIn {
 #[derive(Debug, thiserror::Error)]
 pub enum SignInError {
     /// No such user, a disabled one, or another password: answered alike.
-    #[error("the address or the password is not right")]
+    #[error("the email or the password is incorrect")]
     Wrong,
-    /// Too many tries.
-    #[error("too many tries")]
-    TooMany(TooManyTries),
+    /// Too many tries, or they could not be counted.
+    #[error(transparent)]
+    Throttle(#[from] ThrottleError),
     /// Too many passwords are being checked.
     #[error(transparent)]
     Busy(#[from] Busy),
@@ -82,23 +82,23 @@ pub async fn sign_in(
     let browser_id = browser.unwrap_or_else(|| Uuid::nil().into());
     let familiar = authority.store.is_known_browser(user_id, browser_id).await?;
     let by_account = match browser {
-        Some(browser) if familiar => Counter::KnownBrowser(key, browser),
-        _ => Counter::Account(key),
+        Some(browser) if familiar => Counter::KnownBrowser(key.clone(), browser),
+        _ => Counter::Account(key.clone()),
     };
     // A browser that the user knows does not depend on what others do at its address.
     let mut counters = vec![by_account];
     if !familiar {
         counters.extend(Counter::address(command.address));
     }
-    authority.throttle.take(&counters, authority.now()).map_err(SignInError::TooMany)?;
+    authority.throttle.take(&counters, authority.now()).await?;
 
     let too_long =
         secrecy::ExposeSecret::expose_secret(&command.password).chars().count() > MAX_CHARS;
     let hash = user.as_ref().filter(|_| !too_long).map(|user| user.password_hash.clone());
-    let right = match authority.password_hasher.verify(command.password, hash).await {
+    let right = match authority.password_hasher.verify(&key, command.password, hash).await {
         Ok(right) => right,
         Err(busy) => {
-            authority.throttle.give_back(&counters);
+            authority.throttle.give_back(&counters).await?;
             return Err(busy.into());
         }
     };
@@ -112,7 +112,7 @@ pub async fn sign_in(
         }
     };
     // Not the address's: right passwords cost a hash each, too.
-    authority.throttle.give_back(&counters[..1]);
+    authority.throttle.give_back(&counters[..1]).await?;
     let done = Authentication::begin(Step::Password, authority.now());
     let replaces = command.session_token.as_deref();
     Ok(begin(authority, (&user, &done), browser, replaces, caller).await?)

@@ -1,8 +1,10 @@
 //! `id_token_hint`: an ID token of this issuer that a client presents again to name the user.
 
 use tokens::jws::Compact;
+use uuid::Uuid;
 
 use crate::authority::Authority;
+use crate::domain::ids::FamilyId;
 
 /// The content of a hint. It names a user and a client, and authenticates neither.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +13,8 @@ pub struct Hint {
     pub subject: String,
     /// The client that the ID token was issued to.
     pub client_id: String,
+    /// The family that it was issued with, its `sid`.
+    pub family_id: FamilyId,
 }
 
 /// Reads a hint; `None` unless it is an ID token signed with a published key of this issuer. It may have expired
@@ -26,5 +30,9 @@ pub fn read(authority: &Authority, text: &str) -> Option<Hint> {
     if claim("iss") != Some(authority.config.public_url.as_str()) {
         return None;
     }
-    Some(Hint { subject: claim("sub")?.to_owned(), client_id: claim("aud")?.to_owned() })
+    Some(Hint {
+        subject: claim("sub")?.to_owned(),
+        client_id: claim("aud")?.to_owned(),
+        family_id: claim("sid")?.parse::<Uuid>().ok()?.into(),
+    })
 }
