@@ -140,6 +140,8 @@ pub enum BrokenLink {
 pub enum ErrorCode {
     InvalidRequest,
     InvalidScope,
+    AccessDenied,
+    InteractionRequired,
     InvalidTarget,
     LoginRequired,
     RequestNotSupported,
@@ -151,6 +153,8 @@ impl ErrorCode {
     /// The code as the client receives it.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::AccessDenied => "access_denied",
+            Self::InteractionRequired => "interaction_required",
             Self::InvalidRequest => "invalid_request",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
@@ -299,6 +303,17 @@ impl AuthorizationRequest {
     /// The error for a client that allows no page when one is needed.
     pub fn login_required(&self) -> AuthorizationError {
         self.target.refuse(ErrorCode::LoginRequired, "no suitable user is signed in")
+    }
+
+    /// The error for a client that allows no page when the user has to confirm that they want to continue to it.
+    pub fn interaction_required(&self) -> AuthorizationError {
+        let description = "the user must confirm that they want to continue to this app";
+        self.target.refuse(ErrorCode::InteractionRequired, description)
+    }
+
+    /// The error for a client that the user does not want to continue to.
+    pub fn access_denied(&self) -> AuthorizationError {
+        self.target.refuse(ErrorCode::AccessDenied, "the user did not continue to this app")
     }
 
     /// Judges a stored request again: the client may have been changed since.

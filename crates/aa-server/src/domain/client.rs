@@ -324,25 +324,45 @@ impl ClientMetadata {
         self.redirect_uris.iter().any(|known| redirect_uri::matches(known, uri, any_loopback_port))
     }
 
+    /// Whether a response to this redirect URI certainly reaches the client itself.
+    ///
+    /// Not when it authenticates by no secret and the URI is on the user's machine, at a loopback address or in a scheme of
+    /// its own: any program there can take either (RFC 8252 §8.6).
+    pub fn identity_is_assured(&self, redirect_uri: &str) -> bool {
+        self.kind != ClientType::Public || redirect_uri.starts_with("https://")
+    }
+
     /// Whether the launcher can open it.
     pub fn is_launchable(&self) -> bool {
         self.launch_url.is_some()
     }
 
-    /// Every origin that opening it may lead through, for a page's `form-action`.
+    /// Every origin that opening it may lead through, for a page's `form-action`; the scheme where that is all there is.
     pub fn origins(&self) -> Vec<String> {
         let mut origins: Vec<String> = self
             .redirect_uris
             .iter()
             .chain(&self.launch_url)
             .filter_map(|uri| Url::parse(uri).ok())
-            .map(|url| url.origin().ascii_serialization())
-            .filter(|origin| origin != "null")
+            .map(|mut url| {
+                let any_port =
+                    self.kind == ClientType::Public && redirect_uri::is_loopback_literal(&url);
+                if any_port && url.set_port(None).is_ok() {
+                    return format!("{}:*", form_source(&url));
+                }
+                form_source(&url)
+            })
             .collect();
         origins.sort();
         origins.dedup();
         origins
     }
+}
+
+/// A URL as a source of `form-action` (CSP Level 3 §2.3.1): its origin, or its scheme if it has no origin.
+pub fn form_source(url: &Url) -> String {
+    let origin = url.origin();
+    if origin.is_tuple() { origin.ascii_serialization() } else { format!("{}:", url.scheme()) }
 }
 
 /// The client is not registered for the requested audience.

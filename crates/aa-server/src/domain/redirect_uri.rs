@@ -38,13 +38,17 @@ pub fn matches(registered: &str, given: &str, any_loopback_port: bool) -> bool {
     registered == given || (any_loopback_port && same_but_loopback_port(registered, given))
 }
 
+/// Whether the host is a loopback address as such, not a name for one (RFC 8252 §7.3).
+pub fn is_loopback_literal(url: &Url) -> bool {
+    matches!(url.host_str(), Some("127.0.0.1" | "[::1]"))
+}
+
 fn same_but_loopback_port(registered: &str, given: &str) -> bool {
     let (Ok(mut registered), Ok(url)) = (Url::parse(registered), Url::parse(given)) else {
         return false;
     };
-    let literal = matches!(url.host_str(), Some("127.0.0.1" | "[::1]"));
     // The URL as text must be what was parsed: nothing may hide in a second spelling.
-    literal
+    is_loopback_literal(&url)
         && url.scheme() == "http"
         && url.as_str() == given
         && registered.set_port(url.port()).is_ok()

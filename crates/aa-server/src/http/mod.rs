@@ -73,6 +73,8 @@ routes! {
     GET  "/account/activity"                        Page    => pages::account::activity;
     GET  "/oauth/authorize"                         Page    => oauth::authorize::get;
     POST "/oauth/authorize"                         Page    => oauth::authorize::post;
+    GET  "/continue"                                Page    => oauth::continue_to::get;
+    POST "/continue"                                Form    => oauth::continue_to::post;
     POST "/oauth/revoke"                            OAuth   => oauth::tokens::revoke;
     POST "/oauth/introspect"                        OAuth   => oauth::tokens::introspect;
     GET  "/oauth/userinfo"                          OAuth   => oauth::userinfo::get;

@@ -4,7 +4,7 @@ use foundation::time::Timestamp;
 use super::ends::End;
 use super::{Event, Result, Store};
 use crate::domain::event::EndReason;
-use crate::domain::ids::{BrowserId, BrowserSessionId, UserId};
+use crate::domain::ids::{BrowserId, BrowserSessionId, FamilyId, UserId};
 use crate::domain::refresh_token::SecretHash;
 
 /// One sign-in of one user in one browser, live when it was read.
@@ -165,6 +165,48 @@ impl Store {
             token_hash.as_bytes(),
             now.millis()
         )
+    }
+
+    /// Whether an app has a live family of this user in this browser.
+    pub async fn is_open_in_browser(
+        &self,
+        client_id: &str,
+        session: &BrowserSession,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let found = optional!(
+            self.db.read(),
+            (i64,),
+            "SELECT f.generation FROM families f
+             JOIN clients a ON a.client_id = f.client_id
+             JOIN browser_sessions i ON i.id = f.browser_session_id
+             WHERE f.user_id = $1 AND f.browser_id = $2 AND f.client_id = $3 AND f.user_epoch = $4
+               AND f.generation > 0 AND f.ended_at IS NULL AND f.expires_at > $5 AND f.idle_expires_at > $5
+               AND (i.ended_at IS NULL OR a.outlives_sign_out)
+             LIMIT 1",
+            session.user_id,
+            session.browser_id,
+            client_id,
+            session.user_epoch,
+            now
+        )?;
+        Ok(found.is_some())
+    }
+
+    /// Whether a family, live or ended, belongs to a browser session.
+    pub async fn belongs_to_session(
+        &self,
+        family: FamilyId,
+        browser_session: BrowserSessionId,
+    ) -> Result<bool> {
+        let found = optional!(
+            self.db.read(),
+            (i64,),
+            "SELECT generation FROM families WHERE id = $1 AND browser_session_id = $2",
+            family,
+            browser_session
+        )?;
+        Ok(found.is_some())
     }
 
     /// Records that a browser session and its browser were used.

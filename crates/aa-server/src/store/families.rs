@@ -248,22 +248,6 @@ impl Store {
         Ok((made > 0).then_some(()))
     }
 
-    /// Whether a family, live or ended, belongs to a browser session.
-    pub async fn belongs_to_session(
-        &self,
-        family: FamilyId,
-        browser_session: BrowserSessionId,
-    ) -> Result<bool> {
-        let found = optional!(
-            self.db.read(),
-            (i64,),
-            "SELECT generation FROM families WHERE id = $1 AND browser_session_id = $2",
-            family,
-            browser_session
-        )?;
-        Ok(found.is_some())
-    }
-
     /// The family with this id. Its state tells whether it, its user, its app and its sign-in are live; a
     /// delegation token needs a live sign-in even where the app outlives one.
     pub async fn family(&self, id: FamilyId) -> Result<Option<Family>> {

@@ -1,6 +1,6 @@
 //! `/oauth/authorize`: what is shown to the user, what is told to the app, and who has to sign in again.
 
-use aa_server::domain::client::ClientType;
+use aa_server::domain::client::{ClientMetadata, ClientType};
 use reqwest::StatusCode;
 
 use rstest::rstest;
@@ -292,4 +292,90 @@ async fn a_native_app_may_vary_its_loopback_port() {
     let code = &answer_of(&code)["code"];
     app.redeem_with(code, "http://127.0.0.1/cb", Some(VERIFIER)).await.refused("invalid_grant");
     app.redeem_with(code, uri, Some(VERIFIER)).await.ok();
+}
+
+#[apply(both_databases)]
+async fn a_program_on_the_users_machine_gets_no_code_before_they_say_so(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let scheme = "com.example.app:/cb";
+    for (id, uri, asked) in [
+        ("loopback", "http://127.0.0.1:51234/cb", true),
+        ("scheme", scheme, true),
+        ("claimed", "https://app.example/cb", false),
+    ] {
+        let change = |app: &mut ClientMetadata| app.redirect_uris = vec![uri.to_owned()];
+        let app = t.add_client(id, ClientType::Public, change).await;
+        let silent = browser.ask(&app, &[("redirect_uri", uri), ("prompt", "none")]).await;
+        let silent = answer_of(&silent);
+        let answer = location(&browser.ask(&app, &[("redirect_uri", uri)]).await);
+        if !asked {
+            assert!(silent.contains_key("code") && answer.starts_with(uri), "{answer}");
+            continue;
+        }
+        assert_eq!(silent["error"], "interaction_required");
+        let question = browser.get(&answer).await;
+        let csp = question.headers()["content-security-policy"].to_str().unwrap().to_owned();
+        let source = if uri == scheme { "com.example.app:" } else { "http://127.0.0.1:*" };
+        assert!(csp.contains(&format!(" {source} ")), "{csp}");
+        let page = question.text().await.unwrap();
+        assert!(page.contains(&format!("Continue to {id}?")) && page.contains("ann@example.com"));
+        assert!(answer_of(&browser.continue_to(&answer, "continue").await).contains_key("code"));
+    }
+    let families = "SELECT COUNT(*) FROM families";
+    let found = database::optional!(t.authority.store.db().read(), (i64,), families);
+    assert_eq!(found.unwrap(), Some((4,)), "one each, and two of the claimed one");
+}
+
+#[apply(both_databases)]
+async fn the_answer_holds_for_the_browser_while_the_app_is_open_in_it(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let app = t.public().await;
+    let is_asked =
+        async |browser: &Browser| location(&browser.ask(&app, &[]).await).starts_with("/continue?");
+    // A code that is not redeemed, or one that is refused, is no answer.
+    browser.open(&app).await;
+    assert!(is_asked(&browser).await);
+    let refused = location(&browser.ask(&app, &[]).await);
+    let refused = answer_of(&browser.continue_to(&refused, "cancel").await);
+    assert_eq!((&*refused["error"], &*refused["state"]), ("access_denied", "some state"));
+    let tokens = app.redeem(&browser.open(&app).await).await.ok();
+    assert!(!is_asked(&browser).await);
+    assert!(answer_of(&browser.ask(&app, &[("prompt", "none")]).await).contains_key("code"));
+    let elsewhere = Browser::new(&t.url);
+    elsewhere.sign_in("ann@example.com", PASSWORD).await;
+    assert!(is_asked(&elsewhere).await);
+    app.post("/oauth/revoke", &[("token", tokens.refresh_token())]).await;
+    assert!(is_asked(&browser).await);
+}
+
+#[apply(both_databases)]
+async fn the_question_is_this_browsers_and_its_form_is_ours(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let app = t.public().await;
+    let question = location(&browser.ask(&app, &[]).await);
+    let attempt = question.strip_prefix("/continue?attempt=").unwrap();
+    let fields = [("attempt", attempt), ("answer", "continue")];
+    let forged = browser.post("/continue", &fields, &[]).await;
+    assert_eq!(forged.status(), StatusCode::FORBIDDEN);
+    let other = t.signed_in("ben@example.com").await;
+    assert_eq!(other.get(&question).await.status(), StatusCode::GONE);
+    let taken = other.submit("/sessions", "/continue", &fields).await;
+    assert_eq!(taken.status(), StatusCode::GONE);
+    // Signed out meanwhile: to the sign-in page, then the question.
+    browser.submit("/apps", "/logout", &[]).await;
+    let back = format!("/oauth/authorize?attempt={attempt}");
+    for page in [&question, &back] {
+        assert!(location(&browser.get(page).await).starts_with("/login?return_to=%2Foauth"));
+    }
+    let signed_out = browser.submit("/login", "/continue", &fields).await;
+    assert!(location(&signed_out).starts_with("/login?"));
+    browser.sign_in("ann@example.com", PASSWORD).await;
+    assert_eq!(location(&browser.get(&back).await), question);
+    assert!(answer_of(&browser.continue_to(&question, "continue").await).contains_key("code"));
+    t.advance(31 * 60);
+    assert_eq!(browser.get(&question).await.status(), StatusCode::GONE);
+    assert_eq!(browser.get("/continue").await.status(), StatusCode::GONE);
 }

@@ -66,7 +66,7 @@ async fn what_is_kept_with_a_request_is_short(#[case] engine: Engine) {
 async fn an_image_of_another_page_opens_no_app(#[case] engine: Engine) {
     let Some(t) = engine.start().await else { return };
     let browser = t.signed_in("ann@example.com").await;
-    let app = t.public().await;
+    let app = t.confidential().await;
     let path = format!("/oauth/authorize?{}", crate::support::authorize_query(&app.id, &[]));
     for (dest, status) in [
         ("image", StatusCode::FORBIDDEN),

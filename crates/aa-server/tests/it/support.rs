@@ -313,9 +313,24 @@ impl Browser {
         code.unwrap_or_else(|| panic!("{to}")).1.into_owned()
     }
 
-    /// `more` replaces or adds parameters.
+    /// `more` replaces or adds parameters. The user continues to the app if they are asked.
     pub async fn authorize(&self, app: &OAuthApp, more: &[(&str, &str)]) -> Response {
+        let answer = self.ask(app, more).await;
+        match answer.headers().get("location").and_then(|to| to.to_str().ok()) {
+            Some(to) if to.starts_with("/continue?") => self.continue_to(to, "continue").await,
+            _ => answer,
+        }
+    }
+
+    /// As [`Browser::authorize`], without an answer to the question whether to continue.
+    pub async fn ask(&self, app: &OAuthApp, more: &[(&str, &str)]) -> Response {
         self.get(&format!("/oauth/authorize?{}", authorize_query(&app.id, more))).await
+    }
+
+    /// Answers the question whether to continue, which is on this page.
+    pub async fn continue_to(&self, page: &str, answer: &str) -> Response {
+        let attempt = page.strip_prefix("/continue?attempt=").expect(page);
+        self.submit(page, "/continue", &[("attempt", attempt), ("answer", answer)]).await
     }
 }
 

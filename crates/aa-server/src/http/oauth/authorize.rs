@@ -1,6 +1,7 @@
 //! `GET` and `POST /oauth/authorize` (RFC 6749 §3.1, OpenID Connect Core §3.1.2): code with PKCE, no consent.
 //!
-//! A request that waits for a sign-in is stored as an attempt, and the browser comes back with `?attempt=…` alone.
+//! A request that waits for the user is stored as an attempt, and the browser comes back with `?attempt=…` alone: from the
+//! sign-in page, or from the question whether they want to continue to the app.
 
 use actix_web::http::StatusCode;
 use actix_web::http::header;
@@ -16,7 +17,7 @@ use crate::domain::authorization_request::{
     AuthorizationError, AuthorizationRequest, BrokenLink, Parameters, Prompt, ResponseMode,
     ResponseTarget,
 };
-use crate::domain::client::ClientMetadata;
+use crate::domain::client::{ClientMetadata, form_source};
 use crate::http::error::Error;
 use crate::http::pages::login::attempt_expired;
 use crate::http::render::{allow_form_origins, html};
@@ -59,6 +60,16 @@ pub async fn post(request: HttpRequest, payload: web::Payload) -> Result<HttpRes
     Ok(pages::redirect(&format!("/oauth/authorize?{}", params.encode())))
 }
 
+/// A request, and how far it has come.
+pub(super) struct Pending {
+    pub(super) client: ClientMetadata,
+    pub(super) asked: AuthorizationRequest,
+    /// The attempt that it is stored as.
+    pub(super) attempt: Option<Attempt>,
+    /// Whether the user has said that they want to continue to the app.
+    pub(super) confirmed: bool,
+}
+
 /// Answers a new request.
 async fn begin(
     authority: &web::Data<Authority>,
@@ -72,7 +83,10 @@ async fn begin(
     };
     let subject_of = |hint: &str| id_token_hint::read(authority, hint).map(|hint| hint.subject);
     match AuthorizationRequest::parse(parameters, &client, subject_of) {
-        Ok(asked) => grant(authority, request, client, asked, None).await,
+        Ok(asked) => {
+            let pending = Pending { client, asked, attempt: None, confirmed: false };
+            grant(authority, request, pending).await
+        }
         Err(refused) => refuse(authority, request, &client, &refused),
     }
 }
@@ -83,17 +97,25 @@ async fn resume(
     request: &HttpRequest,
     reference: &str,
 ) -> Result<HttpResponse, Error> {
+    let pending = stored(authority, request, reference).await?;
+    grant(authority, request, pending).await
+}
+
+/// The request of this browser that is stored under a reference.
+///
+/// # Errors
+/// [`attempt_expired`], and the page about a client that is not there any more.
+pub(super) async fn stored(
+    authority: &web::Data<Authority>,
+    request: &HttpRequest,
+    reference: &str,
+) -> Result<Pending, Error> {
     let browser = Csrf::of(authority, request).binding();
     let attempt = attempt::find(authority, reference, &browser).await?;
     let attempt = attempt.ok_or_else(attempt_expired)?;
     let client = enabled_client(authority, &attempt.request.client_id).await?;
-    match attempt.request.check_again(&client) {
-        Ok(()) => {
-            let asked = attempt.request.clone();
-            grant(authority, request, client, asked, Some(attempt)).await
-        }
-        Err(refused) => refuse(authority, request, &client, &refused),
-    }
+    let asked = attempt.request.clone();
+    Ok(Pending { client, asked, attempt: Some(attempt), confirmed: false })
 }
 
 async fn enabled_client(authority: &Authority, client_id: &str) -> Result<ClientMetadata, Error> {
@@ -111,31 +133,45 @@ fn broken_link(refused: &AuthorizationError) -> Error {
     )
 }
 
-/// Creates a code if a suitable user is signed in, else leads to the sign-in page.
-async fn grant(
+/// Creates a code if a suitable user is signed in, else leads to the page that the user has to see first.
+pub(super) async fn grant(
     authority: &web::Data<Authority>,
     request: &HttpRequest,
-    client: ClientMetadata,
-    asked: AuthorizationRequest,
-    attempt: Option<Attempt>,
+    pending: Pending,
 ) -> Result<HttpResponse, Error> {
+    let Pending { client, asked, attempt, confirmed } = pending;
+    if attempt.is_some()
+        && let Err(refused) = asked.check_again(&client)
+    {
+        return refuse(authority, request, &client, &refused);
+    }
     let floor = attempt.as_ref().and_then(|attempt| attempt.floor);
-    let current = current_user(authority, request).await?;
-    let current = current.filter(|current| accepts(authority, &asked, current, floor));
-    let Some(current) = current else {
-        return sign_in_first(authority, request, &client, asked, attempt).await;
+    let current_user = current_user(authority, request).await?;
+    let current_user = current_user.filter(|user| accepts(authority, &asked, user, floor));
+    let Some(current_user) = current_user else {
+        if asked.prompt == Prompt::None {
+            return refuse(authority, request, &client, &asked.login_required());
+        }
+        return sign_in_first(authority, request, asked, attempt).await;
     };
+    if !confirmed && must_confirm(authority, &client, &asked, &current_user).await? {
+        if asked.prompt == Prompt::None {
+            return refuse(authority, request, &client, &asked.interaction_required());
+        }
+        let to = |reference: &str| format!("/continue?attempt={reference}");
+        return wait_for_user(authority, request, asked, attempt, to).await;
+    }
     let caller = caller(authority, request)?;
     let work = |authority: web::Data<Authority>| async move {
         if let Some(attempt) = &attempt {
-            let auth_time = current.browser_session.auth_time;
+            let auth_time = current_user.browser_session.auth_time;
             let first_use = attempt::complete(&authority, attempt, auth_time).await?;
-            if !first_use && !accepts(&authority, &asked, &current, None) {
+            if !first_use && !accepts(&authority, &asked, &current_user, None) {
                 return Ok::<_, Error>((None, client, asked, Some(attempt.clone())));
             }
         }
         let command = Delegate {
-            browser_session: &current.browser_session,
+            browser_session: &current_user.browser_session,
             client: &client,
             redirect_uri: &asked.target.redirect_uri,
             scope: &asked.scope,
@@ -153,31 +189,63 @@ async fn grant(
             Ok(answer(authority, request, &client, &asked.target, &fields))
         }
         // Signed out meanwhile, or another tab has used this sign-in for the same attempt.
-        None => sign_in_first(authority, request, &client, asked, attempt).await,
+        None if asked.prompt == Prompt::None => {
+            refuse(authority, request, &client, &asked.login_required())
+        }
+        None => sign_in_first(authority, request, asked, attempt).await,
     }
+}
+
+/// Whether the user has to say that they want to continue to this client (RFC 8252 §8.6): its identity is not assured, and
+/// it is not open in this browser already.
+pub(super) async fn must_confirm(
+    authority: &Authority,
+    client: &ClientMetadata,
+    asked: &AuthorizationRequest,
+    current_user: &CurrentUser,
+) -> Result<bool, Error> {
+    if client.identity_is_assured(&asked.target.redirect_uri) {
+        return Ok(false);
+    }
+    let session = &current_user.browser_session;
+    Ok(!authority.store.is_open_in_browser(&client.client_id, session, authority.now()).await?)
 }
 
 fn accepts(
     authority: &Authority,
     asked: &AuthorizationRequest,
-    current: &CurrentUser,
+    current_user: &CurrentUser,
     floor: Option<Timestamp>,
 ) -> bool {
-    let auth_time = current.browser_session.auth_time;
-    asked.accepts(&current.user.id.to_string(), auth_time, floor, authority.now())
+    let auth_time = current_user.browser_session.auth_time;
+    asked.accepts(&current_user.user.id.to_string(), auth_time, floor, authority.now())
 }
 
 /// Off to the sign-in page, and back here with a reference to the request.
 async fn sign_in_first(
     authority: &web::Data<Authority>,
     request: &HttpRequest,
-    client: &ClientMetadata,
     asked: AuthorizationRequest,
     attempt: Option<Attempt>,
 ) -> Result<HttpResponse, Error> {
-    if asked.prompt == Prompt::None {
-        return refuse(authority, request, client, &asked.login_required());
-    }
+    let to = |reference: &str| {
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("return_to", &format!("/oauth/authorize?attempt={reference}"))
+            .append_pair("again", "1")
+            .finish();
+        format!("/login?{query}")
+    };
+    wait_for_user(authority, request, asked, attempt, to).await
+}
+
+/// Stores a request that is not stored yet, and leads to the page that `to` makes of its reference.
+async fn wait_for_user(
+    authority: &web::Data<Authority>,
+    request: &HttpRequest,
+    asked: AuthorizationRequest,
+    attempt: Option<Attempt>,
+    to: impl FnOnce(&str) -> String,
+) -> Result<HttpResponse, Error> {
     let csrf = Csrf::of(authority, request);
     let reference = if let Some(attempt) = attempt {
         attempt.reference
@@ -188,11 +256,7 @@ async fn sign_in_first(
         };
         detached(authority, work).await?
     };
-    let query = form_urlencoded::Serializer::new(String::new())
-        .append_pair("return_to", &format!("/oauth/authorize?attempt={reference}"))
-        .append_pair("again", "1")
-        .finish();
-    let mut response = pages::redirect(&format!("/login?{query}"));
+    let mut response = pages::redirect(&to(&reference));
     if let Some((name, value)) = csrf.set_cookie(authority)
         && let Ok(value) = header::HeaderValue::from_str(&value)
     {
@@ -202,7 +266,7 @@ async fn sign_in_first(
 }
 
 /// Tells the client, or the user, what is wrong.
-fn refuse(
+pub(super) fn refuse(
     authority: &Authority,
     request: &HttpRequest,
     client: &ClientMetadata,
@@ -254,7 +318,7 @@ fn answer(
         stylesheet: assets::stylesheet(),
         icon: assets::icon(),
     };
-    let origin = Url::parse(&target.redirect_uri).map(|uri| uri.origin().ascii_serialization());
+    let origin = Url::parse(&target.redirect_uri).map(|uri| form_source(&uri));
     let mut response = html(StatusCode::OK, &page);
     allow_form_origins(request, &mut response, &[origin.unwrap_or_default()]);
     response

@@ -1,6 +1,7 @@
 //! OAuth 2.0 and OpenID Connect: one file per endpoint.
 
 pub mod authorize;
+pub mod continue_to;
 pub mod logout;
 pub mod token;
 pub mod tokens;

@@ -1,0 +1,69 @@
+//! `GET` and `POST /continue`: the question before a code goes to a program on the user's machine (RFC 8252 §8.6).
+//!
+//! Such a program cannot prove which app it is, so without the question any of them could get tokens behind the user's back.
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpRequest, HttpResponse, web};
+use askama::Template;
+
+use super::authorize::{self, Pending, must_confirm};
+use crate::authority::Authority;
+use crate::http::error::Error;
+use crate::http::pages;
+use crate::http::pages::login::attempt_expired;
+use crate::http::render::{Frame, allow_form_origins, html_with};
+use crate::http::request::{Csrf, current_user, form, query_params};
+
+#[derive(Template)]
+#[template(path = "continue.html")]
+struct Question<'a> {
+    frame: Frame,
+    app: &'a str,
+    user: &'a str,
+    attempt: &'a str,
+}
+
+/// The question.
+pub async fn get(
+    authority: web::Data<Authority>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Error> {
+    let params = query_params(&request)?;
+    let reference = params.get("attempt")?;
+    let resume = || format!("/oauth/authorize?attempt={}", reference.unwrap_or_default());
+    let current_user = current_user(&authority, &request).await?;
+    let current_user = current_user.ok_or_else(|| Error::SignIn(resume()))?;
+    let reference = reference.ok_or_else(attempt_expired)?;
+    let Pending { client, asked, .. } = authorize::stored(&authority, &request, reference).await?;
+    if !must_confirm(&authority, &client, &asked, &current_user).await? {
+        // Answered in another tab.
+        return Ok(pages::redirect(&resume()));
+    }
+    let csrf = Csrf::of(&authority, &request);
+    let page = Question {
+        frame: Frame::new("Continue to an app", &csrf, Some(&current_user)),
+        app: &client.name,
+        user: &current_user.user.email,
+        attempt: reference,
+    };
+    let mut response = html_with(&authority, &csrf, StatusCode::OK, &page);
+    allow_form_origins(&request, &mut response, &client.origins());
+    Ok(response)
+}
+
+/// The user's answer.
+pub async fn post(
+    authority: web::Data<Authority>,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> Result<HttpResponse, Error> {
+    let fields = form(&authority, &request, payload).await?;
+    let reference = fields.get("attempt")?.ok_or_else(attempt_expired)?;
+    let mut pending = authorize::stored(&authority, &request, reference).await?;
+    if fields.get("answer")? != Some("continue") {
+        let refused = pending.asked.access_denied();
+        return authorize::refuse(&authority, &request, &pending.client, &refused);
+    }
+    pending.confirmed = true;
+    authorize::grant(&authority, &request, pending).await
+}
