@@ -32,7 +32,7 @@ pub struct PasswordHasher {
     queue: Arc<Semaphore>,
     /// Of one permit each: an account's passwords are hashed one after the other.
     turns: Arc<[Arc<Semaphore>]>,
-    /// Random, so that nobody can choose an address that waits for another's turn.
+    /// Random, so that no address can be chosen for having another's turn.
     turn_of: RandomState,
 }
 

@@ -34,6 +34,9 @@ pub enum Counter {
     KnownBrowser(String, BrowserId),
     /// A network: the bits of its address, and how many of them count.
     Network(u128, u8),
+    /// Authorization requests of a network that are stored until the user has signed in: the first 64 bits of its address,
+    /// or all of an IPv4 address.
+    StoredRequests(u128),
 }
 
 impl Counter {
@@ -47,6 +50,14 @@ impl Counter {
         prefixes.iter().map(network).collect()
     }
 
+    /// The counter of an address's stored authorization requests.
+    pub fn stored_requests(ip: IpAddr) -> Self {
+        match ip.to_canonical() {
+            IpAddr::V4(v4) => Self::StoredRequests(v4.to_ipv6_mapped().to_bits()),
+            IpAddr::V6(v6) => Self::StoredRequests(v6.to_bits() & (u128::MAX << 64)),
+        }
+    }
+
     /// The number of tries at once, and the time until one more.
     const fn quota(&self) -> (u32, Duration) {
         match self {
@@ -54,6 +65,8 @@ impl Counter {
             Self::Network(_, 56) => (200, Duration::from_millis(2_500)),
             Self::Network(_, 48) => (400, Duration::from_millis(1_250)),
             Self::Network(..) => (100, Duration::from_secs(5)),
+            // With their lifetime of half an hour, up to 10,000 rows for each address.
+            Self::StoredRequests(_) => (1_000, Duration::from_millis(200)),
         }
     }
 
@@ -62,6 +75,7 @@ impl Counter {
             Self::Account(account) => format!("a{account}"),
             Self::KnownBrowser(account, browser) => format!("b{browser}{account}"),
             Self::Network(bits, prefix) => format!("n{prefix}/{bits}"),
+            Self::StoredRequests(bits) => format!("r{bits}"),
         }
     }
 }

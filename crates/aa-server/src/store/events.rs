@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use database::{Tx, all, execute, optional};
 use foundation::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -58,6 +60,8 @@ pub struct EventRow {
     pub request_id: String,
     /// Details, without secrets.
     pub detail: Value,
+    /// The number of events that it stands for. The last of them was at that time and from that address.
+    pub count: i64,
 }
 
 #[derive(sqlx::FromRow)]
@@ -73,6 +77,7 @@ struct StoredEvent {
     user_agent: String,
     request_id: String,
     detail: String,
+    count: i64,
 }
 
 impl StoredEvent {
@@ -91,6 +96,7 @@ impl StoredEvent {
             user_agent: self.user_agent,
             request_id: self.request_id,
             detail,
+            count: self.count,
         })
     }
 }
@@ -115,6 +121,7 @@ impl EventRow {
             "user_agent": self.user_agent,
             "request_id": self.request_id,
             "detail": self.detail,
+            "count": self.count,
         })
     }
 }
@@ -189,6 +196,35 @@ impl Store {
         tx.commit().await
     }
 
+    /// Records a failed sign-in. Those of the same account, or at no account from the same address, become one event until
+    /// none has come for `within`: whoever guesses cannot fill the list.
+    pub async fn add_failed_sign_in(
+        &self,
+        event: &Event,
+        within: Duration,
+        now: Timestamp,
+    ) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        let repeated = execute!(
+            tx.on(),
+            "UPDATE events SET count = count + 1, at = $1, ip = $2, user_agent = $3, request_id = $4
+             WHERE id = (SELECT id FROM events
+                         WHERE kind = 'identity.refused' AND at > $5
+                           AND (user_id = $6 OR (user_id IS NULL AND $6 IS NULL AND ip = $2))
+                         ORDER BY at DESC LIMIT 1)",
+            now.millis(),
+            event.ip.as_str(),
+            event.user_agent.as_str(),
+            event.request_id.as_str(),
+            (now - within).millis(),
+            event.user_id
+        )?;
+        if repeated == 0 {
+            event.write(&mut tx, now).await?;
+        }
+        tx.commit().await
+    }
+
     /// Whether the event with this id was recorded, and so the transaction that it belongs to committed.
     pub async fn has_event(&self, id: EventId) -> Result<bool> {
         let found =
@@ -229,7 +265,7 @@ impl Store {
             Some(user) => all!(
                 self.db.read(),
                 StoredEvent,
-                "SELECT id, at, kind, actor, user_id, client_id, family_id, ip, user_agent, request_id, detail
+                "SELECT id, at, kind, actor, user_id, client_id, family_id, ip, user_agent, request_id, detail, count
                  FROM events WHERE user_id = $1 AND (at, id) < ($2, $3)
                  ORDER BY at DESC, id DESC LIMIT $4",
                 user,
@@ -240,7 +276,7 @@ impl Store {
             None => all!(
                 self.db.read(),
                 StoredEvent,
-                "SELECT id, at, kind, actor, user_id, client_id, family_id, ip, user_agent, request_id, detail
+                "SELECT id, at, kind, actor, user_id, client_id, family_id, ip, user_agent, request_id, detail, count
                  FROM events WHERE (at, id) < ($1, $2) ORDER BY at DESC, id DESC LIMIT $3",
                 at,
                 id,

@@ -11,7 +11,9 @@ use url::Url;
 use rstest::rstest;
 use rstest_reuse::apply;
 
-use crate::support::{Browser, Engine, TestApp, both_databases, location};
+use crate::support::{
+    Browser, Engine, PASSWORD, TestApp, authorize_query, both_databases, location,
+};
 
 async fn count_rows(t: &TestApp, sql: &'static str) -> i64 {
     optional!(t.authority.store.db().read(), (i64,), sql).unwrap().unwrap().0
@@ -163,4 +165,45 @@ async fn parallel_guesses_at_two_replicas_are_counted_together() {
     t.advance(3600);
     t.authority.store.remove_old(t.authority.now(), Duration::from_hours(1)).await.unwrap();
     assert_eq!(count_rows(&t, counters).await, 0);
+}
+
+#[apply(both_databases)]
+async fn failed_sign_ins_do_not_fill_the_list_of_events(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    t.add_user("ann@example.com").await;
+    let attacker = Browser::new(&t.url);
+    for _ in 0..6 {
+        attacker.sign_in("ann@example.com", "wrong password").await;
+        attacker.sign_in("unknown@example.com", "wrong password").await;
+    }
+    let failed = t.events("identity.refused").await;
+    assert_eq!(failed.iter().map(|event| event.count).collect::<Vec<_>>(), [6, 6]);
+    assert!(failed[0].user_id.is_some() != failed[1].user_id.is_some());
+    t.advance(30 * 60);
+    attacker.sign_in("ann@example.com", "wrong password").await;
+    assert_eq!(t.events("identity.refused").await[0].count, 7, "the last is the newest");
+    t.advance(61 * 60);
+    attacker.sign_in("ann@example.com", "wrong password").await;
+    attacker.sign_in("ann@example.com", PASSWORD).await;
+    let activity = attacker.get("/account/activity").await.text().await.unwrap();
+    assert!(activity.contains("Failed sign-in, 7 times") && activity.contains("Failed sign-in<"));
+}
+
+#[apply(both_databases)]
+async fn requests_that_wait_for_a_sign_in_are_few_at_one_address(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let app = t.confidential().await;
+    let url = format!("{}/oauth/authorize?{}", t.url, authorize_query(&app.id, &[]));
+    // Without a cookie, each is of a browser of its own.
+    let attacker = crate::support::client();
+    let mut refused = 0;
+    for _ in 0..1_010 {
+        let answer = attacker.get(&url).send().await.unwrap();
+        refused += u32::from(answer.status() == StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert!((1..=10).contains(&refused), "{refused}");
+    let stored = count_rows(&t, "SELECT COUNT(*) FROM authentication_attempts").await;
+    assert_eq!(stored, 1_010 - i64::from(refused));
+    t.advance(1);
+    assert_eq!(attacker.get(&url).send().await.unwrap().status(), StatusCode::SEE_OTHER);
 }

@@ -28,6 +28,7 @@ const UNDO: &[(i64, &str)] = &[
     (16, include_str!("undo/0016.sql")),
     (17, include_str!("undo/0017.sql")),
     (20, include_str!("undo/0020.sql")),
+    (21, include_str!("undo/0021.sql")),
 ];
 
 #[apply(both_databases)]

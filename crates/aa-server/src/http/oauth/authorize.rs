@@ -23,7 +23,7 @@ use crate::http::pages::login::attempt_expired;
 use crate::http::render::{allow_form_origins, html};
 use crate::http::request::params::Params;
 use crate::http::request::{
-    Csrf, CurrentUser, body_params, caller, current_user, detached, is_for_a_window,
+    Csrf, CurrentUser, address, body_params, caller, current_user, detached, is_for_a_window,
     is_speculative, query_params,
 };
 use crate::http::{assets, pages};
@@ -250,9 +250,9 @@ async fn wait_for_user(
     let reference = if let Some(attempt) = attempt {
         attempt.reference
     } else {
-        let browser = csrf.binding();
+        let (browser, address) = (csrf.binding(), address(authority, request)?);
         let work = |authority: web::Data<Authority>| async move {
-            attempt::begin(&authority, asked, &browser).await
+            attempt::begin(&authority, asked, &browser, address).await
         };
         detached(authority, work).await?
     };

@@ -119,7 +119,7 @@ pub async fn activity(
         .items
         .into_iter()
         .map(|event| Line {
-            what: in_words(&event.kind),
+            what: in_words(&event.kind, event.count),
             app: event.client_id.unwrap_or_default(),
             at: When::new(event.at, now),
             ip: event.ip,
@@ -136,7 +136,8 @@ pub async fn activity(
 }
 
 /// The sentence of an event's kind. A kind of a newer version has none, and is shown as it is stored.
-fn in_words(kind: &str) -> String {
-    EventKind::from_stored(kind)
-        .map_or_else(|| format!("Unknown event ({kind})"), |kind| kind.sentence().to_owned())
+fn in_words(kind: &str, count: i64) -> String {
+    let words = EventKind::from_stored(kind)
+        .map_or_else(|| format!("Unknown event ({kind})"), |kind| kind.sentence().to_owned());
+    if count > 1 { format!("{words}, {count} times") } else { words }
 }

@@ -1,11 +1,14 @@
 //! Sign-in attempts: an authorization request waits in the database while the user signs in. The browser carries a
 //! reference, so nothing in its address can weaken `prompt` or `max_age`.
 
+use std::net::IpAddr;
+
 use foundation::time::Timestamp;
 
 use crate::authority::Authority;
 use crate::domain::authorization_request::AuthorizationRequest;
 use crate::domain::refresh_token::SecretHash;
+use crate::services::throttle::{Counter, ThrottleError};
 use crate::store::{self, AttemptKey, AuthenticationAttempt};
 
 /// An attempt that a browser has referred to.
@@ -27,13 +30,15 @@ fn key(reference: &str, browser: &SecretHash) -> AttemptKey {
 /// Stores a request that waits for a sign-in in this browser. Returns the reference.
 ///
 /// # Errors
-/// When the database cannot answer.
+/// When there are too many from this address, or the database cannot answer.
 pub async fn begin(
     authority: &Authority,
     request: AuthorizationRequest,
     browser: &SecretHash,
-) -> Result<String, store::Error> {
+    address: IpAddr,
+) -> Result<String, ThrottleError> {
     let now = authority.now();
+    authority.throttle.take(&[Counter::stored_requests(address)], now).await?;
     let reference = authority.random.token();
     let floor = request.demands_recent_sign_in().then_some(now);
     let attempt = AuthenticationAttempt { request, floor };

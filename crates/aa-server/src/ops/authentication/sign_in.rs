@@ -1,6 +1,7 @@
 //! Signs a user in by password, with a new session cookie whatever cookie came before.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use uuid::Uuid;
@@ -18,6 +19,9 @@ use crate::store::{self, NewBrowserSession, User};
 
 /// The longest address of e-mail that is looked at (RFC 5321 §4.5.3.1.3, without its brackets).
 const MAX_EMAIL_BYTES: usize = 254;
+
+/// The time without failed sign-ins after which the next one is an event of its own.
+const FAILURES_WITHIN: Duration = Duration::from_hours(1);
 
 /// A request to sign in.
 #[derive(Debug)]
@@ -107,7 +111,8 @@ pub async fn sign_in(
         known => {
             let mut event = authority.event(EventKind::SignInRefused, Actor::Anonymous, caller);
             event.user_id = known.map(|user| user.id);
-            authority.store.add_event(&event, authority.now()).await?;
+            let now = authority.now();
+            authority.store.add_failed_sign_in(&event, FAILURES_WITHIN, now).await?;
             return Err(SignInError::Wrong);
         }
     };
