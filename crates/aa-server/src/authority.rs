@@ -21,6 +21,7 @@ use crate::services::outbox::{Consumer, Outbox};
 use crate::services::password_hasher::PasswordHasher;
 use crate::services::throttle::Throttle;
 use crate::services::time_reference;
+use crate::services::write_probe::WriteProbe;
 use crate::store::{self, Event, Store};
 
 /// The shared state: one value, reached by every request, command and job.
@@ -42,6 +43,8 @@ pub struct Authority {
     pub password_hasher: PasswordHasher,
     /// Limits attempts per account and address.
     pub throttle: Throttle,
+    /// Tries whether the database can be written to.
+    pub write_probe: WriteProbe,
     /// Clients as they were last read.
     pub client_cache: ClientCache,
     /// Messages to other systems.
@@ -105,6 +108,7 @@ impl Authority {
             keyring: Keyring::new(&config.secrets),
             password_hasher: PasswordHasher::new(config.hash_permits),
             throttle: Throttle::new(&store, config.secrets[0].mac_key("throttle")),
+            write_probe: WriteProbe::default(),
             client_cache: ClientCache::default(),
             outbox: Outbox::new(&config.secrets, consumers),
             cursors: CursorCodec::new(&config.secrets),

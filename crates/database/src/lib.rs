@@ -167,6 +167,12 @@ impl Db {
             .acquire_timeout(CONNECTION_TIMEOUT)
             .idle_timeout(None)
             .max_lifetime(None)
+            // SQLite itself rolls a transaction back when the disk is full, and sqlx then cannot: its connection would
+            // begin no transaction any more.
+            .before_acquire(|connection, _| {
+                let usable = !connection.is_in_transaction();
+                Box::pin(async move { Ok(usable) })
+            })
             .connect_with(options.clone())
             .await?;
         let read = SqlitePoolOptions::new()

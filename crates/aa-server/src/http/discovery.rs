@@ -97,7 +97,7 @@ fn public(request: &HttpRequest, document: &Value) -> HttpResponse {
     response.content_type("application/json").body(body)
 }
 
-/// `GET /readyz`: the database answers, a key signs by now, the clock is right, and the server is not stopping.
+/// `GET /readyz`: the database can be read and written, a key signs by now, the clock is right, and the server is not stopping.
 pub async fn readyz(authority: web::Data<Authority>) -> HttpResponse {
     let mut missing = Vec::new();
     if authority.stop.is_stopping() {
@@ -109,7 +109,9 @@ pub async fn readyz(authority: web::Data<Authority>) -> HttpResponse {
     if off_by(&authority.store, &*authority.clock) > MAX_OFF {
         missing.push("clock");
     }
-    if authority.store.db().ping().await.is_err() {
+    let can_read = authority.store.db().ping().await.is_ok();
+    let probe = &authority.write_probe;
+    if !can_read || !probe.can_write(&authority.store, authority.now()).await {
         missing.push("database");
     }
     run::readyz(&missing)

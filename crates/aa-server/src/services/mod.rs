@@ -7,3 +7,4 @@ pub mod outbox;
 pub mod password_hasher;
 pub mod throttle;
 pub mod time_reference;
+pub mod write_probe;

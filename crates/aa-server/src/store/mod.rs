@@ -70,6 +70,11 @@ impl Store {
         self.rotations.rotate(rotation).await
     }
 
+    /// Writes something that means nothing, to find out whether the database can be written to.
+    pub async fn try_write(&self) -> Result<()> {
+        database::execute!(self.db.write(), "UPDATE write_probe SET writes = writes + 1").map(drop)
+    }
+
     /// Rotations that wait for their result at this moment, [`MAX_WAITING`] at most.
     pub fn waiting_rotations(&self) -> usize {
         self.rotations.waiting()

@@ -10,6 +10,7 @@ mod commands;
 mod ends;
 mod events;
 mod faults;
+mod full_disk;
 mod hardening;
 mod leaks;
 mod logout;

@@ -19,6 +19,8 @@ pub struct Deployment {
     pub database_url: Option<String>,
     /// Log filter.
     pub log: &'static str,
+    /// The program that runs the server, with its arguments; nothing if that runs by itself.
+    pub runner: &'static [&'static str],
 }
 
 /// A server process; killed with it.
@@ -42,11 +44,14 @@ impl Deployment {
             "a secret that all replicas share, long enough",
         )
         .unwrap();
-        Self { folder, public_port: free_port(), database_url, log: "warn" }
+        Self { folder, public_port: free_port(), database_url, log: "warn", runner: &[] }
     }
 
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_aa-server"));
+        let words: Vec<&str> =
+            self.runner.iter().copied().chain([env!("CARGO_BIN_EXE_aa-server")]).collect();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]);
         command.env_clear().current_dir(self.folder.path()).stdin(Stdio::null());
         command.env("AA_PUBLIC_URL", format!("http://localhost:{}", self.public_port));
         command.env("AA_SECRET_FILE", self.folder.path().join("aa-secret"));
@@ -106,7 +111,7 @@ impl Deployment {
     }
 
     /// A user, and a public app that may have several families in one browser.
-    fn people_and_app(&self, url: &str) -> OAuthApp {
+    pub fn people_and_app(&self, url: &str) -> OAuthApp {
         self.json(&["user", "add", "--email", "ann@example.com", "--password-stdin"], PASSWORD);
         let args = [
             "app",

@@ -29,6 +29,7 @@ const UNDO: &[(i64, &str)] = &[
     (17, include_str!("undo/0017.sql")),
     (20, include_str!("undo/0020.sql")),
     (21, include_str!("undo/0021.sql")),
+    (22, include_str!("undo/0022.sql")),
 ];
 
 #[apply(both_databases)]
