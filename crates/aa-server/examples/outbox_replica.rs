@@ -63,7 +63,7 @@ async fn main() -> Result<(), Failure> {
     settings.set("data_dir", next()?);
     settings.set("secret", "a secret that all tests share, long enough");
     let clock = Arc::new(FastClock(next()?.parse()?));
-    let config = Config::read(&settings, None, &SystemRandom)?;
+    let config = Config::read(&settings, None, Some(&SystemRandom))?;
     let (_handle, stop) = Stop::pair();
     let consumers: Vec<Arc<dyn Consumer>> = vec![Arc::new(AppendToFile)];
     let authority =

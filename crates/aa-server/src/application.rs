@@ -12,8 +12,8 @@ use secrecy::ExposeSecret as _;
 use service::run::{self, Failure, Stop, to_exit};
 use tracing::info;
 
-use crate::authority::{Authority, StartError};
-use crate::cli::{self, Invocation};
+use crate::authority::{Authority, StartError, Startup};
+use crate::cli::{self, Invocation, Output, Request};
 use crate::config::Config;
 use crate::services::outbox::Consumer;
 use crate::{http, jobs, ops};
@@ -24,16 +24,25 @@ pub async fn main() -> ExitCode {
         match cli::read()? {
             Invocation::Done => {}
             Invocation::Serve(config) => serve(config).await?,
-            Invocation::Run(config, request) => {
-                let (_handle, stop) = Stop::pair();
-                let authority = open_with_system(config, stop).await?;
-                request.run(&authority).await?;
-                authority.store.db().close().await;
+            Invocation::Check(config, format) => format.print(cli::check::run(&config).await)?,
+            Invocation::Run(config, startup, request) => {
+                let format = request.format();
+                format.print(run(config, startup, request).await)?;
             }
         }
         Ok(())
     }))
     .await
+}
+
+async fn run(config: Config, startup: Startup, request: Request) -> Result<Output, Failure> {
+    let (_handle, stop) = Stop::pair();
+    let clock = Arc::new(SteadyClock::default());
+    let (random, consumers) = (Arc::new(SystemRandom), built_in_consumers());
+    let authority = open_at(config, startup, clock, random, consumers, stop).await?;
+    let output = request.run(&authority).await;
+    authority.store.db().close().await;
+    output
 }
 
 /// The consumers of the outbox. Mail and logout tokens will be the first.
@@ -65,7 +74,18 @@ pub async fn open_with_consumers(
     consumers: Vec<Arc<dyn Consumer>>,
     stop: Stop,
 ) -> Result<Authority, StartError> {
-    let authority = Authority::open(config, clock, random, consumers, stop).await?;
+    open_at(config, Startup::Create, clock, random, consumers, stop).await
+}
+
+async fn open_at(
+    config: Config,
+    startup: Startup,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    consumers: Vec<Arc<dyn Consumer>>,
+    stop: Stop,
+) -> Result<Authority, StartError> {
+    let authority = Authority::open(config, startup, clock, random, consumers, stop).await?;
     ops::keys::ensure(&authority).await?;
     Ok(authority)
 }

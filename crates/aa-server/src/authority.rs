@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
-use database::Db;
+use database::{Access, Db, Schema};
 use foundation::random::Random;
 use foundation::time::{Clock, Timestamp};
 use serde_json::Value;
@@ -59,9 +59,47 @@ pub struct Authority {
     pub stop: Stop,
 }
 
+/// Whether a program may create the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Startup {
+    /// It creates the database and its schema, or brings the schema up to date.
+    Create,
+    /// It uses a database whose schema is current.
+    Existing,
+}
+
+/// A database that exists, with a schema that is current.
+async fn existing(url: &str) -> Result<Db, StartError> {
+    let db = match Db::open(url, Access::Existing).await {
+        Err(database::Error::Missing(place)) => return Err(StartError::NoDatabase(place)),
+        opened => opened?,
+    };
+    match db.schema(&store::migrations(&db)).await? {
+        Schema::Current => Ok(db),
+        Schema::Empty => Err(StartError::NoDatabase("that place: it is empty".to_owned())),
+        Schema::Older { missing } => Err(StartError::Older(missing)),
+    }
+}
+
 /// Why the authority could not start, in words for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// There is no database, and this command makes none.
+    #[error(
+        "there is no database at {0}. `aa-server serve` and `aa-server migrate` create one; another place is \
+         AA_DATABASE_URL, or AA_DATA_DIR"
+    )]
+    NoDatabase(String),
+    /// The schema is not current.
+    #[error(
+        "the database is of an older version ({0} migrations are missing): run `aa-server migrate`"
+    )]
+    Older(usize),
+    /// There is a database, and the server's secret is not where it should be.
+    #[error(
+        "{0} is missing: the server's secret, without which this database is useless. Put it back, or name it with AA_SECRET_FILE"
+    )]
+    NoSecret(String),
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] database::Error),
@@ -80,20 +118,29 @@ pub enum StartError {
 }
 
 impl Authority {
-    /// Connects to the database, migrates its schema, checks the server's secret, and puts the services together.
-    /// No signing key is loaded yet.
+    /// Connects to the database, checks the server's secret, and puts the services together. No signing key is loaded yet.
     ///
     /// # Errors
     /// [`StartError`].
     pub async fn open(
         config: Config,
+        startup: Startup,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
         consumers: Vec<Arc<dyn Consumer>>,
         stop: Stop,
     ) -> Result<Self, StartError> {
-        let db = Db::connect(&config.database_url).await?;
-        db.migrate(&store::migrations(&db)).await?;
+        let db = match startup {
+            Startup::Create => {
+                let db = Db::connect(&config.database_url).await?;
+                db.migrate(&store::migrations(&db)).await?;
+                db
+            }
+            Startup::Existing => existing(&config.database_url).await?,
+        };
+        if config.secrets.is_empty() {
+            return Err(StartError::NoSecret(config.secret_file().display().to_string()));
+        }
         let store = Store::new(db);
         time_reference::observe(&store, &*clock).await?;
         let now = clock.now();

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use foundation::origin::PublicUrl;
-use foundation::random::Random;
+use foundation::random::{Random, SystemRandom};
 use foundation::seal::MasterSecret;
 use ipnet::IpNet;
 use secrecy::ExposeSecret as _;
@@ -51,6 +51,8 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("insecure_http", "false", "Accept an http public URL that is not this machine"),
 ];
 
+/// The file of the server's secret in the data folder, unless a setting names another.
+const SECRET_FILE: &str = "secret";
 /// Default grace where a thief of the refresh token needs nothing more to use it.
 const GRACE_BEARER: Duration = Duration::from_secs(10);
 /// Default grace where the refresh token is kept on a server, and is useless without the client secret.
@@ -147,8 +149,9 @@ pub struct Config {
     pub database_url: String,
     /// The folder for everything that is not in the database.
     pub data_dir: PathBuf,
-    /// The server's secrets, newest first.
+    /// The server's secrets, newest first. Empty when there is none and none was to be made.
     pub secrets: Vec<MasterSecret>,
+    secret_file: Option<PathBuf>,
     /// Lifetimes of tokens, families and browser sessions.
     pub ttls: Ttls,
     /// The algorithm of application tokens, unless the client has its own.
@@ -172,16 +175,22 @@ pub struct Config {
 }
 
 impl Config {
-    /// Parses the settings. Makes the data folder and, on SQLite, the server's secret if there is none.
+    /// Parses the settings. With `random`, makes the data folder and, on SQLite, the server's secret if there is none;
+    /// without it, there are no secrets then.
     ///
     /// # Errors
     /// [`SettingsError`] says what is wrong and how to fix it.
     pub fn read(
         settings: &Settings,
         fallback_database_url: Option<String>,
-        random: &dyn Random,
+        random: Option<&dyn Random>,
     ) -> Result<Self, SettingsError> {
-        let public_url: PublicUrl = settings.get("public_url")?;
+        let listen: SocketAddr = settings.get("listen")?;
+        let mut public_url: PublicUrl = settings.get("public_url")?;
+        if !settings.is_set("public_url") && settings.is_set("listen") && listen.port() != 0 {
+            let local = format!("http://localhost:{}", listen.port());
+            public_url = local.parse().map_err(|_| SettingsError::new("AA_LISTEN: no URL"))?;
+        }
         if !public_url.is_https()
             && !public_url.is_loopback()
             && !settings.get::<bool>("insecure_http")?
@@ -199,6 +208,8 @@ impl Config {
             .optional("database_url")?
             .or(fallback_database_url)
             .unwrap_or_else(|| format!("sqlite://{}", data_dir.join("aa.db").display()));
+        database::check_url(&database_url)
+            .map_err(|error| SettingsError::new(format!("AA_DATABASE_URL: {error}")))?;
         let proxies: Option<String> = settings.optional("trusted_proxies")?;
         let trusted_proxies = proxies
             .iter()
@@ -222,7 +233,8 @@ impl Config {
         }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
-            listen: settings.get("listen")?,
+            listen,
+            secret_file: settings.optional("secret_file")?,
             secrets: read_secrets(settings, &database_url, &data_dir, random)?,
             public_url,
             database_url,
@@ -242,6 +254,11 @@ impl Config {
 }
 
 impl Config {
+    /// The file of the server's secret.
+    pub fn secret_file(&self) -> PathBuf {
+        self.secret_file.clone().unwrap_or_else(|| self.data_dir.join(SECRET_FILE))
+    }
+
     /// The effective settings of the deployment, by name. Leaves out secrets, the user and the parameters of the
     /// database URL, and what may differ between replicas: `listen`, `metrics_listen`, `data_dir`, `hash_permits`.
     pub fn to_json(&self) -> Value {
@@ -318,13 +335,17 @@ fn read_secrets(
     settings: &Settings,
     database_url: &str,
     data_dir: &Path,
-    random: &dyn Random,
+    random: Option<&dyn Random>,
 ) -> Result<Vec<MasterSecret>, SettingsError> {
     let given = settings.secret("secret", "secret_file")?;
     let text = match given {
         Some(text) => text,
         None if database_url.starts_with("sqlite:") => {
-            let path = data_dir.join("secret");
+            let path = data_dir.join(SECRET_FILE);
+            let Some(random) = random.or_else(|| path.exists().then_some(&SystemRandom as _))
+            else {
+                return Ok(Vec::new());
+            };
             read_or_make_private(&path, || random.token())
                 .map_err(|error| SettingsError::new(format!("{}: {error}", path.display())))?
         }

@@ -164,7 +164,7 @@ async fn open(url: &str, folder: &Path, port: u16) -> Result<Authority, Failure>
     settings.set("data_dir", folder.display().to_string());
     settings.set("secret", SECRET);
     settings.set("public_url", format!("http://localhost:{port}"));
-    let config = Config::read(&settings, None, &SystemRandom)?;
+    let config = Config::read(&settings, None, Some(&SystemRandom))?;
     Ok(application::open_with_system(config, Stop::pair().1).await?)
 }
 

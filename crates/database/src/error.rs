@@ -17,6 +17,12 @@ pub enum Error {
     /// A row with the same unique value exists.
     #[error("it exists already: {0}")]
     Conflict(#[source] Cause),
+    /// There is no database at this place.
+    #[error("there is no database at {0}")]
+    Missing(String),
+    /// The server did not let us in, in words for the operator.
+    #[error("{0}")]
+    Refused(String),
     /// The URL or the file cannot be used.
     #[error("the database cannot be used: {0}")]
     Unusable(String),

@@ -15,27 +15,22 @@
 //! SQLite has one writer at a time, so writes use a pool of one connection and transactions begin as `IMMEDIATE`;
 //! reads have their own pool (WAL).
 
+mod connect;
 mod error;
 
 use std::path::Path;
-use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{
-    Connection as _, PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool,
-    Transaction,
-};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool, Transaction};
 
+pub use connect::Access;
 pub use error::{Cause, Error, Result};
 pub use {rusqlite, sqlx};
 
 /// The time that a query waits for a free connection, or SQLite for another process's lock.
 pub const CONNECTION_TIMEOUT: Duration = Duration::from_secs(5);
-const POSTGRES_CONNECTIONS: u32 = 16;
-const SQLITE_READERS: u32 = 4;
 
 /// A value for SQLite or for PostgreSQL.
 #[derive(Debug, Clone)]
@@ -128,73 +123,53 @@ impl Tx {
     }
 }
 
+/// How a database's schema compares with the migrations of this program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Schema {
+    /// Nothing has been created yet.
+    Empty,
+    /// Some migrations have not been applied.
+    Older {
+        /// Their number.
+        missing: usize,
+    },
+    /// Everything has been applied.
+    Current,
+}
+
+/// Checks that a URL is of a database that can be used, before anything is connected to.
+///
+/// # Errors
+/// [`Error::Unusable`].
+pub fn check_url(url: &str) -> Result<()> {
+    let schemes = ["sqlite:", "postgres:", "postgresql:"];
+    if schemes.iter().any(|scheme| url.starts_with(scheme)) {
+        return Ok(());
+    }
+    Err(Error::Unusable("it is neither `sqlite://…` nor `postgres://…`".to_owned()))
+}
+
 impl Db {
     /// Connects to `sqlite://PATH` (created with mode 0600 if missing) or `postgres://…`.
     ///
     /// # Errors
-    /// [`Error::Unusable`] for another URL, [`Error::Unavailable`] when the server does not answer.
+    /// As [`Db::open`].
     pub async fn connect(url: &str) -> Result<Self> {
-        if url.starts_with("sqlite:") {
-            Self::connect_sqlite(url).await
-        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            Self::connect_postgres(url).await
+        Self::open(url, Access::Create).await
+    }
+
+    /// Connects to `sqlite://PATH` or `postgres://…`.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] for another URL, [`Error::Missing`] when there is no such database, [`Error::Refused`] when the
+    /// server does not accept the user, [`Error::Unavailable`] when it does not answer.
+    pub async fn open(url: &str, access: Access) -> Result<Self> {
+        check_url(url)?;
+        Ok(Self(if url.starts_with("sqlite:") {
+            Either::Sqlite(connect::sqlite(url, access).await?)
         } else {
-            Err(Error::Unusable("it is neither `sqlite://…` nor `postgres://…`".to_owned()))
-        }
-    }
-
-    async fn connect_sqlite(url: &str) -> Result<Self> {
-        if url.contains(":memory:") || url.contains("mode=memory") {
-            return Err(Error::Unusable(
-                "an in-memory database has a single connection; name a file".into(),
-            ));
-        }
-        let options = SqliteConnectOptions::from_str(url)
-            .map_err(|error| Error::Unusable(error.to_string()))?
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(CONNECTION_TIMEOUT)
-            // A checkpoint copies a page once, however often it changed. Frequent checkpoints are slower and stall longer.
-            .pragma("wal_autocheckpoint", "16000")
-            .pragma("cache_size", "-4096");
-        create_private(options.get_filename())
-            .map_err(|error| Error::Unusable(error.to_string()))?;
-        // The writer connects first: it switches the file to WAL mode, which read-only connections cannot.
-        let write = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(CONNECTION_TIMEOUT)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            // SQLite itself rolls a transaction back when the disk is full, and sqlx then cannot: its connection would
-            // begin no transaction any more.
-            .before_acquire(|connection, _| {
-                let usable = !connection.is_in_transaction();
-                Box::pin(async move { Ok(usable) })
-            })
-            .connect_with(options.clone())
-            .await?;
-        let read = SqlitePoolOptions::new()
-            .max_connections(SQLITE_READERS)
-            .acquire_timeout(CONNECTION_TIMEOUT)
-            .connect_lazy_with(options.read_only(true));
-        Ok(Self(Either::Sqlite(SqlitePools { read, write })))
-    }
-
-    async fn connect_postgres(url: &str) -> Result<Self> {
-        let options = PgConnectOptions::from_str(url)
-            .map_err(|error| Error::Unusable(error.to_string()))?
-            .options([
-                ("statement_timeout", "10s"),
-                ("idle_in_transaction_session_timeout", "30s"),
-            ]);
-        let pool = PgPoolOptions::new()
-            .max_connections(POSTGRES_CONNECTIONS)
-            .acquire_timeout(CONNECTION_TIMEOUT)
-            .connect_with(options)
-            .await?;
-        Ok(Self(Either::Postgres(pool)))
+            Either::Postgres(connect::postgres(url, access).await?)
+        }))
     }
 
     /// The pool for reads. On SQLite its connections are read-only.
@@ -233,15 +208,44 @@ impl Db {
         match &self.0 {
             Either::Sqlite(pools) => migrator.run(&pools.write).await,
             Either::Postgres(pool) => {
-                // Closed afterwards, so no other statement runs without the time-out.
-                let mut connection = pool.acquire().await?.detach();
-                sqlx::query("SET statement_timeout = 0").execute(&mut connection).await?;
-                let done = migrator.run(&mut connection).await;
-                connection.close().await?;
+                // Of its own, so no other statement runs without the time-out.
+                let options = (*pool.connect_options()).clone();
+                let patient = PgPoolOptions::new()
+                    .max_connections(1)
+                    .connect_with(options.options([("statement_timeout", "0")]))
+                    .await?;
+                let done = migrator.run(&patient).await;
+                patient.close().await;
                 done
             }
         }
         .map_err(Error::Migration)
+    }
+
+    /// Compares the schema with these migrations. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Migration`] when the database is of a newer version.
+    pub async fn schema(&self, migrator: &Migrator) -> Result<Schema> {
+        let table = match &self.0 {
+            Either::Sqlite(_) => {
+                "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'"
+            }
+            Either::Postgres(_) => {
+                "SELECT COUNT(*) FROM pg_class WHERE oid = to_regclass('_sqlx_migrations')"
+            }
+        };
+        let (tables,) = optional!(self.read(), (i64,), table)?.unwrap_or((0,));
+        if tables == 0 {
+            return Ok(Schema::Empty);
+        }
+        let applied = all!(self.read(), (i64,), "SELECT version FROM _sqlx_migrations")?;
+        let known = |version: i64| migrator.iter().any(|migration| migration.version == version);
+        if let Some((version,)) = applied.iter().find(|(version,)| !known(*version)) {
+            return Err(Error::Migration(MigrateError::VersionMissing(*version)));
+        }
+        let missing = migrator.iter().count() - applied.len();
+        Ok(if missing == 0 { Schema::Current } else { Schema::Older { missing } })
     }
 
     /// Checks that the database answers, with one query.
@@ -274,7 +278,7 @@ impl Db {
             return Err(unusable("the file exists already".to_owned()));
         }
         let path = file.to_str().ok_or_else(|| unusable("the name is not UTF-8".to_owned()))?;
-        create_private(file).map_err(|error| unusable(error.to_string()))?;
+        connect::create_private(file).map_err(|error| unusable(error.to_string()))?;
         sqlx::query("VACUUM INTO $1").bind(path).execute(&pools.write).await?;
         Ok(true)
     }
@@ -297,22 +301,6 @@ impl Db {
             Either::Postgres(pool) => pool.close().await,
         }
     }
-}
-
-/// Creates the file with mode 0600 and its folder with mode 0700. SQLite's other files inherit the mode.
-fn create_private(file: &Path) -> std::io::Result<()> {
-    if let Some(folder) = file.parent() {
-        let mut builder = std::fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(folder)?;
-    }
-    let mut options = std::fs::OpenOptions::new();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(file).map(drop)
 }
 
 #[cfg(test)]

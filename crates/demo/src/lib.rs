@@ -129,7 +129,7 @@ fn authority_config(options: &Options) -> Result<Config, Failure> {
     settings.set("public_url", options.url(0));
     settings.set("data_dir", options.data_dir.display().to_string());
     settings.set("registration", "open");
-    Ok(Config::read(&settings, None, &SystemRandom)?)
+    Ok(Config::read(&settings, None, Some(&SystemRandom))?)
 }
 
 async fn add_people(authority: &Authority) -> Result<(), Failure> {

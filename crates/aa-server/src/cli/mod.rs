@@ -1,6 +1,7 @@
 //! The commands (contract §5). One JSON document on standard output with `--json`; logs and progress go to standard
 //! error; exit status 0, 1 (failed) or 2 (usage).
 
+pub(crate) mod check;
 mod clients;
 mod deliveries;
 mod listing;
@@ -12,19 +13,18 @@ mod users;
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use foundation::random::SystemRandom;
-use foundation::time::Timestamp;
+use foundation::random::{Random, SystemRandom};
 use serde_json::json;
 use service::run::{Failure, LogFormat, ask_readiness, start_logging};
 use service::settings::{Settings, flags};
 
 use self::clients::AppCommand;
 use self::deliveries::DeliveryCommand;
-use self::output::Output;
+pub(crate) use self::output::{Format, Output};
 use self::records::{EventsCommand, FamilyCommand, KeysCommand};
 use self::secret::SecretCommand;
 use self::users::UserCommand;
-use crate::authority::Authority;
+use crate::authority::{Authority, Startup};
 use crate::config::{Config, FILE, PREFIX, SETTINGS};
 
 /// The authority: where people sign in, and the only issuer of tokens.
@@ -86,7 +86,9 @@ pub(crate) enum Invocation {
     /// Run the authority.
     Serve(Config),
     /// Run a command on an opened authority.
-    Run(Config, Request),
+    Run(Config, Startup, Request),
+    /// Report on the configuration, which changes nothing.
+    Check(Config, Format),
     /// Nothing: the command has run.
     Done,
 }
@@ -96,7 +98,7 @@ pub(crate) enum Invocation {
 pub(crate) struct Request {
     command: Command,
     client_settings: clients::OwnSettings,
-    json: bool,
+    format: Format,
 }
 
 /// Reads the arguments and the settings, and starts logging. Prints usage errors and exits.
@@ -119,32 +121,45 @@ pub(crate) fn read() -> Result<Invocation, Failure> {
         }
         _ => clients::OwnSettings::default(),
     };
-    let config = Config::read(&settings, fallback, &SystemRandom)?;
     let is_server = matches!(command, Command::Serve);
+    let creates = is_server || matches!(command, Command::Migrate);
+    let random: Option<&dyn Random> = creates.then_some(&SystemRandom as _);
+    let config = Config::read(&settings, fallback, random)?;
+    let format = Format { json: cli.json };
     // A command prints what it did; its log is for failures.
     let filter = if is_server || settings.is_set("log") { config.log.as_str() } else { "warn" };
-    let format = if is_server { config.log_format } else { LogFormat::Text };
-    start_logging(filter, format).map_err(|error| format!("AA_LOG: {error}"))?;
+    let log_format = if is_server { config.log_format } else { LogFormat::Text };
+    start_logging(filter, log_format).map_err(|error| format!("AA_LOG: {error}"))?;
     Ok(match command {
         Command::Serve => Invocation::Serve(config),
         Command::Check { live: true } => {
             ask_readiness(config.listen)?;
-            Output::new("It is ready.", json!({ "ready": true })).print(cli.json)?;
+            format.print(Ok(Output::new("It is ready.", json!({ "ready": true }))))?;
             Invocation::Done
         }
-        command => Invocation::Run(config, Request { command, client_settings, json: cli.json }),
+        Command::Check { live: false } => Invocation::Check(config, format),
+        command => {
+            let startup = if creates { Startup::Create } else { Startup::Existing };
+            Invocation::Run(config, startup, Request { command, client_settings, format })
+        }
     })
 }
 
 impl Request {
-    /// Runs the command and prints its output.
+    /// How its output is printed.
+    pub(crate) fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Runs the command.
     ///
     /// # Errors
     /// The failure, in words for the operator.
-    pub(crate) async fn run(self, authority: &Authority) -> Result<(), Failure> {
-        let output = match self.command {
-            Command::Serve => unreachable!("`serve` is not a request"),
-            Command::Check { .. } => check(authority).await?,
+    pub(crate) async fn run(self, authority: &Authority) -> Result<Output, Failure> {
+        Ok(match self.command {
+            Command::Serve | Command::Check { .. } => {
+                unreachable!("they are invocations of their own")
+            }
             Command::User(command) => users::run(authority, command).await?,
             Command::App(command) => clients::run(authority, command, self.client_settings).await?,
             Command::Family(command) => records::family(authority, command).await?,
@@ -159,9 +174,7 @@ impl Request {
             Command::Migrate => {
                 Output::new("The schema is up to date.", json!({ "migrated": true }))
             }
-        };
-        output.print(self.json)?;
-        Ok(())
+        })
     }
 }
 
@@ -173,37 +186,4 @@ async fn backup(authority: &Authority, file: &Path) -> Result<Output, Failure> {
     }
     let text = format!("{} is a copy. Keep it apart from the server's secret.", file.display());
     Ok(Output::new(text, json!({ "file": file })))
-}
-
-/// Reports on everything that a start needs. Fails when a start would fail.
-async fn check(authority: &Authority) -> Result<Output, Failure> {
-    let mut lines = Vec::new();
-    let mut notes = Vec::new();
-    let public_url = &authority.config.public_url;
-    let proxied = !authority.config.trusted_proxies.is_empty();
-    let cookie = public_url.cookie_name("aa_identity");
-    authority.store.db().ping().await?;
-    lines.push(format!(
-        "database: {} answers, and its schema is current",
-        authority.store.db().kind()
-    ));
-    lines.push(format!("keys: {} published", authority.keyring.public_keys().key_ids().len()));
-    lines.push(format!("cookies: {cookie}"));
-    lines.push(format!("clock: {}", authority.now()));
-    if public_url.is_https() && !proxied {
-        notes.push(
-            "the public URL is https and no proxy is trusted: every request will seem to come from the one \
-             that ends TLS. Set AA_TRUSTED_PROXIES"
-                .to_owned(),
-        );
-    }
-    if authority.now() < Timestamp::from_millis(1_750_000_000_000) {
-        notes.push("the clock is in the past: tokens will be refused elsewhere".to_owned());
-    }
-    if !authority.store.has_administrator().await? {
-        notes.push("there is no administrator: `aa-server user add --admin …`".to_owned());
-    }
-    let text = lines.iter().cloned().chain(notes.iter().map(|note| format!("note: {note}")));
-    let text = text.collect::<Vec<_>>().join("\n");
-    Ok(Output::new(text, json!({ "ok": true, "found": lines, "notes": notes })))
 }

@@ -197,7 +197,7 @@ impl Store {
     }
 
     /// Records a failed sign-in. Those of the same account, or at no account from the same address, become one event until
-    /// none has come for `within`: whoever guesses cannot fill the list.
+    /// none has come for `within`: guessing does not fill the list.
     pub async fn add_failed_sign_in(
         &self,
         event: &Event,

@@ -25,7 +25,7 @@ fn stderr(output: &Output) -> String {
 
 #[test]
 fn users_are_added_listed_disabled_and_enabled() {
-    let deployment = Deployment::new(None);
+    let deployment = Deployment::migrated();
     let add = [
         "user",
         "add",
@@ -71,7 +71,7 @@ fn users_are_added_listed_disabled_and_enabled() {
 
 #[test]
 fn apps_are_added_shown_applied_and_disabled() {
-    let deployment = Deployment::new(None);
+    let deployment = Deployment::migrated();
     let add = [
         "app",
         "add",
@@ -139,7 +139,7 @@ fn apps_are_added_shown_applied_and_disabled() {
 
 #[test]
 fn people_and_apps_are_declared_with_their_secrets_in_files() {
-    let deployment = Deployment::new(None);
+    let deployment = Deployment::migrated();
     let people = deployment.folder.path().join("people.toml");
     let path = people.to_str().unwrap();
     let user = format!("[[user]]\nemail = 'Ann@example.com'\npassword = '{PASSWORD}'\n");
@@ -200,7 +200,7 @@ fn people_and_apps_are_declared_with_their_secrets_in_files() {
 
 #[test]
 fn a_file_of_apps_is_applied_whole_or_not_at_all() {
-    let deployment = Deployment::new(None);
+    let deployment = Deployment::migrated();
     let apps = deployment.folder.path().join("apps.toml");
     let path = apps.to_str().unwrap();
     let app = |id: &str, uri: &str| {
@@ -254,8 +254,8 @@ fn mistakes_are_told_with_what_to_do() {
         ("AA_PUBLIC_URL", "https://aa.example/path", "nothing more", 2),
         ("AA_REGISTRATION", "everybody", "open, invite, closed", 2),
         ("AA_TRUSTED_PROXIES", "10.0.0.0/99", "is not a valid network", 2),
-        ("AA_DATABASE_URL", "mysql://x", "neither `sqlite://…` nor `postgres://…`", 1),
-        ("AA_DATABASE_URL", "postgres://localhost:1/x", "cannot answer", 1),
+        ("AA_DATABASE_URL", "mysql://x", "neither `sqlite://…` nor `postgres://…`", 2),
+        ("AA_DATABASE_URL", "postgres://localhost:1/x", "PostgreSQL at localhost:1 cannot be", 1),
     ] {
         let output = deployment.command().env(name, value).arg("check").output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{name}={value}: {}", stderr(&output));
@@ -293,4 +293,103 @@ fn a_first_start_needs_nothing_and_leaves_private_files() {
             .mode();
         assert_eq!(mode & 0o777, 0o600, "{file}");
     }
+}
+
+/// Every file below a folder, with its content.
+fn files(folder: &std::path::Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            let content = std::fs::read(&path).unwrap();
+            found.push((path, content));
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn check_changes_nothing() {
+    let deployment = Deployment::new(None);
+    let folder = deployment.folder.path().to_owned();
+    let check = |secret: bool| {
+        let mut command = deployment.command();
+        if !secret {
+            command.env_remove("AA_SECRET_FILE");
+        }
+        let before = files(&folder);
+        let output = command.arg("check").output().unwrap();
+        assert!(before == files(&folder), "{}", stderr(&output));
+        output
+    };
+    let text = |output: &Output| String::from_utf8(output.stdout.clone()).unwrap();
+    let empty = check(false);
+    assert!(empty.status.success() && text(&empty).contains("none yet at ./data/aa.db"));
+    deployment.json(&["migrate"], "");
+    let current = check(true);
+    assert!(text(&current).contains("its schema is current"), "{}", stderr(&current));
+    assert!(text(&current).contains("note: there are no apps yet"));
+    let no_secret = check(false);
+    assert_eq!(no_secret.status.code(), Some(1));
+    assert!(stderr(&no_secret).contains("data/secret is missing"), "{}", stderr(&no_secret));
+    // What an older version has left.
+    let database = database::rusqlite::Connection::open(folder.join("data/aa.db")).unwrap();
+    database.execute("DELETE FROM _sqlx_migrations WHERE version > 20", []).unwrap();
+    drop(database);
+    assert!(text(&check(true)).contains("`migrate` applies 2 migrations"));
+    let refused = run(&deployment, &["user", "list"]);
+    assert!(stderr(&refused).contains("run `aa-server migrate`"), "{}", stderr(&refused));
+}
+
+#[test]
+fn a_command_makes_no_database() {
+    let deployment = Deployment::new(None);
+    let before = files(deployment.folder.path());
+    for args in [&["user", "list"][..], &["app", "list"], &["keys", "rotate"], &["end-everything"]]
+    {
+        let output = run(&deployment, args);
+        assert_eq!(output.status.code(), Some(1));
+        assert!(stderr(&output).contains("there is no database at ./data/aa.db"), "{args:?}");
+    }
+    let output = run(&deployment, &["--json", "user", "list"]);
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(told["error"].as_str().unwrap().contains("there is no database"), "{told}");
+    assert!(before == files(deployment.folder.path()));
+}
+
+#[test]
+fn postgresql_says_why_it_cannot_be_used() {
+    let Some(url) = testing::postgres() else { return };
+    let with = |change: &dyn Fn(&mut url::Url)| {
+        let mut url = url::Url::parse(&url).unwrap();
+        change(&mut url);
+        stderr(&run(&Deployment::new(Some(url.into())), &["check"]))
+    };
+    let said = with(&|url| url.set_path("/nowhere"));
+    assert!(said.contains("it has no database `nowhere`"), "{said}");
+    let said = with(&|url| url.set_username("mallory").unwrap());
+    assert!(said.contains("does not let `mallory` in"), "{said}");
+    let empty = run(&Deployment::new(Some(url.clone())), &["check"]);
+    let told = String::from_utf8(empty.stdout).unwrap();
+    assert!(told.contains("PostgreSQL answers, and is empty"), "{told}");
+}
+
+#[test]
+fn the_public_url_follows_the_port() {
+    let deployment = Deployment::migrated();
+    let check = |listen: &str, public: Option<&str>| {
+        let mut command = deployment.command();
+        command.env_remove("AA_PUBLIC_URL").env("AA_LISTEN", listen).arg("check");
+        if let Some(public) = public {
+            command.env("AA_PUBLIC_URL", public);
+        }
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    assert!(!check("127.0.0.1:21200", None).contains("AA_PUBLIC_URL"));
+    let told = check("127.0.0.1:21200", Some("http://localhost:8080"));
+    assert!(told.contains("browsers are sent to http://localhost:8080"), "{told}");
+    assert!(told.contains("aa-secret can be read by other users"), "{told}");
 }

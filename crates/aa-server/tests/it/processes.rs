@@ -47,6 +47,13 @@ impl Deployment {
         Self { folder, public_port: free_port(), database_url, log: "warn", runner: &[] }
     }
 
+    /// With a database, as `migrate` makes it.
+    pub fn migrated() -> Self {
+        let deployment = Self::new(None);
+        deployment.json(&["migrate"], "");
+        deployment
+    }
+
     pub fn command(&self) -> Command {
         let words: Vec<&str> =
             self.runner.iter().copied().chain([env!("CARGO_BIN_EXE_aa-server")]).collect();

@@ -119,7 +119,7 @@ impl TestApp {
         for (name, value) in given {
             settings.set(name, *value);
         }
-        let config = Config::read(&settings, None, &SystemRandom).unwrap();
+        let config = Config::read(&settings, None, Some(&SystemRandom)).unwrap();
         let (handle, stop) = Stop::pair();
         let authority = application::open(config, clock, Arc::new(SystemRandom), stop).await;
         let application = Application::build(authority.unwrap()).unwrap();

@@ -208,6 +208,8 @@ impl Folder {
         for name in ["aa-server", "microapp-bff"] {
             symlink(env!("CARGO_BIN_EXE_doc-snippets"), folder.programs.path().join(name)).unwrap();
         }
+        // Readers have started the authority by now.
+        folder.run("aa-server migrate", &format!("{page}: the database"));
         for (_, script) in SETUP.iter().filter(|(of, _)| *of == page) {
             folder.run(script, &format!("{page}: setup"));
         }
