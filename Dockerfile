@@ -21,7 +21,7 @@ COPY . .
 # Newer than what was built from nothing.
 RUN find crates -name '*.rs' -exec touch {} + \
     && cargo build --locked --release -p demo --bin programs \
-    && mkdir /links \
+    && mkdir /links /empty \
     && for name in aa-server microapp-notes microapp-bff microapp-tmb microapp-spa; do \
          ln -s /programs "/links/$name"; \
        done
@@ -35,7 +35,10 @@ COPY --from=build /links/ /
 
 FROM runtime AS aa-server
 LABEL org.opencontainers.image.title="aa-server" org.opencontainers.image.description="The authority: where people sign in"
-ENV AA_LISTEN=0.0.0.0:8080 AA_DATA_DIR=/tmp/data
+# What is kept in SQLite must outlive the container: without a volume the authority does not start.
+ENV AA_LISTEN=0.0.0.0:8080 AA_DATA_DIR=/data AA_EPHEMERAL_DATA=false
+COPY --from=build --chown=65532:65532 /empty /data
+VOLUME /data
 EXPOSE 8080
 HEALTHCHECK --interval=2s --timeout=4s --start-period=30s --retries=5 CMD ["/aa-server", "check", "--live"]
 ENTRYPOINT ["/aa-server"]

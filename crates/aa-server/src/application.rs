@@ -1,10 +1,12 @@
 //! The program: opens the authority, runs commands, serves until stopped. `main` and the tests use the same calls.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use actix_web::dev::Server;
+use foundation::mounts::is_ephemeral;
 use foundation::random::{Random, SystemRandom};
 use foundation::steady_clock::SteadyClock;
 use foundation::time::Clock;
@@ -99,6 +101,7 @@ pub async fn open_with_system(config: Config, stop: Stop) -> Result<Authority, S
 }
 
 async fn serve(config: Config) -> Result<(), Failure> {
+    refuse_ephemeral_data(&config)?;
     let authority = open_with_system(config, Stop::on_signals()).await?;
     ops::settings::record(&authority).await?;
     let link = ops::users::first_administrator(&authority).await?;
@@ -112,6 +115,17 @@ async fn serve(config: Config) -> Result<(), Failure> {
     }
     application.run_until_stopped().await?;
     Ok(())
+}
+
+/// Refuses to keep an SQLite database where it would go with its container, if that is not allowed.
+fn refuse_ephemeral_data(config: &Config) -> Result<(), StartError> {
+    let Some(file) = config.database_url.strip_prefix("sqlite:") else { return Ok(()) };
+    let file = Path::new(file.trim_start_matches("//"));
+    let folder = file.parent().unwrap_or(file);
+    if config.ephemeral_data || !is_ephemeral(folder) {
+        return Ok(());
+    }
+    Err(StartError::EphemeralData(folder.display().to_string()))
 }
 
 /// The authority with a listening socket.

@@ -109,6 +109,12 @@ pub enum StartError {
          were made under another: give that one, or put it on a line of its own below the new one"
     )]
     WrongSecret,
+    /// The database would go with its container.
+    #[error(
+        "{0} goes with this container, and users, apps and keys in it. Mount a volume there (docker run -v aa:{0} …), use \
+         PostgreSQL (AA_DATABASE_URL), or set AA_EPHEMERAL_DATA=true if that is meant"
+    )]
+    EphemeralData(String),
     /// Signing keys cannot be made or opened.
     #[error("signing keys: {0}")]
     Keys(#[from] crate::services::keyring::KeyError),

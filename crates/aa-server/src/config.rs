@@ -46,7 +46,12 @@ pub const SETTINGS: &[Setting] = &[
     Setting::secret("smtp_url", "Where to send mail"),
     Setting::new("log", "info", "Which log lines to write, as a filter"),
     Setting::new("log_format", "text", "text or json"),
-    Setting::optional("metrics_listen", "Address for /metrics alone"),
+    Setting::optional("metrics_listen", "Address and port for /metrics, which is nowhere else"),
+    Setting::new(
+        "ephemeral_data",
+        "true",
+        "Keep an SQLite database even where it goes with its container",
+    ),
     Setting::optional("hash_permits", "Passwords hashed at once; default: cores"),
     Setting::new("insecure_http", "false", "Accept an http public URL that is not this machine"),
 ];
@@ -168,8 +173,10 @@ pub struct Config {
     pub log: String,
     /// The format of log lines.
     pub log_format: LogFormat,
-    /// A separate address for `/metrics`.
+    /// The address of `/metrics`; without it there are none.
     pub metrics_listen: Option<SocketAddr>,
+    /// Whether an SQLite database may be where it goes with its container.
+    pub ephemeral_data: bool,
     /// The number of passwords hashed at the same time.
     pub hash_permits: usize,
 }
@@ -248,6 +255,7 @@ impl Config {
             log: settings.get("log")?,
             log_format: settings.get("log_format")?,
             metrics_listen: settings.optional("metrics_listen")?,
+            ephemeral_data: settings.get("ephemeral_data")?,
             hash_permits: settings.optional("hash_permits")?.unwrap_or(cores).max(1),
         })
     }

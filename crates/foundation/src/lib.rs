@@ -6,9 +6,11 @@
 //! | [`time`], [`random`] | clocks and randomness, passed in as parameters so that tests control them |
 //! | [`steady_clock`] | the clock that all replicas agree on |
 //! | [`origin`] | the public URL of a program: its origin and the prefix of its cookies |
+//! | [`mounts`] | what a folder is stored on |
 //! | [`seal`] | keys derived from a program's secret, and encryption of small secrets at rest |
 
 pub mod ids;
+pub mod mounts;
 pub mod origin;
 pub mod random;
 pub mod seal;

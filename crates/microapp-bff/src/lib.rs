@@ -38,6 +38,7 @@ pub const SETTINGS: &[Setting] = relying_party::browser_app_settings!(
             "sqlite://data/bff.db",
             "memory:, sqlite://…, postgres://… or redis://…"
         ),
+        Setting::optional("session_store_file", "File with that URL, if it has a password"),
         Setting::optional(
             "routes",
             "File of [[route]] tables; else /api/notes goes to http://localhost:8081/notes"
@@ -84,7 +85,7 @@ impl Config {
         };
         Ok(Self {
             site: settings::Config::read(settings, "bff")?,
-            session_store: settings.get("session_store")?,
+            session_store: settings::session_store(settings)?,
             routes: routes.map_err(|why| SettingsError::new(format!("BFF_ROUTES: {why}")))?,
             verify_secret: verify_secret(settings)?,
         })

@@ -32,6 +32,7 @@ pub const SETTINGS: &[Setting] = relying_party::browser_app_settings!(
             "sqlite://data/spa.db",
             "memory:, sqlite://…, postgres://… or redis://…"
         ),
+        Setting::optional("session_store_file", "File with that URL, if it has a password"),
         Setting::new("api_url", "http://localhost:8081", "The API that the front end calls"),
     ]
 );
@@ -65,7 +66,7 @@ impl Config {
         let api_url = base_url(&settings.get::<String>("api_url")?);
         Ok(Self {
             site: settings::Config::read(settings, "spa")?,
-            session_store: settings.get("session_store")?,
+            session_store: settings::session_store(settings)?,
             api_url: api_url.map_err(|why| SettingsError::new(format!("SPA_API_URL: {why}")))?,
         })
     }

@@ -27,6 +27,7 @@ pub const SETTINGS: &[Setting] = relying_party::browser_app_settings!(
             "sqlite://data/tmb.db",
             "memory:, sqlite://…, postgres://… or redis://…"
         ),
+        Setting::optional("session_store_file", "File with that URL, if it has a password"),
         Setting::new("api_url", "http://localhost:8081", "The API that the front end calls"),
     ]
 );
@@ -63,7 +64,7 @@ impl Config {
         let api_url = base_url(&settings.get::<String>("api_url")?);
         Ok(Self {
             site: settings::Config::read(settings, "tmb")?,
-            session_store: settings.get("session_store")?,
+            session_store: settings::session_store(settings)?,
             api_url: api_url.map_err(|why| SettingsError::new(format!("TMB_API_URL: {why}")))?,
         })
     }

@@ -98,7 +98,7 @@ fn on(method: &str) -> ActixRoute {
     }
 }
 
-/// Puts the server together on a socket that already listens. Where it listens, metrics apart.
+/// Puts the server together on a socket that already listens. Metrics have a socket of their own, or none.
 ///
 /// # Errors
 /// What the sockets say.
@@ -108,7 +108,6 @@ pub fn server(
 ) -> std::io::Result<(Server, Vec<SocketAddr>)> {
     let data = web::Data::from(Arc::clone(authority));
     let policy = web::Data::new(render::policy(authority));
-    let separate_metrics = authority.config.metrics_listen;
     run::start_metrics();
     let server = HttpServer::new(move || {
         actix_web::App::new()
@@ -117,11 +116,6 @@ pub fn server(
             .wrap(middleware::from_fn(render_errors))
             .wrap(middleware::from_fn(harden))
             .configure(register)
-            .configure(|config| {
-                if separate_metrics.is_none() {
-                    config.route("/metrics", web::get().to(run::metrics_endpoint));
-                }
-            })
             .default_service(web::to(not_found))
     })
     .disable_signals()
@@ -129,16 +123,8 @@ pub fn server(
     .client_request_timeout(Duration::from_secs(10))
     .listen(listener)?;
     let addresses = server.addrs();
-    if let Some(address) = separate_metrics {
-        let metrics = HttpServer::new(|| {
-            actix_web::App::new().route("/metrics", web::get().to(run::metrics_endpoint))
-        })
-        .workers(1)
-        .disable_signals()
-        .bind(address)?
-        .run();
-        let stop = authority.stop.clone();
-        authority.runtime.spawn(run::serve(metrics, stop));
+    if let Some(address) = authority.config.metrics_listen {
+        run::serve_metrics(address, authority.stop.clone())?;
     }
     Ok((server.run(), addresses))
 }

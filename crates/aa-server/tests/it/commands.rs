@@ -393,3 +393,16 @@ fn the_public_url_follows_the_port() {
     assert!(told.contains("browsers are sent to http://localhost:8080"), "{told}");
     assert!(told.contains("aa-secret can be read by other users"), "{told}");
 }
+
+#[test]
+fn data_that_goes_with_its_container_is_refused_where_it_is_not_meant() {
+    let deployment = Deployment::new(None);
+    let in_memory = format!("/dev/shm/aa-{}", std::process::id());
+    let mut command = deployment.command();
+    command.env("AA_DATA_DIR", &in_memory).env("AA_EPHEMERAL_DATA", "false");
+    let output = command.arg("serve").output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    let said = stderr(&output);
+    assert!(said.contains("goes with this container") && said.contains("docker run -v"), "{said}");
+    assert!(!std::path::Path::new(&in_memory).exists(), "nothing was made there");
+}

@@ -226,10 +226,13 @@ async fn the_stylesheet_is_kept_for_ever_and_comes_packed() {
 
 #[tokio::test]
 async fn made_up_methods_make_no_time_series() {
-    let t = TestApp::sqlite().await;
+    let address = format!("127.0.0.1:{}", crate::support::free_port());
+    let t = TestApp::with(None, &[("metrics_listen", address.as_str())]).await;
     let method = reqwest::Method::from_bytes(b"MADEUP").unwrap();
     client().request(method, format!("{}/login", t.url)).send().await.unwrap();
-    let metrics = client().get(format!("{}/metrics", t.url)).send().await.unwrap();
+    let public = client().get(format!("{}/metrics", t.url)).send().await.unwrap();
+    assert_eq!(public.status(), StatusCode::NOT_FOUND, "what they tell is not for the public");
+    let metrics = client().get(format!("http://{address}/metrics")).send().await.unwrap();
     let metrics = metrics.text().await.unwrap();
     assert!(metrics.contains("method=\"other\"") && !metrics.contains("MADEUP"), "{metrics}");
 }

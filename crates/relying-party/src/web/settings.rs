@@ -156,6 +156,16 @@ impl Config {
 }
 
 /// Reads the session secret, or makes a file with a new one that only its owner can read.
+/// The URL of the session store: the content of the file in `SESSION_STORE_FILE`, else `SESSION_STORE`.
+///
+/// # Errors
+/// [`SettingsError`] when the file cannot be read.
+pub fn session_store(settings: &Settings) -> Result<String, SettingsError> {
+    let url = settings.secret("session_store", "session_store_file")?;
+    let url = url.ok_or_else(|| SettingsError::new("SESSION_STORE must be set"))?;
+    Ok(url.expose_secret().trim().to_owned())
+}
+
 fn read_or_make_secret(file: &Path) -> Result<MasterSecret, SettingsError> {
     let random: &dyn Random = &SystemRandom;
     let text = read_or_make_private(file, || random.token())
