@@ -11,7 +11,7 @@ use foundation::random::{Random, SystemRandom};
 use foundation::steady_clock::SteadyClock;
 use foundation::time::Clock;
 use secrecy::ExposeSecret as _;
-use service::run::{self, Failure, Stop, to_exit};
+use service::run::{self, Failure, Stop, print_line, to_exit};
 use tracing::info;
 
 use crate::authority::{Authority, StartError, Startup};
@@ -37,7 +37,7 @@ pub async fn main() -> ExitCode {
     .await
 }
 
-async fn run(config: Config, startup: Startup, request: Request) -> Result<Output, Failure> {
+async fn run(config: Config, startup: Startup, request: Box<Request>) -> Result<Output, Failure> {
     let (_handle, stop) = Stop::pair();
     let clock = Arc::new(SteadyClock::default());
     let (random, consumers) = (Arc::new(SystemRandom), built_in_consumers());
@@ -106,12 +106,13 @@ async fn serve(config: Config) -> Result<(), Failure> {
     ops::settings::record(&authority).await?;
     let link = ops::users::first_administrator(&authority).await?;
     let application = Application::build(authority)?;
-    eprintln!("The authority is at {}", application.authority().config.public_url);
+    // On standard output: the log, which others may read, is on standard error.
+    print_line(&format!("The authority is at {}", application.authority().config.public_url))?;
     if let Some(link) = link {
-        eprintln!(
-            "It has no administrator yet. Make the first administrator, once, within three days, at"
-        );
-        eprintln!("  {}", link.expose_secret());
+        print_line(
+            "It has no administrator yet. This link makes the first, once, within three days:",
+        )?;
+        print_line(&format!("  {}", link.expose_secret()))?;
     }
     application.run_until_stopped().await?;
     Ok(())

@@ -52,6 +52,7 @@ pub const SETTINGS: &[Setting] = &[
         "true",
         "Keep an SQLite database even where it goes with its container",
     ),
+    Setting::new("hsts_subdomains", "false", "Have browsers insist on https at subdomains too"),
     Setting::optional("hash_permits", "Passwords hashed at once; default: cores"),
     Setting::new("insecure_http", "false", "Accept an http public URL that is not this machine"),
 ];
@@ -175,6 +176,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The address of `/metrics`; without it there are none.
     pub metrics_listen: Option<SocketAddr>,
+    /// Whether browsers insist on https at subdomains too (`includeSubDomains` of RFC 6797).
+    pub hsts_subdomains: bool,
     /// Whether an SQLite database may be where it goes with its container.
     pub ephemeral_data: bool,
     /// The number of passwords hashed at the same time.
@@ -255,6 +258,7 @@ impl Config {
             log: settings.get("log")?,
             log_format: settings.get("log_format")?,
             metrics_listen: settings.optional("metrics_listen")?,
+            hsts_subdomains: settings.get("hsts_subdomains")?,
             ephemeral_data: settings.get("ephemeral_data")?,
             hash_permits: settings.optional("hash_permits")?.unwrap_or(cores).max(1),
         })

@@ -4,6 +4,7 @@
 
 mod micro_apps;
 
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,6 +74,20 @@ impl Options {
     }
 }
 
+/// Finds a port that is taken before anything has begun.
+fn check_ports(options: &Options) -> Result<(), Failure> {
+    let places = MICRO_APPS.iter().filter(|app| app.start.is_some()).map(|app| app.place);
+    for port in std::iter::once(0).chain(places).map(|place| options.port(place)) {
+        TcpListener::bind(("127.0.0.1", port)).map_err(|error| {
+            format!(
+                "cannot listen on port {port}: {error}. Is another program there? `--port-base 9080` moves \
+                 everything to other ports"
+            )
+        })?;
+    }
+    Ok(())
+}
+
 /// Everything, running.
 pub struct Demo {
     services: JoinSet<std::io::Result<()>>,
@@ -85,6 +100,7 @@ impl Demo {
     /// # Errors
     /// What could not be started, in words.
     pub async fn start(options: &Options, stop: &Stop) -> Result<Self, Failure> {
+        check_ports(options)?;
         let mut services = JoinSet::new();
         let authority =
             application::open_with_system(authority_config(options)?, stop.clone()).await?;

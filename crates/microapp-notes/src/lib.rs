@@ -153,6 +153,7 @@ impl Application {
             csp: "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
                 .into(),
             https: config.public_url.is_https(),
+            hsts_subdomains: false,
         };
         let origins = config.cors_origins.clone();
         let server = run::server(listener, policy, move |app| {

@@ -35,6 +35,8 @@ pub struct Policy {
     pub csp: String,
     /// True if the program is reached by https: responses then carry `Strict-Transport-Security`.
     pub https: bool,
+    /// Whether browsers are told to insist on https at every subdomain too.
+    pub hsts_subdomains: bool,
 }
 
 /// The id of one request: its `X-Request-Id` if that is well-formed, else a new UUID.
@@ -224,7 +226,11 @@ fn secure(headers: &mut HeaderMap, policy: &Policy, nonce: &str) {
         }
     }
     if policy.https {
-        let value = HeaderValue::from_static("max-age=63072000; includeSubDomains");
+        let value = HeaderValue::from_static(if policy.hsts_subdomains {
+            "max-age=63072000; includeSubDomains"
+        } else {
+            "max-age=63072000"
+        });
         headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
     }
 }

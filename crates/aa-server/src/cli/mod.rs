@@ -86,7 +86,7 @@ pub(crate) enum Invocation {
     /// Run the authority.
     Serve(Config),
     /// Run a command on an opened authority.
-    Run(Config, Startup, Request),
+    Run(Config, Startup, Box<Request>),
     /// Report on the configuration, which changes nothing.
     Check(Config, Format),
     /// Nothing: the command has run.
@@ -140,7 +140,7 @@ pub(crate) fn read() -> Result<Invocation, Failure> {
         Command::Check { live: false } => Invocation::Check(config, format),
         command => {
             let startup = if creates { Startup::Create } else { Startup::Existing };
-            Invocation::Run(config, startup, Request { command, client_settings, format })
+            Invocation::Run(config, startup, Box::new(Request { command, client_settings, format }))
         }
     })
 }
@@ -164,8 +164,8 @@ impl Request {
             Command::App(command) => clients::run(authority, command, self.client_settings).await?,
             Command::Family(command) => records::family(authority, command).await?,
             Command::Keys(command) => records::keys(authority, command).await?,
-            Command::Events(EventsCommand::List { user, page }) => {
-                records::events(authority, user.as_deref(), page).await?
+            Command::Events(EventsCommand::List { only, page }) => {
+                records::events(authority, only, page).await?
             }
             Command::Delivery(command) => deliveries::run(authority, command).await?,
             Command::Secret(command) => secret::run(authority, command).await?,

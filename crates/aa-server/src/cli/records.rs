@@ -1,22 +1,26 @@
 //! `aa-server family …`, `keys …`, `events …`.
 
-use clap::Subcommand;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
 use foundation::time::Timestamp;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use service::run::Failure;
+use strum::VariantArray as _;
 
 use super::listing::{PageArgs, list};
 use super::output::Output;
 use super::users;
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
+use crate::domain::event::EventKind;
 use crate::domain::ids::FamilyId;
 use crate::domain::user::describe_browser;
 use crate::ops::keys as ops_keys;
 use crate::ops::lists::{self, Page, PageRequest, Sessions};
 use crate::ops::tokens::revoke;
-use crate::store::{EventRow, SessionRow};
+use crate::store::{EventFilter, EventRow, SessionRow};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum FamilyCommand {
@@ -57,12 +61,27 @@ pub(super) enum KeysCommand {
 pub(super) enum EventsCommand {
     /// List events, the newest first: 100 of them if neither a limit nor a cursor is given.
     List {
-        /// Only of this user.
-        #[arg(long)]
-        user: Option<String>,
+        #[command(flatten)]
+        only: EventFilterArgs,
         #[command(flatten)]
         page: PageArgs,
     },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EventFilterArgs {
+    /// Only of this user.
+    #[arg(long)]
+    user: Option<String>,
+    /// Only of this app.
+    #[arg(long)]
+    app: Option<String>,
+    /// Only of this kind, such as `family.reuse`.
+    #[arg(long)]
+    kind: Option<String>,
+    /// Only of the last so long, such as `2h` or `7d`.
+    #[arg(long, value_parser = humantime::parse_duration)]
+    since: Option<Duration>,
 }
 
 pub(super) async fn family(
@@ -186,17 +205,50 @@ const SHOWN: u32 = 100;
 
 pub(super) async fn events(
     authority: &Authority,
-    user: Option<&str>,
+    only: EventFilterArgs,
     page: PageArgs,
 ) -> Result<Output, Failure> {
-    let user = match user {
+    let user = match &only.user {
         Some(email) => Some(users::find(authority, email).await?.id),
         None => None,
     };
-    let read = async |page: PageRequest<'_>| lists::events(authority, user, page).await;
-    list(page, Some(SHOWN), read, event_line, EventRow::to_json).await
+    if let Some(kind) = only.kind.as_deref().filter(|kind| EventKind::from_stored(kind).is_none()) {
+        let kinds: Vec<_> = EventKind::VARIANTS.iter().map(|kind| kind.as_str()).collect();
+        return Err(
+            format!("there are no events of kind `{kind}`, but {}", kinds.join(", ")).into()
+        );
+    }
+    let since = only.since.map(|ago| authority.now() - ago);
+    let only = EventFilter { user, client_id: only.app, kind: only.kind, since };
+    let read = async |page: PageRequest<'_>| {
+        let found = lists::events(authority, &only, page).await?;
+        let mut items = Vec::with_capacity(found.items.len());
+        for event in found.items {
+            let user = match event.user_id {
+                Some(id) => authority.store.user(id).await?.map(|user| user.email),
+                None => None,
+            };
+            items.push((user, event));
+        }
+        Ok(Page { items, next: found.next })
+    };
+    list(page, Some(SHOWN), read, event_line, |(_, event)| event.to_json()).await
 }
 
-fn event_line(event: &EventRow) -> String {
-    format!("{}  {}  {}  {}  {}", event.at, event.kind, event.actor, event.ip, event.detail)
+/// When, what, how often, about which user and app, by whom, from where, and what else.
+fn event_line((user, event): &(Option<String>, EventRow)) -> String {
+    let mut parts = vec![event.at.to_string(), event.kind.clone()];
+    if event.count > 1 {
+        parts.push(format!("{} times", event.count));
+    }
+    parts.extend(user.iter().map(|user| format!("user {user}")));
+    parts.extend(event.client_id.iter().map(|app| format!("app {app}")));
+    parts.push(format!("by {}", event.actor));
+    if !event.ip.is_empty() {
+        parts.push(format!("from {}", event.ip));
+    }
+    if event.detail.as_object().is_some_and(|detail| !detail.is_empty()) {
+        parts.push(event.detail.to_string());
+    }
+    parts.join("  ")
 }

@@ -1,6 +1,6 @@
 //! `aa-server user …`.
 
-use std::io::Read as _;
+use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
@@ -70,18 +70,43 @@ pub(super) enum UserCommand {
     },
 }
 
+/// Said when the last administrator was disabled.
+const NO_ADMINISTRATOR: &str =
+    "That was the last administrator: `aa-server user add --admin …` makes another.";
+
 #[derive(Debug, Args)]
 pub(super) struct PasswordInput {
-    /// Read the password from standard input (one line).
-    #[arg(long, required = true)]
+    /// Read the password from standard input (one line) instead of asking for it.
+    #[arg(long)]
     password_stdin: bool,
+}
+
+impl PasswordInput {
+    /// The password: one line of standard input, or what is typed twice at the terminal.
+    fn read(&self) -> Result<SecretString, Failure> {
+        if self.password_stdin {
+            return read_password();
+        }
+        if !std::io::stdin().is_terminal() {
+            return Err(
+                "there is no terminal to ask for the password at: give it to --password-stdin"
+                    .into(),
+            );
+        }
+        let typed: SecretString = rpassword::prompt_password("Password: ")?.into();
+        let again: SecretString = rpassword::prompt_password("The same again: ")?.into();
+        if typed.expose_secret() != again.expose_secret() {
+            return Err("they are not the same; nothing was changed".into());
+        }
+        Ok(typed)
+    }
 }
 
 pub(super) async fn run(authority: &Authority, command: UserCommand) -> Result<Output, Failure> {
     let operator = Caller::operator();
     Ok(match command {
-        UserCommand::Add { email, name, admin, password: _ } => {
-            let password = read_password()?;
+        UserCommand::Add { email, name, admin, password } => {
+            let password = password.read()?;
             let account = NewAccount { email: email.clone(), name, password, admin };
             let id = users::add(authority, account, &operator).await?;
             Output::new(format!("{email} may sign in."), json!({ "id": id, "email": email }))
@@ -95,15 +120,20 @@ pub(super) async fn run(authority: &Authority, command: UserCommand) -> Result<O
             let invitation = Invitation { email, admin };
             let link = users::invite(authority, &invitation, Actor::Operator, &operator).await?;
             let link = link.expose_secret();
+            let hours = users::INVITATION_TTL.as_secs() / 3600;
             Output::new(link, json!({ "url": link }))
+                .with_note(Some(format!("It makes one account, within {hours} hours.")))
         }
         UserCommand::Disable { email } => {
             let user = find(authority, &email).await?;
             users::set_enabled(authority, &user, false, &operator).await?;
+            let none_left = user.roles().iter().any(|role| role == "admin")
+                && !authority.store.has_administrator().await?;
             Output::new(
                 format!("{email} is disabled, and all their sessions have ended."),
                 json!({ "id": user.id, "enabled": false }),
             )
+            .with_note(none_left.then(|| NO_ADMINISTRATOR.to_owned()))
         }
         UserCommand::Enable { email } => {
             let user = find(authority, &email).await?;
@@ -113,9 +143,9 @@ pub(super) async fn run(authority: &Authority, command: UserCommand) -> Result<O
                 json!({ "id": user.id, "enabled": true }),
             )
         }
-        UserCommand::SetPassword { email, password: _ } => {
+        UserCommand::SetPassword { email, password } => {
             let user = find(authority, &email).await?;
-            users::reset_password(authority, &user, read_password()?, &operator).await?;
+            users::reset_password(authority, &user, password.read()?, &operator).await?;
             Output::new(
                 format!("The password of {email} is set, and all their sessions have ended."),
                 json!({ "id": user.id }),
@@ -171,7 +201,8 @@ fn user_line(user: &User) -> String {
     let state = if user.enabled { "" } else { "  disabled" };
     let roles = user.roles();
     let roles = if roles.is_empty() { String::new() } else { format!("  {}", roles.join(",")) };
-    format!("{}  {}{roles}{state}", user.id, user.email)
+    let name = if user.name.is_empty() { String::new() } else { format!("  {}", user.name) };
+    format!("{}  {}{name}{roles}{state}", user.id, user.email)
 }
 
 fn user_json(user: &User) -> Value {

@@ -9,7 +9,9 @@ use crate::authority::Authority;
 use crate::domain::delivery::DeliveryId;
 use crate::domain::ids::{FamilyId, UserId};
 use crate::services::cursor::BadCursor;
-use crate::store::{self, Client, DeliveryRow, EventPosition, EventRow, SessionRow, User};
+use crate::store::{
+    self, Client, DeliveryRow, EventFilter, EventPosition, EventRow, SessionRow, User,
+};
 
 /// A page of a list.
 #[derive(Debug)]
@@ -65,19 +67,19 @@ pub async fn clients(
     Ok(list.page(rows, |client| client.metadata.client_id.clone()))
 }
 
-/// The events, or those of one user, the newest first.
+/// Events, the newest first.
 ///
 /// # Errors
 /// [`PageError`].
 pub async fn events(
     authority: &Authority,
-    user: Option<UserId>,
+    only: &EventFilter,
     page: PageRequest<'_>,
 ) -> Result<Page<EventRow>, PageError> {
-    let name = user.map_or_else(|| "events".to_owned(), |user| format!("events:{user}"));
+    let name = only.user.map_or_else(|| "events".to_owned(), |user| format!("events:{user}"));
     let list = List { authority, name, page };
     let before: Option<EventPosition> = list.position()?;
-    let rows = authority.store.events_before(user, before, list.rows()).await?;
+    let rows = authority.store.events_before(only, before, list.rows()).await?;
     Ok(list.page(rows, EventRow::position))
 }
 

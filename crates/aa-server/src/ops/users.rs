@@ -29,9 +29,6 @@ pub async fn add(
     let made = prepare(authority, account).await?;
     let event = authority.event(EventKind::UserMade, Actor::Operator, caller).user(made.id);
     authority.store.add_user(&made.row(), event, authority.now()).await?;
-    if made.admin {
-        authority.store.withdraw_admin_invitations(authority.now()).await?;
-    }
     Ok(made.id)
 }
 
@@ -45,13 +42,26 @@ pub async fn invite(
     actor: Actor,
     caller: &Caller,
 ) -> Result<SecretString, store::Error> {
+    keep_invitation(authority, invitation, false, actor, caller).await
+}
+
+async fn keep_invitation(
+    authority: &Authority,
+    invitation: &Invitation,
+    alone: bool,
+    actor: Actor,
+    caller: &Caller,
+) -> Result<SecretString, store::Error> {
     let token = authority.random.token();
     let hash = SecretHash::of(token.as_bytes());
     let now = authority.now();
     let event = authority
         .event(EventKind::InvitationMade, actor, caller)
         .detail(json!({ "email": invitation.email, "admin": invitation.admin }));
-    authority.store.add_invitation(&hash, invitation, now + INVITATION_TTL, event, now).await?;
+    authority
+        .store
+        .add_invitation(&hash, invitation, (alone, now + INVITATION_TTL), event, now)
+        .await?;
     Ok(authority.config.public_url.join(&format!("/register?invitation={token}")).into())
 }
 
@@ -65,9 +75,9 @@ pub async fn first_administrator(
     if authority.store.has_administrator().await? {
         return Ok(None);
     }
-    authority.store.withdraw_admin_invitations(authority.now()).await?;
     let invitation = Invitation { email: String::new(), admin: true };
-    Ok(Some(invite(authority, &invitation, Actor::System, &Caller::operator()).await?))
+    let operator = Caller::operator();
+    Ok(Some(keep_invitation(authority, &invitation, true, Actor::System, &operator).await?))
 }
 
 /// Sets a user's password, for an operator, and ends all sessions of the user.

@@ -126,6 +126,19 @@ impl EventRow {
     }
 }
 
+/// Which events to list; by default all of them.
+#[derive(Debug, Clone, Default)]
+pub struct EventFilter {
+    /// Those about this user.
+    pub user: Option<UserId>,
+    /// Those about this client.
+    pub client_id: Option<String>,
+    /// Those of this kind.
+    pub kind: Option<String>,
+    /// Those since this time.
+    pub since: Option<Timestamp>,
+}
+
 /// The time of an event and its id: events are listed by both, the newest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventPosition(Timestamp, EventId);
@@ -253,33 +266,44 @@ impl Store {
         Ok(changed)
     }
 
-    /// Up to `limit` events after this position, or from the newest on; of one user, or of all.
+    /// Up to `limit` events after this position, or from the newest on.
     pub async fn events_before(
         &self,
-        user: Option<UserId>,
+        only: &EventFilter,
         position: Option<EventPosition>,
         limit: u32,
     ) -> Result<Vec<EventRow>> {
         let EventPosition(at, id) = position.unwrap_or_else(EventPosition::start);
-        let rows = match user {
+        let (client_id, kind) = (only.client_id.as_deref(), only.kind.as_deref());
+        let since = only.since.unwrap_or(Timestamp::from_millis(0));
+        let rows = match only.user {
             Some(user) => all!(
                 self.db.read(),
                 StoredEvent,
                 "SELECT id, at, kind, actor, user_id, client_id, family_id, ip, user_agent, request_id, detail, count
-                 FROM events WHERE user_id = $1 AND (at, id) < ($2, $3)
-                 ORDER BY at DESC, id DESC LIMIT $4",
+                 FROM events WHERE user_id = $1 AND (at, id) < ($2, $3) AND at >= $4
+                   AND (client_id = $5 OR $5 IS NULL) AND (kind = $6 OR $6 IS NULL)
+                 ORDER BY at DESC, id DESC LIMIT $7",
                 user,
                 at,
                 id,
+                since,
+                client_id,
+                kind,
                 i64::from(limit)
             ),
             None => all!(
                 self.db.read(),
                 StoredEvent,
                 "SELECT id, at, kind, actor, user_id, client_id, family_id, ip, user_agent, request_id, detail, count
-                 FROM events WHERE (at, id) < ($1, $2) ORDER BY at DESC, id DESC LIMIT $3",
+                 FROM events WHERE (at, id) < ($1, $2) AND at >= $3
+                   AND (client_id = $4 OR $4 IS NULL) AND (kind = $5 OR $5 IS NULL)
+                 ORDER BY at DESC, id DESC LIMIT $6",
                 at,
                 id,
+                since,
+                client_id,
+                kind,
                 i64::from(limit)
             ),
         };

@@ -14,16 +14,19 @@ pub struct Invitation {
 }
 
 impl Store {
-    /// Keeps an invitation.
+    /// Keeps an invitation. Alone, it takes the place of every unused one to become an administrator.
     pub async fn add_invitation(
         &self,
         token_hash: &SecretHash,
         invitation: &Invitation,
-        expires_at: Timestamp,
+        (alone, expires_at): (bool, Timestamp),
         event: Event,
         now: Timestamp,
     ) -> Result<()> {
         let mut tx = self.db.begin().await?;
+        if alone {
+            users::withdraw_admin_invitations(&mut tx, now).await?;
+        }
         execute!(
             tx.on(),
             "INSERT INTO invitations (token_hash, email, admin, created_at, expires_at)
@@ -36,16 +39,6 @@ impl Store {
         )?;
         event.write(&mut tx, now).await?;
         tx.commit().await
-    }
-
-    /// Withdraws every unused invitation to become an administrator.
-    pub async fn withdraw_admin_invitations(&self, now: Timestamp) -> Result<()> {
-        execute!(
-            self.db.write(),
-            "UPDATE invitations SET used_at = $1 WHERE admin AND used_at IS NULL",
-            now.millis()
-        )
-        .map(drop)
     }
 
     /// The invitation with this token, if it is unused and in time.
@@ -64,7 +57,8 @@ impl Store {
         )
     }
 
-    /// Makes a user by an invitation, which is used up. `None` when it was used or expired meanwhile.
+    /// Makes a user by an invitation, which is used up; with an administrator's, all others of that kind are withdrawn.
+    /// `None` when it was used, withdrawn or expired meanwhile.
     ///
     /// # Errors
     /// [`Error::Conflict`](database::Error::Conflict) when another user has the address; the invitation stays good.
@@ -76,6 +70,9 @@ impl Store {
         now: Timestamp,
     ) -> Result<Option<()>> {
         let mut tx = self.db.begin().await?;
+        if user.admin {
+            users::lock_admin_invitations(&mut tx).await?;
+        }
         let used = execute!(
             tx.on(),
             "UPDATE invitations SET used_at = $1

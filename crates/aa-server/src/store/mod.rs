@@ -26,7 +26,7 @@ pub use browser_sessions::{BrowserSession, NewBrowserSession};
 pub use clients::{Client, ClientChange, ClientSecretHash};
 pub use database::{Error, Result};
 pub use ends::{EndRecord, KeptSession};
-pub use events::{Event, EventPosition, EventRow};
+pub use events::{Event, EventFilter, EventPosition, EventRow};
 pub use families::{MAX_OPEN_DELEGATIONS, NewFamily, Redeemed, SessionRow};
 pub use family::{Family, GraceElsewhere, Grant, Place, TwoPlaces};
 pub use invitations::Invitation;

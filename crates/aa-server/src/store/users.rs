@@ -231,7 +231,11 @@ impl Store {
     }
 }
 
+/// Adds a user. An administrator withdraws every invitation to become one.
 pub(super) async fn add(tx: &mut Tx, user: &NewUser<'_>, now: Timestamp) -> Result<()> {
+    if user.admin {
+        withdraw_admin_invitations(tx, now).await?;
+    }
     execute!(
         tx.on(),
         "INSERT INTO users (id, email, email_key, name, password_hash, enabled, roles, epoch,
@@ -244,6 +248,22 @@ pub(super) async fn add(tx: &mut Tx, user: &NewUser<'_>, now: Timestamp) -> Resu
         user.password_hash,
         true,
         if user.admin { "admin" } else { "" },
+        now.millis()
+    )
+    .map(drop)
+}
+
+/// Two transactions that replace or accept invitations to become an administrator come one after the other.
+pub(super) async fn lock_admin_invitations(tx: &mut Tx) -> Result<()> {
+    execute!(tx.on(), "UPDATE settings_seen SET settings = settings").map(drop)
+}
+
+/// Withdraws every unused invitation to become an administrator.
+pub(super) async fn withdraw_admin_invitations(tx: &mut Tx, now: Timestamp) -> Result<()> {
+    lock_admin_invitations(tx).await?;
+    execute!(
+        tx.on(),
+        "UPDATE invitations SET used_at = $1 WHERE admin AND used_at IS NULL",
         now.millis()
     )
     .map(drop)

@@ -52,7 +52,7 @@ fn users_are_added_listed_disabled_and_enabled() {
     // Without a terminal's echo, in an argument, twice, or too weak: no.
     assert_eq!(
         run(&deployment, &["user", "add", "--email", "b@example.com"]).status.code(),
-        Some(2)
+        Some(1)
     );
     let empty = run(&deployment, &["user", "add", "--email", "b@example.com", "--password-stdin"]);
     assert_eq!(empty.status.code(), Some(1));
@@ -405,4 +405,35 @@ fn data_that_goes_with_its_container_is_refused_where_it_is_not_meant() {
     let said = stderr(&output);
     assert!(said.contains("goes with this container") && said.contains("docker run -v"), "{said}");
     assert!(!std::path::Path::new(&in_memory).exists(), "nothing was made there");
+}
+
+#[test]
+fn events_are_found_by_kind_app_user_and_time() {
+    let deployment = Deployment::migrated();
+    deployment.json(
+        &["user", "add", "--email", "ann@example.com", "--admin", "--password-stdin"],
+        PASSWORD,
+    );
+    for app in ["one", "two"] {
+        deployment.json(&["app", "add", app, "--name", app, "--redirect-uri", CALLBACK], "");
+    }
+    let list = |args: &[&str]| {
+        let output = run(&deployment, &[&["events", "list"], args].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let made = list(&["--kind", "app.made"]);
+    assert_eq!(made.len(), 2);
+    assert!(made[0].contains("app two  by operator"), "{made:?}");
+    assert_eq!(list(&["--app", "one"]).len(), 1);
+    let ann = list(&["--user", "ann@example.com"]);
+    assert!(ann.len() == 1 && ann[0].contains("user.made  user ann@example.com"), "{ann:?}");
+    assert_eq!(list(&["--kind", "app.made", "--since", "1h"]).len(), 2);
+    let unknown = run(&deployment, &["events", "list", "--kind", "app.maid"]);
+    assert!(stderr(&unknown).contains("app.made, app.changed"), "{}", stderr(&unknown));
+    let last = run(&deployment, &["user", "disable", "ann@example.com"]);
+    assert!(stderr(&last).contains("the last administrator"), "{}", stderr(&last));
+    let asked = run(&deployment, &["user", "add", "--email", "bo@example.com"]);
+    assert!(stderr(&asked).contains("--password-stdin"), "{}", stderr(&asked));
 }

@@ -8,6 +8,7 @@ use aa_server::domain::client::ClientType;
 use aa_server::domain::event::{Actor, EventKind};
 use aa_server::domain::ids::UserId;
 use aa_server::ops::lists::{self, Page, PageError, PageRequest, Sessions};
+use aa_server::store::EventFilter;
 use reqwest::StatusCode;
 
 use rstest::rstest;
@@ -37,6 +38,11 @@ async fn read_all<T, K: Ord + Clone + std::fmt::Debug>(
 }
 
 async fn nothing(_: usize) {}
+
+/// The events of one user, or all.
+fn of(user: Option<UserId>) -> EventFilter {
+    EventFilter { user, ..EventFilter::default() }
+}
 
 #[apply(both_databases)]
 async fn users_and_clients_are_listed_once_each_while_others_come(#[case] engine: Engine) {
@@ -83,8 +89,8 @@ async fn events_of_one_moment_are_listed_once_each_while_others_come(#[case] eng
     // The clock stands still: all have the same time.
     add_events(&t, ann, 7).await;
     add_events(&t, bo, 7).await;
-    let all = t.authority.store.events_before(None, None, 1000).await.unwrap().len();
-    let read = async |page: PageRequest<'_>| lists::events(&t.authority, None, page).await;
+    let all = t.authority.store.events_before(&of(None), None, 1000).await.unwrap().len();
+    let read = async |page: PageRequest<'_>| lists::events(&t.authority, &of(None), page).await;
     let seen = read_all(
         read,
         |event| event.id,
@@ -95,7 +101,7 @@ async fn events_of_one_moment_are_listed_once_each_while_others_come(#[case] eng
     )
     .await;
     assert_eq!(seen.len(), all, "newer ones are before the first page");
-    let read = async |page: PageRequest<'_>| lists::events(&t.authority, Some(bo), page).await;
+    let read = async |page: PageRequest<'_>| lists::events(&t.authority, &of(Some(bo)), page).await;
     let seen = read_all(read, |event| (event.id, event.user_id), nothing).await;
     assert_eq!(seen.len(), 8);
     assert!(seen.iter().all(|(_, user)| *user == Some(bo)));
@@ -159,7 +165,7 @@ async fn pages_lead_on_and_refuse_cursors_of_others(#[case] engine: Engine) {
             None => break,
         }
     }
-    let all = t.authority.store.events_before(Some(ann), None, 1000).await.unwrap().len();
+    let all = t.authority.store.events_before(&of(Some(ann)), None, 1000).await.unwrap().len();
     assert_eq!((shown, pages.len()), (all, 3));
 
     let other = t.signed_in("bo@example.com").await;

@@ -78,6 +78,7 @@ impl Deployment {
         let process = self
             .command()
             .env("AA_LISTEN", format!("127.0.0.1:{port}"))
+            .stdout(Stdio::null())
             .stderr(log)
             .spawn()
             .unwrap();

@@ -250,3 +250,47 @@ async fn browsers(t: &TestApp) -> Vec<uuid::Uuid> {
     let found = database::all!(t.authority.store.db().read(), (uuid::Uuid,), sql).unwrap();
     found.into_iter().map(|(id,)| id).collect()
 }
+
+/// A link to become the administrator stands in a terminal or log. There is one at a time, whatever starts at once.
+#[apply(both_databases)]
+async fn one_link_makes_an_administrator(#[case] engine: Engine) {
+    use aa_server::ops::users::first_administrator;
+    let Some(t) = engine.start().await else { return };
+    let links = (0..8).map(|_| {
+        let authority = std::sync::Arc::clone(&t.authority);
+        tokio::spawn(async move { first_administrator(&authority).await.unwrap().unwrap() })
+    });
+    let links: Vec<String> = join_all(links)
+        .await
+        .into_iter()
+        .map(|link| secrecy::ExposeSecret::expose_secret(&link.unwrap()).to_owned())
+        .collect();
+    let open = "SELECT COUNT(*) FROM invitations WHERE used_at IS NULL";
+    let count = async || {
+        database::optional!(t.authority.store.db().read(), (i64,), open).unwrap().unwrap().0
+    };
+    assert_eq!(count().await, 1);
+    // An operator's invitations for administrators are withdrawn with the first that is accepted.
+    let invitation = aa_server::store::Invitation { email: String::new(), admin: true };
+    let (actor, caller) = (aa_server::domain::event::Actor::Operator, Caller::operator());
+    let mut more = Vec::new();
+    for _ in 0..3 {
+        let link = aa_server::ops::users::invite(&t.authority, &invitation, actor.clone(), &caller);
+        more.push(secrecy::ExposeSecret::expose_secret(&link.await.unwrap()).to_owned());
+    }
+    let accepted = links.iter().chain(&more).enumerate().map(|(number, link)| {
+        let token = link.split('=').next_back().unwrap().to_owned();
+        let url = t.url.clone();
+        tokio::spawn(async move {
+            let browser = crate::support::Browser::new(&url);
+            let email = format!("admin-{number}@example.com");
+            let form = [("invitation", token.as_str()), ("email", &email), ("password", PASSWORD)];
+            browser.submit("/login", "/register", &form).await.status()
+        })
+    });
+    let statuses: Vec<_> = join_all(accepted).await.into_iter().map(Result::unwrap).collect();
+    let made = statuses.iter().filter(|status| **status == StatusCode::SEE_OTHER).count();
+    assert_eq!(made, 1, "{statuses:?}");
+    assert!(statuses.iter().all(|status| status.as_u16() < 500), "{statuses:?}");
+    assert_eq!(count().await, 0);
+}

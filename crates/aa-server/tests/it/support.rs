@@ -12,7 +12,7 @@ use aa_server::config::{Config, PREFIX, SETTINGS};
 use aa_server::domain::client::{ClientMetadata, ClientType};
 use aa_server::domain::ids::{FamilyId, UserId};
 use aa_server::ops::account::NewAccount;
-use aa_server::store::{EventRow, Family};
+use aa_server::store::{EventFilter, EventRow, Family};
 use aa_server::{Application, Authority, application};
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
@@ -195,7 +195,12 @@ impl TestApp {
     }
 
     pub async fn events(&self, kind: &str) -> Vec<EventRow> {
-        let events = self.authority.store.events_before(None, None, 10_000).await.unwrap();
+        let events = self
+            .authority
+            .store
+            .events_before(&EventFilter::default(), None, 10_000)
+            .await
+            .unwrap();
         events.into_iter().filter(|event| event.kind == kind).collect()
     }
 }

@@ -135,7 +135,12 @@ async fn a_person_signs_in_works_looks_and_leaves() -> Result<(), Failure> {
     browser.quit().await?;
     outcome?;
     // What happened is on record.
-    let events = world.demo.authority().store.events_before(None, None, 100).await?;
+    let events = world
+        .demo
+        .authority()
+        .store
+        .events_before(&aa_server::store::EventFilter::default(), None, 100)
+        .await?;
     for kind in ["identity.refused", "identity.started", "family.started", "family.ended"] {
         assert!(events.iter().any(|event| event.kind == kind), "{kind}");
     }

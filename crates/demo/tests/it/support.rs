@@ -78,7 +78,12 @@ impl World {
     pub async fn generations(&self) -> Vec<(FamilyId, u32)> {
         let app = self.demo.authority();
         let mut found = Vec::new();
-        for event in app.store.events_before(None, None, 1_000).await.unwrap() {
+        for event in app
+            .store
+            .events_before(&aa_server::store::EventFilter::default(), None, 1_000)
+            .await
+            .unwrap()
+        {
             if event.kind == "family.started" {
                 let family = app.store.family(event.family_id.unwrap()).await.unwrap().unwrap();
                 if family.state.is_live(app.now()) {

@@ -159,6 +159,7 @@ impl Application {
         let policy = Policy {
             csp: front::content_security_policy(connect_to),
             https: config.public_url.is_https(),
+            hsts_subdomains: config.hsts_subdomains,
         };
         if let Some(address) = config.metrics_listen {
             run::serve_metrics(address, stop.clone())

@@ -25,6 +25,7 @@ macro_rules! browser_app_settings {
             Setting::optional("metrics_listen", "Address and port for /metrics, which is nowhere else"),
             Setting::new("public_url", concat!("http://localhost:", $port), "URL that browsers use for this backend"),
             Setting::new("insecure_http", "false", "Allow an http PUBLIC_URL or ISSUER that is not this machine"),
+            Setting::new("hsts_subdomains", "false", "Have browsers insist on https at subdomains too"),
             Setting::optional("trusted_proxies", "Networks whose X-Forwarded-For counts, by commas"),
             Setting::new("issuer", "http://localhost:8080", "The OpenID provider"),
             Setting::optional("backchannel_url", "Where this process reaches the provider, if elsewhere"),
@@ -62,6 +63,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// A separate address for `/metrics`.
     pub metrics_listen: Option<SocketAddr>,
+    /// Whether browsers insist on https at subdomains too (`includeSubDomains` of RFC 6797).
+    pub hsts_subdomains: bool,
     /// Proxies that are believed about a browser's address.
     pub trusted_proxies: TrustedProxies,
     /// What browsers use.
@@ -134,6 +137,7 @@ impl Config {
         Ok(Self {
             listen: settings.get("listen")?,
             metrics_listen: settings.optional("metrics_listen")?,
+            hsts_subdomains: settings.get("hsts_subdomains")?,
             trusted_proxies: settings.optional("trusted_proxies")?.unwrap_or_default(),
             issuer,
             backchannel_url,

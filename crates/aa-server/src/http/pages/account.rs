@@ -12,6 +12,7 @@ use crate::http::error::Error;
 use crate::http::request::{Csrf, CurrentUser, caller, detached, form, query_params, signed_in};
 use crate::ops::account::{AccountError, change_password as change};
 use crate::ops::lists::{self, PageRequest};
+use crate::store::EventFilter;
 
 const PAGE: &str = "/account";
 /// The number of events on a page.
@@ -113,7 +114,8 @@ pub async fn activity(
     let current = signed_in(&authority, &request, "/account/activity").await?;
     let query = query_params(&request)?;
     let page = PageRequest { cursor: query.get("cursor")?, limit: SHOWN };
-    let found = lists::events(&authority, Some(current.user.id), page).await?;
+    let only = EventFilter { user: Some(current.user.id), ..EventFilter::default() };
+    let found = lists::events(&authority, &only, page).await?;
     let now = authority.now();
     let events = found
         .items
