@@ -4,9 +4,10 @@
 //! and time. What takes more than a demo to show (two replicas, a database that fails, a proxy) is a test, whose name is
 //! told instead.
 
+mod anonymous;
 mod app;
 mod page;
-mod stranger;
+
 mod thief;
 mod world;
 
@@ -58,11 +59,11 @@ attacks! {
     "M4"     page::shares_a_cached_answer: "a shared cache keeps one user's answer for the next";
     "L3 L4"  page::goes_around_the_guard: "an encoded path or TRACE goes around the guard of the backends";
     "L6"     page::throws_a_cookie_bomb: "a page starts sign-ins until cookies lock the user out";
-    "L16"    stranger::reads_metrics: "/metrics is read by a stranger";
-    "M12"    stranger::sends_many_scopes: "a scope of eight kilobytes takes the server's time";
-    "M10"    stranger::fills_the_database: "sign-ins are begun without end to fill the database";
-    "L1 D10" stranger::times_accounts: "300 sign-ins each tell unknown, known and disabled accounts apart by time";
-    "M5"     stranger::guesses: "fifty guesses at once, and a known browser is locked out by them";
+    "L16"    anonymous::reads_metrics: "/metrics is read without an account";
+    "M12"    anonymous::sends_many_scopes: "a scope of eight kilobytes takes the server's time";
+    "M10"    anonymous::fills_the_database: "sign-ins are begun without end to fill the database";
+    "L1 D10" anonymous::times_accounts: "300 sign-ins each tell unknown, known and disabled accounts apart by time";
+    "M5"     anonymous::guesses: "fifty guesses at once, and a known browser is locked out by them";
 }
 
 /// What only a test can show.

@@ -1,4 +1,4 @@
-//! Somebody has copied a cookie, a token or a password.
+//! A thief, who has copied a cookie, a token or a password.
 
 use std::time::Duration;
 
@@ -32,8 +32,8 @@ pub async fn outruns_a_reset(world: &World) -> Outcome {
     };
     let (_, reset) = tokio::join!(futures_util::future::join_all(loops), reset);
     reset?;
-    let stranger = Browser::new(&world.url(0));
-    Ok(match stranger.sign_in(email, NEW_PASSWORD).await? {
+    let fresh = Browser::new(&world.url(0));
+    Ok(match fresh.sign_in(email, NEW_PASSWORD).await? {
         StatusCode::SEE_OTHER => Ok(()),
         other => Err(format!("the operator's password is answered with {other}")),
     })

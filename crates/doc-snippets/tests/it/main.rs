@@ -1,6 +1,7 @@
 //! The pages of the repository against what they describe.
 
 mod contract;
+mod evidence;
 mod links;
 mod snippets;
 mod words;

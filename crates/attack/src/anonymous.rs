@@ -1,4 +1,4 @@
-//! Somebody without an account.
+//! An attacker without an account.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
