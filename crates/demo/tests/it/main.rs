@@ -8,6 +8,7 @@ mod copies;
 mod declared;
 mod ended_sessions;
 mod launcher;
+mod native;
 mod nginx;
 mod patterns;
 mod proxy;
