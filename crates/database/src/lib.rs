@@ -283,6 +283,18 @@ impl Db {
         Ok(true)
     }
 
+    /// Connections that are idle, and that are used. Those that refresh alone are not counted.
+    pub fn connections(&self) -> (usize, usize) {
+        let (size, idle) = match &self.0 {
+            Either::Sqlite(pools) => (
+                pools.read.size() + pools.write.size(),
+                pools.read.num_idle() + pools.write.num_idle(),
+            ),
+            Either::Postgres(pool) => (pool.size(), pool.num_idle()),
+        };
+        (idle, (size as usize).saturating_sub(idle))
+    }
+
     /// The name of the database engine.
     pub fn kind(&self) -> &'static str {
         match self.0 {

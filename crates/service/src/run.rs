@@ -11,6 +11,7 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::http::StatusCode;
 use actix_web::{App, HttpResponse, HttpServer, middleware, web};
+use metrics::{Unit, describe_counter, describe_histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use serde_json::json;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -111,6 +112,10 @@ pub async fn to_exit(program: impl Future<Output = Result<(), Failure>>) -> Exit
     }
 }
 
+/// Upper bounds of durations, in seconds.
+const DURATION_BUCKETS: [f64; 12] =
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
+
 /// Installs the metrics recorder. It is per process: programs that run in one process share its counters.
 pub fn start_metrics() {
     let _ = prometheus();
@@ -119,7 +124,18 @@ pub fn start_metrics() {
 fn prometheus() -> &'static PrometheusHandle {
     static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
     HANDLE.get_or_init(|| {
-        let recorder = PrometheusBuilder::new().build_recorder();
+        let builder = PrometheusBuilder::new();
+        // Histograms of replicas can be added up; quantiles cannot.
+        let builder = builder.set_buckets(&DURATION_BUCKETS).unwrap_or_default();
+        let recorder = builder.build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            describe_counter!("http_requests_total", "Requests by method, route and status");
+            describe_histogram!(
+                "http_request_duration_seconds",
+                Unit::Seconds,
+                "Time to answer a request, by method and route"
+            );
+        });
         let handle = recorder.handle();
         let _ = metrics::set_global_recorder(recorder);
         keep_small(handle.clone());

@@ -26,6 +26,7 @@ pub use error::Error;
 pub use render::Kind;
 
 use crate::authority::Authority;
+use crate::services::telemetry;
 
 /// One line of the route table.
 #[derive(Debug, Clone, Copy)]
@@ -109,6 +110,7 @@ pub fn server(
     let data = web::Data::from(Arc::clone(authority));
     let policy = web::Data::new(render::policy(authority));
     run::start_metrics();
+    telemetry::describe();
     let server = HttpServer::new(move || {
         actix_web::App::new()
             .app_data(data.clone())

@@ -1,6 +1,7 @@
 //! Work that goes on beside requests: a list of jobs, each run again and again at its own interval.
 
 mod clock;
+mod gauges;
 mod outbox;
 mod retention;
 mod signing_keys;
@@ -16,6 +17,7 @@ use crate::authority::Authority;
 pub fn start(authority: &Arc<Authority>) -> JoinSet<()> {
     let mut jobs = JoinSet::new();
     jobs.spawn(repeat(Arc::clone(authority), clock::INTERVAL, clock::run));
+    jobs.spawn(repeat(Arc::clone(authority), gauges::INTERVAL, gauges::run));
     jobs.spawn(repeat(Arc::clone(authority), signing_keys::INTERVAL, signing_keys::run));
     jobs.spawn(repeat(Arc::clone(authority), retention::INTERVAL, retention::run));
     jobs.spawn(repeat(Arc::clone(authority), outbox::INTERVAL, outbox::run));

@@ -5,6 +5,7 @@ pub mod cursor;
 pub mod keyring;
 pub mod outbox;
 pub mod password_hasher;
+pub mod telemetry;
 pub mod throttle;
 pub mod time_reference;
 pub mod write_probe;

@@ -94,8 +94,21 @@ impl PasswordHasher {
         &self.turns[hash % TURNS]
     }
 
-    /// Does the work when no other of this account is being done, and one of the permits is free.
+    /// As [`do_in_turn`](Self::do_in_turn), and counts what is not done.
     async fn in_turn<T: Send + 'static>(
+        &self,
+        account: &str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Busy> {
+        let done = self.do_in_turn(account, work).await;
+        if done.is_err() {
+            metrics::counter!("aa_password_hashes_busy_total").increment(1);
+        }
+        done
+    }
+
+    /// Does the work when no other of this account is being done, and one of the permits is free.
+    async fn do_in_turn<T: Send + 'static>(
         &self,
         account: &str,
         work: impl FnOnce() -> T + Send + 'static,

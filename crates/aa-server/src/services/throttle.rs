@@ -127,7 +127,9 @@ impl Throttle {
             Counters::InProcess(local) => local.take(&counters, now),
             Counters::Shared(shared) => shared.take(&counters, now).await?,
         };
-        refused.map_or(Ok(()), |retry_after| Err(ThrottleError::TooManyTries { retry_after }))
+        let Some(retry_after) = refused else { return Ok(()) };
+        metrics::counter!("aa_throttled_total").increment(1);
+        Err(ThrottleError::TooManyTries { retry_after })
     }
 
     /// Gives the tries back: they were right, or the password was not checked.

@@ -179,7 +179,12 @@ impl Event {
         self
     }
 
+    fn count(&self) {
+        metrics::counter!("aa_events_total", "kind" => self.kind.as_str()).increment(1);
+    }
+
     pub(super) async fn write(&self, tx: &mut Tx, now: Timestamp) -> Result<()> {
+        self.count();
         execute!(
             tx.on(),
             "INSERT INTO events (id, at, kind, actor, user_id, client_id, family_id, ip, user_agent,
@@ -234,6 +239,8 @@ impl Store {
         )?;
         if repeated == 0 {
             event.write(&mut tx, now).await?;
+        } else {
+            event.count();
         }
         tx.commit().await
     }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use database::{Tx, all, execute};
+use database::{Tx, all, execute, optional};
 use foundation::time::Timestamp;
 
 use super::{Result, Store};
@@ -134,6 +134,16 @@ impl Store {
             delivery.attempts
         )?;
         Ok(changed > 0)
+    }
+
+    /// The number of deliveries that were not given up.
+    pub async fn waiting_deliveries(&self) -> Result<i64> {
+        let found = optional!(
+            self.db.read(),
+            (i64,),
+            "SELECT COUNT(*) FROM deliveries WHERE failed_at IS NULL"
+        )?;
+        Ok(found.map_or(0, |(count,)| count))
     }
 
     /// Deliveries that are waiting or were given up, the oldest first, after the one with the id `after`.

@@ -364,3 +364,83 @@ async fn a_client_that_has_the_keys_is_not_sent_them_again() {
         }
     }
 }
+
+/// The value of a series, by an exposition that is read as its format says (Prometheus text format 0.0.4).
+fn series(exposition: &str, wanted: &str) -> Option<f64> {
+    let mut described = std::collections::HashSet::new();
+    let mut found = None;
+    for line in exposition.lines().filter(|line| !line.is_empty()) {
+        if let Some(comment) = line.strip_prefix("# ") {
+            let mut words = comment.splitn(3, ' ');
+            let (kind, name, rest) = (words.next().unwrap(), words.next().unwrap(), words.next());
+            assert!(["HELP", "TYPE"].contains(&kind) && rest.is_some(), "{line}");
+            described.insert(format!("{kind} {name}"));
+            continue;
+        }
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        let value: f64 = value.parse().unwrap();
+        let base = name.split('{').next().unwrap();
+        let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| base.strip_suffix(end));
+        let family = family.unwrap_or(base);
+        assert!(described.contains(&format!("TYPE {family}")), "{line}");
+        assert!(described.contains(&format!("HELP {family}")), "{line} has no HELP");
+        if name == wanted {
+            found = Some(value);
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_happens_is_counted() {
+    let address = format!("127.0.0.1:{}", crate::support::free_port());
+    let t = TestApp::with(None, &[("metrics_listen", address.as_str())]).await;
+    let read = async |wanted: &str| {
+        let answer = client().get(format!("http://{address}/metrics")).send().await.unwrap();
+        series(&answer.text().await.unwrap(), wanted)
+    };
+    // Other tests of this process count too, so each is read before and after.
+    let counters = [
+        "aa_events_total{kind=\"identity.started\"}",
+        "aa_events_total{kind=\"identity.refused\"}",
+        "aa_events_total{kind=\"family.reuse\"}",
+        "aa_refreshes_total{outcome=\"answered\"}",
+        "aa_refreshes_total{outcome=\"reused\"}",
+        "aa_refreshes_total{outcome=\"refused\"}",
+        "aa_refreshes_within_grace_total",
+        "aa_throttled_total",
+        "http_request_duration_seconds_bucket{method=\"POST\",route=\"/oauth/token\",le=\"+Inf\"}",
+        "http_requests_total{method=\"POST\",route=\"/oauth/token\",status=\"200\"}",
+    ];
+    let mut before = Vec::new();
+    for counter in counters {
+        before.push(read(counter).await.unwrap_or(0.0));
+    }
+    let browser = t.signed_in("ann@example.com").await;
+    let app = t.public().await;
+    let first = app.redeem(&browser.open(&app).await).await.ok();
+    app.refresh(first.refresh_token()).await.ok();
+    app.refresh(first.refresh_token()).await.ok();
+    t.advance(60);
+    app.refresh(first.refresh_token()).await.refused("invalid_grant");
+    app.refresh("rt_nonsense").await.refused("invalid_grant");
+    let attacker = Browser::new(&t.url);
+    for _ in 0..12 {
+        attacker.sign_in("ann@example.com", "wrong password").await;
+    }
+    for (counter, before) in counters.into_iter().zip(before) {
+        let after = read(counter).await;
+        assert!(after.is_some_and(|after| after > before), "{counter}: {before}, then {after:?}");
+    }
+    for gauge in ["aa_waiting_rotations", "aa_waiting_deliveries", "aa_clock_ahead_seconds"] {
+        for _ in 0..100 {
+            if read(gauge).await.is_some() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        assert!(read(gauge).await.is_some(), "{gauge}");
+    }
+    let build = format!("aa_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(read(&build).await, Some(1.0));
+}

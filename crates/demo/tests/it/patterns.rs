@@ -86,7 +86,13 @@ async fn signing_out_everywhere(browser: &WebDriver, world: &World) -> WebDriver
         // By way of the authority, and back.
         at(browser, &format!("{home}/")).await?;
         shows(browser, "#why", "Sign in").await?;
-        browser.goto(format!("{authority}/apps")).await?;
+        // The way back may still be under way, and then takes the place of this page.
+        for _ in 0..50 {
+            browser.goto(format!("{authority}/apps")).await?;
+            if browser.current_url().await?.as_str().starts_with(&authority) {
+                break;
+            }
+        }
         at(browser, &format!("{authority}/login")).await?;
         // The others are signed out with it.
         for other in &apps {

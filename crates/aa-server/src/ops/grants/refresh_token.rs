@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use metrics::counter;
 use service::run::detached;
 use tokens::Scope;
 use tracing::warn;
@@ -20,6 +21,7 @@ use crate::ops::grants::reuse::end_for_reuse;
 use crate::ops::grants::unanswered::{Change, Fate};
 use crate::ops::tokens::issue::{self, Issue, Prepared, TokenResponse};
 use crate::services::client_cache::AuthenticatedClient;
+use crate::services::telemetry::{RefreshOutcome, count_refresh};
 use crate::store::{self, Family, Grant, Rotation};
 
 /// Times, at most, that a request authenticates its client anew because the cached one was stale.
@@ -59,6 +61,23 @@ pub fn require_user_client(metadata: &ClientMetadata) -> Result<(), GrantError> 
 /// # Errors
 /// [`GrantError`]. The family is unchanged, unless it is [`GrantError::Reused`] or [`GrantError::Withdrawn`].
 pub async fn refresh(
+    authority: &Arc<Authority>,
+    command: Refresh,
+    caller: Caller,
+) -> Result<TokenResponse, GrantError> {
+    let answer = rotate_and_issue(authority, command, caller).await;
+    count_refresh(match &answer {
+        Ok(_) => RefreshOutcome::Answered,
+        Err(GrantError::Reused) => RefreshOutcome::Reused,
+        Err(GrantError::Store(_) | GrantError::Unanswered(_) | GrantError::Keys(_)) => {
+            RefreshOutcome::Fault
+        }
+        Err(_) => RefreshOutcome::Refused,
+    });
+    answer
+}
+
+async fn rotate_and_issue(
     authority: &Arc<Authority>,
     command: Refresh,
     caller: Caller,
@@ -247,7 +266,10 @@ async fn decide(
     let family = genuine_family(authority, token, metadata).await?;
     let grace = authority.config.ttls.refresh_grace(metadata);
     match family.state.decide_refresh(token.generation, authority.now(), grace) {
-        Decision::Retry => elsewhere::retry(authority, metadata, family, token, caller).await,
+        Decision::Retry => {
+            counter!("aa_refreshes_within_grace_total").increment(1);
+            elsewhere::retry(authority, metadata, family, token, caller).await
+        }
         Decision::Reuse => Err(end_for_reuse(authority, &family, token.generation, caller).await?),
         Decision::Reject(Rejection::NewerThanStored) => {
             warn!(
