@@ -34,8 +34,8 @@ compose-test:
     cargo run --bin drill -- compose-tls
 
 # The attacks of the security review on a demo of its own, one by one: held or broken
-attack:
-    cargo run -p attack
+attack *args:
+    cargo run -p attack -- {{args}}
 
 # How fast it is: builds, loads, measures, and writes target/bench/performance.{json,svg} (about six minutes once built)
 bench *args:

@@ -1,4 +1,5 @@
-//! Attacks on a running demo, one by one, each told as held or broken: `just attack`.
+//! Attacks on a running demo, one by one, each told as held or broken: `just attack`. `just attack growth 60` runs each of
+//! those that make something grow for a minute, and measures what it leaves behind.
 //!
 //! It starts a demo of its own on free ports of this machine and attacks nothing else. Every attack is bounded in count
 //! and time. What takes more than a demo to show (two replicas, a database that fails, a proxy) is a test, whose name is
@@ -6,6 +7,7 @@
 
 mod anonymous;
 mod app;
+mod growth;
 mod page;
 
 mod thief;
@@ -18,6 +20,10 @@ use std::time::Duration;
 use service::run::{Failure, print_line, to_exit};
 
 use crate::world::World;
+
+// As in the programs: what an attack costs in memory is what it costs them.
+#[global_allocator]
+static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The time that an attack may take.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -96,6 +102,17 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Failure> {
     let world = World::start().await?;
+    let mut arguments = std::env::args().skip(1);
+    match arguments.next().as_deref() {
+        None => {}
+        Some("growth") => {
+            let seconds = arguments.next().map_or(Ok(60), |text| text.parse());
+            return growth::run(&world, seconds.map_err(|_| "say: attack growth SECONDS")?).await;
+        }
+        Some(other) => {
+            return Err(format!("`{other}` is not known; say attack, or attack growth 60").into());
+        }
+    }
     let mut broken = 0;
     for attack in ATTACKS {
         let outcome = tokio::time::timeout(TIMEOUT, (attack.run)(&world)).await;

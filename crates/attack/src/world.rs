@@ -51,6 +51,11 @@ impl World {
         self.demo.authority()
     }
 
+    /// The folder of its databases.
+    pub fn data_dir(&self) -> &std::path::Path {
+        &self.options.data_dir
+    }
+
     /// The URL of the service with this place: 0 is the authority, then notes, BFF, TMB, SPA.
     pub fn url(&self, place: u16) -> String {
         self.options.url(place)
