@@ -195,7 +195,8 @@ impl Config {
         fallback_database_url: Option<String>,
         random: Option<&dyn Random>,
     ) -> Result<Self, SettingsError> {
-        let listen: SocketAddr = settings.get("listen")?;
+        let listen: SocketAddr =
+            settings.address("listen")?.ok_or_else(|| settings.missing("listen"))?;
         let mut public_url: PublicUrl = settings.get("public_url")?;
         if !settings.is_set("public_url") && settings.is_set("listen") && listen.port() != 0 {
             let local = format!("http://localhost:{}", listen.port());
@@ -257,7 +258,7 @@ impl Config {
             trusted_proxies,
             log: settings.get("log")?,
             log_format: settings.get("log_format")?,
-            metrics_listen: settings.optional("metrics_listen")?,
+            metrics_listen: settings.address("metrics_listen")?,
             hsts_subdomains: settings.get("hsts_subdomains")?,
             ephemeral_data: settings.get("ephemeral_data")?,
             hash_permits: settings.optional("hash_permits")?.unwrap_or(cores).max(1),

@@ -82,9 +82,9 @@ impl Config {
         Ok(Self {
             cors_origins: origins(cors_origins.as_deref().unwrap_or_default())
                 .map_err(|why| SettingsError::new(format!("NOTES_CORS_ORIGINS: {why}")))?,
-            listen: settings.get("listen")?,
+            listen: settings.address("listen")?.ok_or_else(|| settings.missing("listen"))?,
             public_url: settings.get("public_url")?,
-            metrics_listen: settings.optional("metrics_listen")?,
+            metrics_listen: settings.address("metrics_listen")?,
             issuer,
             backchannel_url,
             audience: settings.get("audience")?,

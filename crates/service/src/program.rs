@@ -36,7 +36,9 @@ impl Program {
         let settings =
             Settings::load(self.prefix, self.settings, &matches, std::env::vars_os(), self.file)?;
         if matches.subcommand_name() == Some("check") {
-            match ask_readiness(settings.get("listen")?) {
+            match ask_readiness(
+                settings.address("listen")?.ok_or_else(|| settings.missing("listen"))?,
+            ) {
                 Ok(()) => std::process::exit(0),
                 Err(why) => {
                     eprintln!("{why}");

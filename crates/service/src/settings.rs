@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -250,6 +251,20 @@ impl Settings {
         self.optional(name)?.ok_or_else(|| self.missing(name))
     }
 
+    /// An address and port such as `127.0.0.1:8080` or `localhost:8080`.
+    ///
+    /// # Errors
+    /// [`SettingsError`] when it is given and is none.
+    pub fn address(&self, name: &str) -> Result<Option<SocketAddr>, SettingsError> {
+        self.parsed(name, |text| {
+            let local = text.strip_prefix("localhost:").map(|port| format!("127.0.0.1:{port}"));
+            let address = local.as_deref().unwrap_or(text).parse();
+            address.map_err(|_| {
+                format!("`{text}` is not an address and port, such as 127.0.0.1:8080 or [::]:8080")
+            })
+        })
+    }
+
     /// A duration such as `5m` or `30days`.
     ///
     /// # Errors
@@ -291,7 +306,8 @@ impl Settings {
         self.values.contains_key(name)
     }
 
-    fn missing(&self, name: &str) -> SettingsError {
+    /// The error for a setting that must be given.
+    pub fn missing(&self, name: &str) -> SettingsError {
         SettingsError(format!("{}{} must be set", self.prefix, name.to_uppercase()))
     }
 }
@@ -371,6 +387,21 @@ mod tests {
             .unwrap();
         let env = env.iter().map(|(name, value)| ((*name).into(), (*value).into()));
         Settings::load("T_", TABLE, &matches, env, path.to_str().unwrap())
+    }
+
+    #[test]
+    fn an_address_may_be_localhost_and_a_mistake_shows_what_is_wanted() {
+        const TABLE: &[Setting] = &[Setting::new("listen", "127.0.0.1:8080", "")];
+        let mut settings = Settings::empty("AA_", TABLE);
+        for (text, address) in [("localhost:80", "127.0.0.1:80"), ("[::1]:9", "[::1]:9")] {
+            settings.set("listen", text);
+            assert_eq!(settings.address("listen").unwrap(), Some(address.parse().unwrap()));
+        }
+        for text in ["8080", "example.com:80", "127.0.0.1", "localhost:x", ""] {
+            settings.set("listen", text);
+            let told = settings.address("listen").unwrap_err().to_string();
+            assert!(told.contains("such as 127.0.0.1:8080"), "{told}");
+        }
     }
 
     #[test]

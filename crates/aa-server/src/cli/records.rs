@@ -35,6 +35,7 @@ pub(super) enum FamilyCommand {
     /// End a session.
     Revoke {
         /// Its id.
+        #[arg(value_parser = session_id)]
         id: FamilyId,
     },
 }
@@ -82,6 +83,10 @@ pub(super) struct EventFilterArgs {
     /// Only of the last so long, such as `2h` or `7d`.
     #[arg(long, value_parser = humantime::parse_duration)]
     since: Option<Duration>,
+}
+
+fn session_id(text: &str) -> Result<FamilyId, String> {
+    text.parse().map_err(|_| "it is not the id of a session; `family list` shows them".to_owned())
 }
 
 pub(super) async fn family(

@@ -103,19 +103,19 @@ fn confidential() -> ClientType {
 #[serde(deny_unknown_fields)]
 pub struct Lifetimes {
     /// Of application tokens.
-    #[serde(default, with = "human", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "humantime_serde::option", skip_serializing_if = "Option::is_none")]
     pub at_ttl: Option<Duration>,
     /// Of delegation tokens.
-    #[serde(default, with = "human", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "humantime_serde::option", skip_serializing_if = "Option::is_none")]
     pub dt_ttl: Option<Duration>,
     /// How long a predecessor is answered with its successor.
-    #[serde(default, with = "human", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "humantime_serde::option", skip_serializing_if = "Option::is_none")]
     pub refresh_grace: Option<Duration>,
     /// Of families that are not used.
-    #[serde(default, with = "human", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "humantime_serde::option", skip_serializing_if = "Option::is_none")]
     pub family_idle_ttl: Option<Duration>,
     /// Of families at all.
-    #[serde(default, with = "human", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "humantime_serde::option", skip_serializing_if = "Option::is_none")]
     pub family_ttl: Option<Duration>,
 }
 
@@ -146,32 +146,6 @@ impl Lifetimes {
             }
         }
         Ok(())
-    }
-}
-
-mod human {
-    use std::time::Duration;
-
-    use serde::de::Error;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    #[expect(clippy::ref_option, reason = "serde's signature")]
-    pub(super) fn serialize<S: Serializer>(
-        value: &Option<Duration>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        match value {
-            Some(duration) => serializer.collect_str(&humantime::format_duration(*duration)),
-            None => serializer.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Duration>, D::Error> {
-        Option::<String>::deserialize(deserializer)?
-            .map(|text| humantime::parse_duration(&text).map_err(D::Error::custom))
-            .transpose()
     }
 }
 

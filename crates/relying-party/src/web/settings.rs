@@ -135,8 +135,8 @@ impl Config {
             )));
         }
         Ok(Self {
-            listen: settings.get("listen")?,
-            metrics_listen: settings.optional("metrics_listen")?,
+            listen: settings.address("listen")?.ok_or_else(|| settings.missing("listen"))?,
+            metrics_listen: settings.address("metrics_listen")?,
             hsts_subdomains: settings.get("hsts_subdomains")?,
             trusted_proxies: settings.optional("trusted_proxies")?.unwrap_or_default(),
             issuer,

@@ -34,9 +34,9 @@ pub async fn show(
     authority: web::Data<Authority>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let current = signed_in(&authority, &request, PAGE).await?;
+    let current_user = signed_in(&authority, &request, PAGE).await?;
     let changed = query_params(&request)?.get("changed")?.is_some();
-    Ok(page(&authority, &request, &current, changed, None))
+    Ok(page(&authority, &request, &current_user, changed, None))
 }
 
 /// `POST /account/password`.
@@ -46,13 +46,13 @@ pub async fn change_password(
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
     let fields = form(&authority, &request, payload).await?;
-    let current = signed_in(&authority, &request, PAGE).await?;
+    let current_user = signed_in(&authority, &request, PAGE).await?;
     let current_password = fields.get("current_password")?.unwrap_or_default().into();
     let new = fields.get("new_password")?.unwrap_or_default().into();
     let caller = caller(&authority, &request)?;
-    let (done, current) = detached(&authority, |authority| async move {
-        let who = (&current.user, &current.browser_session);
-        (change(&authority, who, current_password, new, &caller).await, current)
+    let (done, current_user) = detached(&authority, |authority| async move {
+        let who = (&current_user.user, &current_user.browser_session);
+        (change(&authority, who, current_password, new, &caller).await, current_user)
     })
     .await;
     match done {
@@ -61,7 +61,9 @@ pub async fn change_password(
         Err(AccountError::Throttle(refused)) => Err(refused.into()),
         Err(AccountError::Busy(_)) => Err(Error::unavailable()),
         Err(AccountError::Store(cause)) => Err(cause.into()),
-        Err(mistake) => Ok(page(&authority, &request, &current, false, Some(mistake.to_string()))),
+        Err(mistake) => {
+            Ok(page(&authority, &request, &current_user, false, Some(mistake.to_string())))
+        }
     }
 }
 
@@ -73,16 +75,16 @@ pub async fn change_password_url() -> HttpResponse {
 fn page(
     authority: &Authority,
     request: &HttpRequest,
-    current: &CurrentUser,
+    current_user: &CurrentUser,
     changed: bool,
     error: Option<String>,
 ) -> HttpResponse {
     let csrf = Csrf::of(authority, request);
     let status = if error.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let page = Page {
-        frame: Frame::new("Account", &csrf, Some(current)),
-        name: current.user.name.clone(),
-        email: current.user.email.clone(),
+        frame: Frame::new("Account", &csrf, Some(current_user)),
+        name: current_user.user.name.clone(),
+        email: current_user.user.email.clone(),
         min_chars: authority.config.password_min_chars,
         changed,
         error,
@@ -111,10 +113,10 @@ pub async fn activity(
     authority: web::Data<Authority>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let current = signed_in(&authority, &request, "/account/activity").await?;
+    let current_user = signed_in(&authority, &request, "/account/activity").await?;
     let query = query_params(&request)?;
     let page = PageRequest { cursor: query.get("cursor")?, limit: SHOWN };
-    let only = EventFilter { user: Some(current.user.id), ..EventFilter::default() };
+    let only = EventFilter { user: Some(current_user.user.id), ..EventFilter::default() };
     let found = lists::events(&authority, &only, page).await?;
     let now = authority.now();
     let events = found
@@ -130,7 +132,7 @@ pub async fn activity(
         .collect();
     let csrf = Csrf::of(&authority, &request);
     let page = Activity {
-        frame: Frame::new("Activity", &csrf, Some(&current)),
+        frame: Frame::new("Activity", &csrf, Some(&current_user)),
         events,
         older: found.next,
     };

@@ -36,11 +36,11 @@ pub async fn show(
     authority: web::Data<Authority>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let current = signed_in(&authority, &request, "/apps").await?;
+    let current_user = signed_in(&authority, &request, "/apps").await?;
     let (mut apps, more) = launchable(&authority, query_params(&request)?.get("cursor")?).await?;
     apps.sort_by_key(|tile| tile.name.to_lowercase());
     let csrf = Csrf::of(&authority, &request);
-    let page = Page { frame: Frame::new("Apps", &csrf, Some(&current)), apps, more };
+    let page = Page { frame: Frame::new("Apps", &csrf, Some(&current_user)), apps, more };
     Ok(html_with(&authority, &csrf, StatusCode::OK, &page))
 }
 

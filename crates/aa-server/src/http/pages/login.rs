@@ -207,21 +207,22 @@ pub async fn sign_out(
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
     form(&authority, &request, payload).await?;
-    let current = current_user(&authority, &request).await?;
-    signed_out(&authority, &request, current, redirect("/login")).await
+    let current_user = current_user(&authority, &request).await?;
+    signed_out(&authority, &request, current_user, redirect("/login")).await
 }
 
 /// Ends the sign-in of this browser, if there is one, and lets it forget its cookie.
 pub(in crate::http) async fn signed_out(
     authority: &web::Data<Authority>,
     request: &HttpRequest,
-    current: Option<CurrentUser>,
+    current_user: Option<CurrentUser>,
     mut response: HttpResponse,
 ) -> Result<HttpResponse, Error> {
-    if let Some(current) = current {
+    if let Some(current_user) = current_user {
         let caller = caller(authority, request)?;
         let done = detached(authority, |authority| async move {
-            end::sign_out(&authority, &current.browser_session, &current.token, &caller).await
+            end::sign_out(&authority, &current_user.browser_session, &current_user.token, &caller)
+                .await
         });
         done.await?;
     }

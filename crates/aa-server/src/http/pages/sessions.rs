@@ -63,12 +63,12 @@ pub async fn show(
     authority: web::Data<Authority>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    let current = signed_in(&authority, &request, PAGE).await?;
+    let current_user = signed_in(&authority, &request, PAGE).await?;
     let now = authority.now();
     let query = query_params(&request)?;
     let cursors = (query.get("cursor")?, query.get("ended")?);
-    let this = Some(current.browser_session.browser_id);
-    let seen = overview(&authority, current.user.id, this, cursors).await?;
+    let this = Some(current_user.browser_session.browser_id);
+    let seen = overview(&authority, current_user.user.id, this, cursors).await?;
     let browsers: Vec<BrowserCard> = seen
         .browsers
         .into_iter()
@@ -112,7 +112,7 @@ pub async fn show(
         .collect();
     let csrf = Csrf::of(&authority, &request);
     let page = Page {
-        frame: Frame::new("Sessions", &csrf, Some(&current)),
+        frame: Frame::new("Sessions", &csrf, Some(&current_user)),
         others: browsers.iter().any(|browser| !browser.is_this),
         browsers,
         more: seen.more,
@@ -139,11 +139,11 @@ pub async fn end_family(
     family: web::Path<String>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
-    let (current, _) = submitted(&authority, &request, payload).await?;
+    let (current_user, _) = submitted(&authority, &request, payload).await?;
     let family = family.parse().map_err(|_| Error::not_found())?;
     let caller = caller(&authority, &request)?;
     let done = detached(&authority, |authority| async move {
-        end::end_family(&authority, &current.browser_session, family, &caller).await
+        end::end_family(&authority, &current_user.browser_session, family, &caller).await
     });
     done.await?.ok_or_else(Error::not_found)?;
     Ok(redirect(PAGE))
@@ -156,11 +156,11 @@ pub async fn end_browser(
     browser: web::Path<String>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
-    let (current, _) = submitted(&authority, &request, payload).await?;
+    let (current_user, _) = submitted(&authority, &request, payload).await?;
     let browser = browser.parse().map_err(|_| Error::not_found())?;
     let caller = caller(&authority, &request)?;
     let done = detached(&authority, |authority| async move {
-        end::end_browser(&authority, &current.browser_session, browser, &caller).await
+        end::end_browser(&authority, &current_user.browser_session, browser, &caller).await
     });
     done.await?.ok_or_else(Error::not_found)?;
     Ok(redirect(PAGE))
@@ -173,13 +173,14 @@ pub async fn rename_browser(
     browser: web::Path<String>,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
-    let (current, fields) = submitted(&authority, &request, payload).await?;
+    let (current_user, fields) = submitted(&authority, &request, payload).await?;
     let browser = browser.parse().map_err(|_| Error::not_found())?;
     let name = crate::domain::user::check_name(fields.get("name")?.unwrap_or_default())
         .map_err(Error::bad_request)?;
     let caller = caller(&authority, &request)?;
     let renamed = detached(&authority, |authority| async move {
-        rename::rename_browser(&authority, &current.browser_session, browser, &name, &caller).await
+        rename::rename_browser(&authority, &current_user.browser_session, browser, &name, &caller)
+            .await
     });
     renamed.await?.ok_or_else(Error::not_found)?;
     Ok(redirect(PAGE))
@@ -191,10 +192,10 @@ pub async fn end_others(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
-    let (current, _) = submitted(&authority, &request, payload).await?;
+    let (current_user, _) = submitted(&authority, &request, payload).await?;
     let caller = caller(&authority, &request)?;
     let done = detached(&authority, |authority| async move {
-        end::end_others(&authority, &current.browser_session, &caller).await
+        end::end_others(&authority, &current_user.browser_session, &caller).await
     });
     let token = done.await?.ok_or_else(|| Error::SignIn(PAGE.to_owned()))?;
     Ok(with_session(&authority, redirect(PAGE), &token))
@@ -206,10 +207,10 @@ pub async fn end_all(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
-    let (current, _) = submitted(&authority, &request, payload).await?;
+    let (current_user, _) = submitted(&authority, &request, payload).await?;
     let caller = caller(&authority, &request)?;
     let done = detached(&authority, |authority| async move {
-        end::end_all(&authority, &current.browser_session, &caller).await
+        end::end_all(&authority, &current_user.browser_session, &caller).await
     });
     done.await?;
     let mut response = redirect("/login");

@@ -38,9 +38,9 @@ impl Frame {
     }
 
     /// The frame of a page with forms.
-    pub fn new(title: &'static str, csrf: &Csrf, current: Option<&CurrentUser>) -> Self {
+    pub fn new(title: &'static str, csrf: &Csrf, current_user: Option<&CurrentUser>) -> Self {
         Self {
-            user: current.map(|current| current.user.display_name().to_owned()),
+            user: current_user.map(|current_user| current_user.user.display_name().to_owned()),
             csrf: csrf.field.clone(),
             ..Self::bare(title)
         }
