@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 
 use crate::report::Figure;
 
-/// What is asked for.
+/// The kind of request.
 #[derive(Clone)]
 pub enum Ask {
     /// A refresh, at this path, with this body before the token. The answer's refresh token comes next.
@@ -24,12 +24,12 @@ pub enum Ask {
     Get(&'static str),
 }
 
-/// What came out.
+/// The result of a run.
 #[derive(Default)]
 pub struct Outcome {
     /// Answers in a second.
     pub per_second: f64,
-    /// How long each took, sorted, in microseconds.
+    /// The duration of each request, sorted, in microseconds.
     pub micros: Vec<u32>,
     /// Application tokens that were answered, if they were to be kept.
     pub access_tokens: Vec<String>,
@@ -62,14 +62,14 @@ impl Outcome {
     }
 }
 
-/// How a run goes.
+/// The plan of a run.
 #[derive(Clone)]
 pub struct Plan {
     /// Where.
     pub port: u16,
     /// What.
     pub ask: Ask,
-    /// How long, after a start that does not count.
+    /// The duration, after a warm-up that does not count.
     pub each: Duration,
     /// Requests in a second, all connections together; as fast as they are answered if none.
     pub pace: Option<f64>,

@@ -1,4 +1,4 @@
-//! What was measured on, and with which versions.
+//! The machine that is measured on, and the versions of its software.
 
 use std::process::Command;
 

@@ -40,7 +40,7 @@ struct Args {
     /// Which parts; all if none is named.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
-    /// How many families there are, one run of the database part for each; half of the least are for HTTP.
+    /// Numbers of families, one run of the database part for each; half of the smallest are for HTTP.
     #[arg(long, value_delimiter = ',', default_values_t = [100_000, 1_000_000, 10_000_000],
           value_parser = clap::value_parser!(u32).range(i64::from(2 * population::FOR_HTTP)..))]
     families: Vec<u32>,
@@ -53,7 +53,7 @@ struct Args {
     /// Without others' servers, and without comparisons with them.
     #[arg(long)]
     no_peers: bool,
-    /// Where `performance.json` and `performance.svg` are written.
+    /// The folder for `performance.json` and `performance.svg`.
     #[arg(long, default_value = "target/bench")]
     out: PathBuf,
     #[command(subcommand)]

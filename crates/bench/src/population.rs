@@ -28,9 +28,9 @@ pub const CLIENT_ID: &str = "bench";
 pub const CLIENT_SECRET: &str = "a-secret-of-the-app-that-is-measured-0123456";
 /// The server's.
 pub const SECRET: &str = "a secret of the server that is measured, long enough";
-/// What its tokens allow.
+/// The scope of its tokens.
 pub const SCOPE: &str = "openid profile email offline_access notes:read notes:write";
-/// What a browser says it is.
+/// The user agent of its browsers.
 pub const USER_AGENT: &str = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
 /// So many families are one user's.
 const FAMILIES_PER_USER: u32 = 10;
@@ -61,13 +61,13 @@ fn timed_id(index: u32, count: u32, now: Timestamp, salt: u64) -> Uuid {
     )
 }
 
-/// What is in a database.
+/// The content of a database.
 pub struct Population {
-    /// How many families.
+    /// The number of families.
     pub families: u32,
     made_at: Timestamp,
     secret: FamilySecret,
-    /// Where each family stands.
+    /// The state of each family.
     generations: Vec<AtomicU32>,
 }
 
@@ -102,7 +102,7 @@ impl Population {
         self.families / FOR_HTTP
     }
 
-    /// How many are not for HTTP.
+    /// The number of families that are not for HTTP.
     pub fn others(&self) -> u32 {
         FOR_HTTP * (self.step() - 1)
     }
@@ -150,7 +150,7 @@ impl Population {
 pub struct Stage {
     /// Its state.
     pub app: Arc<Authority>,
-    /// What is in it.
+    /// Its content.
     pub population: Arc<Population>,
     /// Its database.
     pub url: String,

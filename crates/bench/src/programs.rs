@@ -14,7 +14,7 @@ use crate::population::SECRET;
 /// A program that listens; it ends with this.
 pub struct Program {
     child: Child,
-    /// How long it took until it was ready.
+    /// The time until it was ready.
     pub ready_after: Duration,
 }
 
@@ -31,7 +31,7 @@ impl Program {
         Ok(())
     }
 
-    /// What it writes.
+    /// Its output.
     pub fn output(&mut self) -> Result<BufReader<ChildStdout>, Failure> {
         Ok(BufReader::new(self.child.stdout.take().ok_or("no output")?))
     }

@@ -1,4 +1,4 @@
-//! What came out: lines on the terminal as they come, and at the end JSON and a chart.
+//! The results: lines on the terminal as they come, and at the end JSON and a chart.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,7 +11,7 @@ use service::run::Failure;
 #[derive(Debug, Serialize)]
 pub struct Report {
     machine: Value,
-    /// How long all of it took.
+    /// The duration of the whole run.
     pub seconds: u64,
     figures: Vec<Figure>,
     ratios: Vec<Ratio>,
@@ -20,11 +20,11 @@ pub struct Report {
 /// One measurement.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Figure {
-    /// What it belongs to: figures of a group are drawn together.
+    /// The group: figures of a group are drawn together.
     pub group: String,
-    /// What was measured.
+    /// The measurement's name.
     pub name: String,
-    /// How often it happened.
+    /// Operations per second.
     pub per_second: f64,
     /// Half took no longer than this.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,13 +42,13 @@ pub struct Figure {
 struct Ratio {
     what: String,
     value: f64,
-    /// What it should reach: at least this, or at most.
+    /// The target: at least this, or at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     target: Option<Target>,
     reached: bool,
 }
 
-/// What a value should reach.
+/// The target of a value.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
@@ -107,7 +107,7 @@ impl Report {
     /// Writes `performance.json` and `performance.svg`.
     ///
     /// # Errors
-    /// What the file system says.
+    /// The error of the file system.
     pub fn write(&self, folder: &Path) -> Result<(), Failure> {
         std::fs::create_dir_all(folder)?;
         std::fs::write(

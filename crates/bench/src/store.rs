@@ -36,7 +36,7 @@ const POSTGRES: &[&str] = &[
     "max_wal_senders=0",
 ];
 
-/// What is to be measured on each database.
+/// The measurements on each database.
 #[derive(Clone, Copy)]
 pub struct Wanted {
     pub store: bool,
@@ -220,7 +220,7 @@ async fn refreshes(stage: &Stage, clients: u32, each: Duration) -> Outcome {
     drive(stage, clients, each, ask).await
 }
 
-/// What the database itself can do, and what it does for those who ask one by one.
+/// The limits of the database itself, and of clients that ask one by one.
 async fn limits(
     report: &mut Report,
     stage: &Stage,

@@ -16,14 +16,14 @@ const GROUP: &str = "tokens, one core";
 const NOW: i64 = 1_800_000_000;
 const ISSUER: &str = "https://aa.example";
 
-/// What is measured, by its name.
+/// The operations that are measured, by name.
 type Entrant<'a> = (&'static str, Box<dyn FnMut() + 'a>);
 
 /// Alternating rounds of everything that is compared, so that a machine that is shared is shared alike. The best round
 /// of each counts.
 struct Contest<'a> {
     entrants: Vec<Entrant<'a>>,
-    /// How often before the clock is looked at.
+    /// Repetitions between two looks at the clock.
     at_once: u64,
 }
 
@@ -43,7 +43,7 @@ impl<'a> Contest<'a> {
         self
     }
 
-    /// How often each happens in a second.
+    /// Operations per second.
     fn run(mut self, report: &mut Report) -> Vec<f64> {
         const ROUNDS: usize = 15;
         const ROUND: Duration = Duration::from_millis(60);

@@ -16,7 +16,7 @@ const SQLITE_READERS: u32 = 4;
 /// The time between two attempts to reach a PostgreSQL server that is starting.
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// What a connection may do.
+/// The rights of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
     /// Read and write. A missing SQLite file is created.
@@ -130,7 +130,7 @@ fn server(options: &PgConnectOptions) -> String {
     format!("PostgreSQL at {}:{}", options.get_host(), options.get_port())
 }
 
-/// What the server said, in words for the operator.
+/// The server's refusal, in words for the operator.
 fn refusal(options: &PgConnectOptions, error: sqlx::Error) -> Error {
     let server = server(options);
     let user = options.get_username();

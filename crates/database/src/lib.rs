@@ -123,7 +123,7 @@ impl Tx {
     }
 }
 
-/// How a database's schema compares with the migrations of this program.
+/// The state of a schema, compared with the migrations of this program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Schema {
     /// Nothing has been created yet.

@@ -98,7 +98,7 @@ impl Demo {
     /// Starts everything, and waits until it is ready. A second start finds everything again.
     ///
     /// # Errors
-    /// What could not be started, in words.
+    /// The part that could not be started, in words.
     pub async fn start(options: &Options, stop: &Stop) -> Result<Self, Failure> {
         check_ports(options)?;
         let mut services = JoinSet::new();
@@ -130,7 +130,7 @@ impl Demo {
     /// Serves until it is told to stop.
     ///
     /// # Errors
-    /// What a service ended with.
+    /// The error that ended a service.
     pub async fn run_until_stopped(mut self) -> Result<(), Failure> {
         while let Some(ended) = self.services.join_next().await {
             ended??;

@@ -15,9 +15,9 @@ type Starting<'a> = Pin<Box<dyn Future<Output = Result<Service, Failure>> + Send
 pub struct MicroApp {
     /// Its client id, or its name if it has none.
     pub id: &'static str,
-    /// How many ports after the authority's it listens.
+    /// Its port, counted from the authority's.
     pub place: u16,
-    /// What the demo says about it; nothing if there is nothing to click.
+    /// Its line in the demo's welcome; empty if there is nothing to click.
     pub about: &'static str,
     /// Registration at the authority, if it signs users in.
     pub registration: fn(&Options, &MicroApp) -> Option<ClientMetadata>,
@@ -138,7 +138,7 @@ fn notes_app(options: &Options, app: &MicroApp, name: &str, after_logout: &str) 
     registration
 }
 
-/// What the backends of browser apps are told alike.
+/// The settings that the backends of browser apps share.
 fn browser_app(options: &Options, app: &MicroApp, mut settings: Settings) -> Settings {
     settings.set("listen", format!("127.0.0.1:{}", options.port(app.place)));
     settings.set("public_url", options.url(app.place));

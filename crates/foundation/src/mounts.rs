@@ -1,4 +1,4 @@
-//! What a folder is stored on, as Linux tells it.
+//! The file system that a folder is on, by Linux's `mountinfo`.
 
 use std::path::{Path, PathBuf};
 

@@ -50,7 +50,7 @@ impl fmt::Debug for MasterSecret {
 /// Encrypts small secrets at rest: AES-256-GCM with a random nonce, bound to a context.
 pub struct Seal(RandomizedNonceKey);
 
-/// What was sealed cannot be decrypted with this key in this context.
+/// The sealed bytes cannot be decrypted with this key in this context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("sealed data cannot be decrypted: wrong secret, wrong place, or altered")]
 pub struct UnsealError;

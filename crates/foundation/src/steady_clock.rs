@@ -42,7 +42,7 @@ pub struct SteadyClock {
     /// The machine's clock.
     machine: Arc<dyn Clock>,
     uptime: Arc<dyn Uptime>,
-    /// What is added to the uptime.
+    /// The difference from the uptime.
     offset: AtomicI64,
     is_set: AtomicBool,
     step: Mutex<Option<Step>>,

@@ -88,7 +88,7 @@ pub trait Clock: Send + Sync + fmt::Debug {
     }
 }
 
-/// What an observation of the reference has led to.
+/// The result of an observation of the reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Observed {
     /// The clock agrees with the reference.

@@ -1,4 +1,4 @@
-//! Where the frames of a WebSocket end (RFC 6455 §5.2), to say a last word between two of them.
+//! Boundaries of WebSocket frames (RFC 6455 §5.2), so that a close frame is sent between two of them.
 
 /// The longest head of a frame: two bytes, eight of length, four of mask.
 const MAX_HEAD: usize = 14;

@@ -140,7 +140,7 @@ pub async fn build(mut config: Config, stop: Stop) -> Result<Application, StartE
 /// The program: settings from arguments and environment, then serve.
 ///
 /// # Errors
-/// What stopped it, in words.
+/// The failure, in words.
 pub async fn main() -> Result<(), run::Failure> {
     let program = Program {
         name: PROGRAM.name,

@@ -148,7 +148,7 @@ pub(crate) enum Failed {
     Method,
     /// The upstream cannot be reached.
     Unreachable,
-    /// It took too long.
+    /// The upstream took too long.
     Late,
 }
 

@@ -12,7 +12,7 @@ use url::Url;
 
 use crate::headers::forwardable;
 
-/// How long an upstream may take to begin its answer, if its route does not say.
+/// The default time for an upstream to begin its answer.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A route of the proxy.
@@ -25,7 +25,7 @@ pub struct Route {
     methods: Vec<Method>,
     /// Headers of the browser that go on besides those that always do.
     pub(crate) forward_headers: Vec<HeaderName>,
-    /// How long the upstream may take to begin its answer. The answer itself may take as long as it likes.
+    /// The time for the upstream to begin its answer. The answer itself is not limited.
     pub(crate) timeout: Duration,
 }
 
@@ -107,7 +107,7 @@ impl Routes {
         Ok(Self(routes))
     }
 
-    /// Where a GET of this path goes, if it goes anywhere: at or below its route's upstream.
+    /// The upstream URL of a GET of this path, at or below its route's upstream; `None` if there is no route.
     pub fn url_for(&self, path: &str, query: Option<&str>) -> Option<Url> {
         self.find(&Method::GET, path, query).ok().map(|target| target.url)
     }

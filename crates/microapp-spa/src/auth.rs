@@ -40,7 +40,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         .route(END_ALL, web::post().to(end_all));
 }
 
-/// How long a session lives after `tokens` came.
+/// The life of a session from these tokens on.
 fn life_of(tokens: &Tokens) -> Duration {
     tokens.refresh_token_expires_in.map_or(SESSION_TTL, Duration::from_secs).min(SESSION_TTL)
 }

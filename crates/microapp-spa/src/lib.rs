@@ -91,7 +91,7 @@ pub async fn build(config: Config, stop: Stop) -> Result<Application, StartError
 /// The program: settings from arguments and environment, then serve.
 ///
 /// # Errors
-/// What stopped it, in words.
+/// The failure, in words.
 pub async fn main() -> Result<(), run::Failure> {
     let program = Program {
         name: PROGRAM.name,

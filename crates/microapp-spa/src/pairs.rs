@@ -20,14 +20,14 @@ pub(crate) const FIRST: i64 = 1;
 #[derive(Debug, Clone)]
 pub(crate) struct Pairs(pub Arc<dyn SessionStore>);
 
-/// What is known of a pair that is presented.
+/// The standing of a pair that is presented.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Presented {
-    /// It is the newest.
+    /// The newest pair of its session.
     Newest(SessionRecord),
     /// The newest replaced it a moment ago.
     JustReplaced(SessionRecord),
-    /// It was replaced before that. Another browser has used the session: one of the two holds a copy.
+    /// A pair that was replaced before that. Another browser has used the session: one of the two holds a copy.
     Copied,
     /// The session has ended.
     Ended,

@@ -56,7 +56,7 @@ pub enum ProviderError {
     InvalidResponse(String),
 }
 
-/// What to look at for an error code that no user can do anything about.
+/// The setting to look at, for an error code that no user can do anything about.
 fn hint(code: &str) -> &'static str {
     if code == "invalid_client" { " (check CLIENT_SECRET_FILE and CLIENT_ID)" } else { "" }
 }

@@ -159,7 +159,7 @@ mod tests {
 
     use super::*;
 
-    /// What every store must do. A new one is covered by a call of this.
+    /// Requirements of every store. A new one is covered by a call of this.
     async fn conforms(store: Arc<dyn SessionStore>) {
         let now = SystemClock.now();
         let later = now + Duration::from_mins(1);
@@ -244,7 +244,7 @@ mod tests {
         assert!(due(999, 9).await.is_empty());
     }
 
-    /// What every store must do that is told when to forget.
+    /// Requirements of every store that is told when to forget.
     async fn forgets(store: Arc<dyn SessionStore>) {
         let now = SystemClock.now();
         for number in 0..1_100 {

@@ -11,7 +11,7 @@ use redis::{Client, Script};
 
 use super::{IdHash, PendingRevocation, SessionRecord, SessionStore, StoreError};
 
-/// How long an answer may take.
+/// The time for an answer.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Replaces a value that begins with the version before. One step: Redis runs nothing else meanwhile.

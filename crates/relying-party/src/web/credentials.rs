@@ -10,7 +10,7 @@ use crate::RelyingParty;
 const ACCEPTED: u8 = 1;
 const REFUSED: u8 = 2;
 
-/// What is known of the provider's answer. A provider that is away says nothing about it.
+/// The provider's judgement of the client secret. A provider that is away gives none.
 #[derive(Debug, Default)]
 pub(super) struct Credentials(AtomicU8);
 

@@ -16,11 +16,11 @@ use service::http::CspNonce;
 pub struct File {
     /// Its path.
     pub path: &'static str,
-    /// What is in it.
+    /// Its content.
     pub content: Embedded,
 }
 
-/// Where the front end comes from.
+/// The source of the front end.
 #[derive(Debug, Clone)]
 pub enum Front {
     /// From the program itself.

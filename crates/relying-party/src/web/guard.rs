@@ -1,4 +1,4 @@
-//! What keeps other sites out: `Origin`, what the browser says of itself, and the header `X-CSRF: 1`, which only our
+//! Protection from other sites: `Origin`, `Sec-Fetch-Site`, and the header `X-CSRF: 1`, which only our
 //! own scripts can send.
 
 use actix_cors::Cors;
@@ -12,7 +12,7 @@ use service::http::problem;
 
 use super::Site;
 
-/// What other sites send browsers to; and the question of a proxy, which may be about such a visit.
+/// Routes that other sites lead browsers to; and the question of a proxy, which may be about such a visit.
 const NAVIGATED_TO: [&str; 4] =
     ["/auth/login", "/auth/callback", "/auth/logout/callback", "/auth/verify"];
 

@@ -59,7 +59,7 @@ macro_rules! browser_app_settings {
 /// The settings that all backends of browser apps share.
 #[derive(Debug)]
 pub struct Config {
-    /// Where to listen.
+    /// The address to listen on.
     pub listen: SocketAddr,
     /// A separate address for `/metrics`.
     pub metrics_listen: Option<SocketAddr>,
@@ -67,17 +67,17 @@ pub struct Config {
     pub hsts_subdomains: bool,
     /// Proxies that are believed about a browser's address.
     pub trusted_proxies: TrustedProxies,
-    /// What browsers use.
+    /// The URL that browsers use.
     pub public_url: PublicUrl,
     /// The OpenID provider.
     pub issuer: String,
-    /// Where this process reaches the provider, if elsewhere.
+    /// The URL at which this process reaches the provider, if it is another.
     pub backchannel_url: Option<String>,
     /// This app's id at the provider.
     pub client_id: String,
     /// This app's secret at the provider.
     pub client_secret: Option<SecretString>,
-    /// What to ask the provider for.
+    /// The scope to ask the provider for.
     pub scopes: String,
     /// When an email address counts.
     pub email_trust: EmailTrust,
@@ -85,7 +85,7 @@ pub struct Config {
     pub session_secret: MasterSecret,
     /// The front end's folder, if it is not the embedded one.
     pub static_dir: Option<PathBuf>,
-    /// Where the front end is.
+    /// The origin of the front end.
     pub front_url: PublicUrl,
     /// Further origins whose scripts may call.
     pub cors_origins: Vec<PublicUrl>,
