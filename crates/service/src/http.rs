@@ -14,6 +14,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
 use metrics::{Counter, Histogram};
 use serde_json::json;
+use tracing::field::Empty;
 use tracing::{Instrument as _, debug, info, info_span};
 
 use foundation::origin::PublicUrl;
@@ -92,7 +93,16 @@ pub async fn harden(
 
     let method = request.method().clone();
     let path = request.path().to_owned();
-    let span = info_span!("request", id = %id.0, %method, path = path.as_str());
+    // The last three are recorded by handlers that know them.
+    let span = info_span!(
+        "request",
+        id = %id.0,
+        %method,
+        path = path.as_str(),
+        address = Empty,
+        user = Empty,
+        client = Empty
+    );
     let mut response = match refusal(&request) {
         Some(refused) => request.into_response(refused).map_into_right_body(),
         None => match next.call(request).instrument(span.clone()).await {

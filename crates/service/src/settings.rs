@@ -106,6 +106,9 @@ pub fn flags(prefix: &str, table: &'static [Setting]) -> Vec<Arg> {
     std::iter::once(file).chain(flags).collect()
 }
 
+/// The similarity (Jaro-Winkler) from which on an unknown name is taken for a misspelt one.
+const LOOKS_ALIKE: f64 = 0.7;
+
 impl Settings {
     /// Settings without values, to be [`set`](Settings::set) by a program.
     pub fn empty(prefix: &str, table: &'static [Setting]) -> Self {
@@ -186,6 +189,7 @@ impl Settings {
             .table
             .iter()
             .map(|setting| setting.name)
+            .filter(|known| strsim::jaro_winkler(known, name) > LOOKS_ALIKE)
             .max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)))
             .map_or(String::new(), |known| format!("; did you mean {}?", style(known)));
         Err(SettingsError(format!("unknown setting {shown}{nearest}")))
@@ -424,6 +428,8 @@ mod tests {
         assert_eq!(error, "unknown setting T_AT_TTLL; did you mean T_AT_TTL?");
         let error = load(&[], &[], "lisen = 'x'").unwrap_err().to_string();
         assert!(error.contains("`lisen` in") && error.ends_with("did you mean listen?"), "{error}");
+        let error = load(&[], &[("T_FOO", "1")], "").unwrap_err().to_string();
+        assert_eq!(error, "unknown setting T_FOO");
     }
 
     #[test]

@@ -278,6 +278,10 @@ async fn nothing_secret_is_logged(deployment: Deployment) {
     let log =
         std::fs::read_to_string(deployment.folder.path().join(format!("{port}.log"))).unwrap();
     assert!(log.contains("/oauth/token") && log.len() > 10_000, "the log is there: {}", log.len());
+    // Who asked, and from where, stands in the line of a request.
+    for told in ["address=\"127.0.0.1\"", "client=\"web\"", "user="] {
+        assert!(log.contains(told), "{told}");
+    }
     let mut secrets = vec![PASSWORD, "a wrong guess 123", &secret, &code, &csrf];
     secrets.extend(
         [&first, &second].iter().flat_map(|answer| [answer.refresh_token(), answer.access_token()]),

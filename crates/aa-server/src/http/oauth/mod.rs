@@ -70,7 +70,14 @@ async fn calling_client(
     request: &HttpRequest,
     params: &Params,
 ) -> Result<Arc<AuthenticatedClient>, Error> {
-    Ok(authenticate_client(authority, &credentials(request, params)?).await?)
+    let client = authenticate_client(authority, &credentials(request, params)?).await?;
+    log_client(&client);
+    Ok(client)
+}
+
+/// Names the client in the log line of its request.
+fn log_client(client: &AuthenticatedClient) {
+    tracing::Span::current().record("client", &client.metadata.client_id);
 }
 
 /// `client_secret_basic`: id and secret are form-encoded before they are joined (RFC 6749 §2.3.1).

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use actix_web::{HttpRequest, HttpResponse, web};
 use tokens::Scope;
 
-use super::{Error, OAuthError, calling_client, credentials, json_text as answer, oauth_params};
+use super::{
+    Error, OAuthError, calling_client, credentials, json_text as answer, log_client, oauth_params,
+};
 use crate::authority::Authority;
 use crate::domain::client::ClientType;
 use crate::http::request::params::Params;
@@ -96,6 +98,7 @@ async fn by_refresh_token(
 ) -> Result<TokenResponse, Error> {
     let credentials = credentials(request, params)?;
     let client = authenticate_cached_client(authority, &credentials).await?;
+    log_client(&client);
     let caller = caller_for_client(authority, request, &client.metadata)?;
     require_user_client(&client.metadata)?;
     let command = Refresh {

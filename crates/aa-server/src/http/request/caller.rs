@@ -6,6 +6,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header;
 use service::address::hop_address;
 use service::http::RequestId;
+use tracing::Span;
 
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
@@ -45,8 +46,10 @@ pub fn address(authority: &Authority, request: &HttpRequest) -> Result<IpAddr, E
 /// # Errors
 /// See [`address`].
 pub fn caller(authority: &Authority, request: &HttpRequest) -> Result<Caller, Error> {
+    let ip = address(authority, request)?.to_string();
+    Span::current().record("address", &ip);
     Ok(Caller {
-        ip: address(authority, request)?.to_string(),
+        ip,
         user_agent: text(request, header::USER_AGENT.as_str()),
         request_id: RequestId::of(request),
         told_by_client: false,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use actix_web::{HttpRequest, web};
+use tracing::Span;
 
 use super::{Cookie, caller};
 use crate::authority::Authority;
@@ -39,6 +40,7 @@ pub async fn current_user(
         return Ok(None);
     };
     let Some(user) = authority.store.user(browser_session.user_id).await? else { return Ok(None) };
+    Span::current().record("user", tracing::field::display(user.id));
     if now.since(browser_session.seen_at) >= TOUCH_INTERVAL {
         let caller = caller(authority, request)?;
         let idle = now + authority.config.ttls.browser_session_idle;
