@@ -68,6 +68,7 @@ attacks! {
     "L16"    anonymous::reads_metrics: "/metrics is read without an account";
     "M12"    anonymous::sends_many_scopes: "a scope of eight kilobytes takes the server's time";
     "M10"    anonymous::fills_the_database: "sign-ins are begun without end to fill the database";
+    "D10"    anonymous::starves_refreshes: "200 who sign in without pause slow refreshes down";
     "L1 D10" anonymous::times_accounts: "300 sign-ins each tell unknown, known and disabled accounts apart by time";
     "M5"     anonymous::guesses: "fifty guesses at once, and a known browser is locked out by them";
 }

@@ -23,15 +23,18 @@ pub struct Program {
 }
 
 impl Program {
-    /// Reads the process's arguments and environment, and the file. `--help`, mistakes in flags and the command
-    /// `check --live` end the process.
+    /// Reads the process's arguments and environment, and the file. `--help`, mistakes in flags and the command `check` end
+    /// the process.
     pub fn read_settings(&self) -> Result<Settings, SettingsError> {
-        let live = Arg::new("live").long("live").required(true).action(ArgAction::SetTrue);
+        let live = Arg::new("live").long("live").action(ArgAction::SetTrue);
         let check = clap::Command::new("check")
-            .about("Check whether the running program is ready")
-            .arg(live.help("Ask the program that listens on the address of LISTEN"));
+            .about("Ask the program that runs at LISTEN whether it is ready")
+            .arg(live.help("Accepted for uniformity: this is all that check does here"));
         let command = clap::Command::new(self.name).version(self.version).about(self.about);
-        let command = command.subcommand(check).args(flags(self.prefix, self.settings));
+        let mut command = command.args(flags(self.prefix, self.settings));
+        if self.settings.iter().any(|setting| setting.name == "listen") {
+            command = command.subcommand(check);
+        }
         let matches = command.get_matches();
         let settings =
             Settings::load(self.prefix, self.settings, &matches, std::env::vars_os(), self.file)?;

@@ -106,7 +106,7 @@ pub(crate) struct Request {
 /// # Errors
 /// When a setting is wrong.
 pub(crate) fn read() -> Result<Invocation, Failure> {
-    let matches = Cli::command().args(flags(PREFIX, SETTINGS)).get_matches();
+    let matches = without_backticks(Cli::command().args(flags(PREFIX, SETTINGS))).get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     #[expect(
         clippy::disallowed_methods,
@@ -143,6 +143,18 @@ pub(crate) fn read() -> Result<Invocation, Failure> {
             Invocation::Run(config, startup, Box::new(Request { command, client_settings, format }))
         }
     })
+}
+
+/// Writes help as a terminal shows it: doc comments mark code with backticks.
+fn without_backticks(command: clap::Command) -> clap::Command {
+    let plain =
+        |text: Option<&clap::builder::StyledStr>| text.map(|it| it.to_string().replace('`', ""));
+    let about = plain(command.get_about()).unwrap_or_default();
+    let command = command.about(about).mut_args(|arg| match plain(arg.get_help()) {
+        Some(help) => arg.help(help),
+        None => arg,
+    });
+    command.mut_subcommands(without_backticks)
 }
 
 impl Request {

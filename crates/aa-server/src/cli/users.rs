@@ -202,7 +202,9 @@ fn user_line(user: &User) -> String {
     let roles = user.roles();
     let roles = if roles.is_empty() { String::new() } else { format!("  {}", roles.join(",")) };
     let name = if user.name.is_empty() { String::new() } else { format!("  {}", user.name) };
-    format!("{}  {}{name}{roles}{state}", user.id, user.email)
+    let seen =
+        user.last_seen_at.map_or("  never seen".to_owned(), |at| format!("  last seen {at}"));
+    format!("{}  {}{name}{roles}{state}{seen}", user.id, user.email)
 }
 
 fn user_json(user: &User) -> Value {
@@ -213,6 +215,7 @@ fn user_json(user: &User) -> Value {
         "enabled": user.enabled,
         "roles": user.roles(),
         "created_at": user.created_at.to_string(),
+        "last_seen_at": user.last_seen_at.map(|at| at.to_string()),
     })
 }
 

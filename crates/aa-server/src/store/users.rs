@@ -24,6 +24,9 @@ pub struct User {
     pub epoch: i64,
     /// The time the account was made.
     pub created_at: Timestamp,
+    /// The time the user was last seen in any browser, where users are listed.
+    #[sqlx(default)]
+    pub last_seen_at: Option<Timestamp>,
 }
 
 impl User {
@@ -105,7 +108,8 @@ impl Store {
         all!(
             self.db.read(),
             User,
-            "SELECT id, email, name, password_hash, enabled, roles, epoch, created_at
+            "SELECT id, email, name, password_hash, enabled, roles, epoch, created_at,
+                 (SELECT MAX(last_seen_at) FROM user_browsers WHERE user_id = users.id) AS last_seen_at
              FROM users WHERE email_key > $1 ORDER BY email_key LIMIT $2",
             email_key,
             i64::from(limit)
