@@ -9,7 +9,6 @@ mod anonymous;
 mod app;
 mod growth;
 mod page;
-
 mod thief;
 mod world;
 
@@ -51,7 +50,7 @@ attacks! {
     "H1"     thief::outruns_a_reset: "a thief changes the password again and again while the operator resets it";
     "H2"     thief::uses_a_copied_pair: "a copied cookie pair of the refresh-cookie pattern is used from another program";
     "H3"     thief::keeps_a_copied_cookie: "a copied session cookie is used after the password was changed";
-    "rule 4" thief::replays_a_refresh_token: "an old refresh token of a public client is used after its grace";
+    "rule 4" thief::replays_a_refresh_token: "an old refresh token is used after its grace";
     "rule 4" app::refreshes_at_once: "fifty refreshes of one token at once are to give two successors";
     "rule 2" app::redeems_at_once: "fifty redemptions of one code at once are to give two families";
     "rule 2" app::steals_a_code: "a code is redeemed without its PKCE verifier, and by another client";
@@ -73,27 +72,44 @@ attacks! {
     "M5"     anonymous::guesses: "fifty guesses at once, and a known browser is locked out by them";
 }
 
-/// What only a test can show.
+/// What only a test can show, by its name.
 const TESTS: &[(&str, &str)] = &[
-    ("H2 (addresses)", "demo copies, aa-server places"),
-    ("M3", "demo backend_attacks"),
+    ("H2 (addresses)", "demo copies::a_copy_that_is_used_elsewhere_is_noticed_at_the_second_time"),
+    (
+        "H2 (grace)",
+        "demo copies::a_copy_that_is_used_later_is_noticed_whatever_the_providers_grace_is",
+    ),
+    ("M3", "demo backend_attacks::only_listed_headers_of_a_browser_reach_an_upstream"),
     ("M5 (replicas)", "aa-server bounds::parallel_guesses_at_two_replicas_are_counted_together"),
     ("M7", "mode `direct` does not exist any more"),
-    ("M8 M9 L22", "aa-server leaks"),
-    ("M11 L2", "aa-server services::throttle, services::password_hasher (unit tests)"),
-    ("L5", "microapp-bff settings"),
-    ("L8 D1 D3", "aa-server faults, full_disk"),
-    ("L9", "aa-server batches"),
+    ("M8", "aa-server leaks::a_leaked_secret_is_replaced_and_the_old_line_can_go"),
+    ("M9", "aa-server leaks::a_leaked_signing_key_is_withdrawn_at_once"),
+    ("M10 (the rest)", "aa-server bounds::open_delegations_of_one_browser_are_few"),
+    ("M11", "aa-server throttle::however_many_counters_are_sent_few_are_kept"),
+    ("L2", "aa-server password_hasher::one_account_is_given_one_hash_at_a_time"),
+    ("L5", "microapp-bff settings::a_secret_that_could_be_guessed_is_refused"),
+    ("L8 D1", "aa-server faults::without_a_key_that_signs_no_token_is_used_up"),
+    ("L9", "aa-server batches::a_committer_that_panics_starts_anew"),
     ("L10", "aa-server races::one_link_makes_an_administrator"),
-    ("L11 L12", "aa-server upgrades, commands::check_changes_nothing"),
+    ("L11", "aa-server upgrades::a_migration_takes_the_time_that_it_needs"),
+    ("L12 O3", "aa-server commands::check_changes_nothing"),
     (
         "L13",
         "aa-server commands::data_that_goes_with_its_container_is_refused_where_it_is_not_meant",
     ),
-    ("L18", "demo caddy, demo nginx"),
-    ("L19 L20 L21", "aa-server places, relying-party revocations, demo ended_sessions"),
+    ("L18", "demo caddy::caddy_lets_signed_in_people_through_and_nobody_pass_for_another"),
+    ("L19", "demo backend_attacks::the_session_page_names_the_browser_and_not_the_backend"),
+    ("L20", "demo ended_sessions::an_authority_that_was_away_is_told_of_a_sign_out"),
+    ("L21", "demo ended_sessions::a_stream_ends_when_another_tab_signs_out"),
+    ("L22", "aa-server leaks::after_a_restored_backup_everything_is_ended"),
+    ("L23", "aa-server hardening::only_trusted_proxies_are_believed"),
     ("L24", "aa-server races::what_changes_a_browsers_sessions_at_once_never_waits_in_a_circle"),
-    ("D2 D9", "aa-server clocks"),
+    ("L25", "tokens api::an_issuer_whose_keys_come_in_the_clear_is_refused"),
+    ("D2 D9", "aa-server clocks::replicas_whose_clocks_are_hours_apart_judge_alike"),
+    ("D3", "aa-server faults::a_redemption_whose_commit_is_not_answered_is_answered_all_the_same"),
+    ("D4", "aa-server full_disk::sqlite_on_a_full_disk_loses_nothing"),
+    ("rule 9", "aa-server races::an_end_wins_against_refreshes_under_way"),
+    ("rule 10", "aa-server faults::a_client_that_hangs_up_leaves_no_half_done_refresh"),
 ];
 
 #[tokio::main]

@@ -1,4 +1,4 @@
-//! The tests that docs/standards.md and docs/security.md name as evidence exist.
+//! The tests that docs/standards.md, docs/security.md and `just attack` name as evidence exist.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -52,6 +52,19 @@ fn every_test_that_is_named_exists() {
         }
     }
     assert!(named > 80, "only {named} were found");
+}
+
+#[test]
+fn every_test_that_the_attacks_name_exists() {
+    let functions = functions();
+    let program = read("crates/attack/src/main.rs");
+    let (_, list) = program.split_once("const TESTS").unwrap();
+    let (list, _) = list.split_once("];").unwrap();
+    let named: Vec<_> = list.split(['"', ' ']).filter(|word| word.contains("::")).collect();
+    for test in &named {
+        assert!(functions.contains(*test), "there is no test {test}");
+    }
+    assert!(named.len() > 20, "only {} were found", named.len());
 }
 
 #[test]
