@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aa_server::Startup;
 use aa_server::config::{Config, PREFIX, SETTINGS};
 use aa_server::services::outbox::{Attempt, Consumer, DeliveryError, Message};
 use aa_server::{application, jobs};
@@ -66,9 +67,15 @@ async fn main() -> Result<(), Failure> {
     let config = Config::read(&settings, None, Some(&SystemRandom))?;
     let (_handle, stop) = Stop::pair();
     let consumers: Vec<Arc<dyn Consumer>> = vec![Arc::new(AppendToFile)];
-    let authority =
-        application::open_with_consumers(config, clock, Arc::new(SystemRandom), consumers, stop)
-            .await?;
+    let authority = application::open_with_consumers(
+        config,
+        Startup::Create,
+        clock,
+        Arc::new(SystemRandom),
+        consumers,
+        stop,
+    )
+    .await?;
     let jobs = jobs::start(&Arc::new(authority));
     println!("ready");
     jobs.join_all().await;

@@ -29,7 +29,7 @@ pub async fn main() -> ExitCode {
             Invocation::Check(config, format) => format.print(cli::check::run(&config).await)?,
             Invocation::Run(config, startup, request) => {
                 let format = request.format();
-                format.print(run(config, startup, request).await)?;
+                format.print(run_command(config, startup, request).await)?;
             }
         }
         Ok(())
@@ -37,11 +37,15 @@ pub async fn main() -> ExitCode {
     .await
 }
 
-async fn run(config: Config, startup: Startup, request: Box<Request>) -> Result<Output, Failure> {
+async fn run_command(
+    config: Config,
+    startup: Startup,
+    request: Box<Request>,
+) -> Result<Output, Failure> {
     let (_handle, stop) = Stop::pair();
     let clock = Arc::new(SteadyClock::default());
     let (random, consumers) = (Arc::new(SystemRandom), built_in_consumers());
-    let authority = open_at(config, startup, clock, random, consumers, stop).await?;
+    let authority = open_with_consumers(config, startup, clock, random, consumers, stop).await?;
     let output = request.run(&authority).await;
     authority.store.db().close().await;
     output
@@ -62,24 +66,14 @@ pub async fn open(
     random: Arc<dyn Random>,
     stop: Stop,
 ) -> Result<Authority, StartError> {
-    open_with_consumers(config, clock, random, built_in_consumers(), stop).await
+    open_with_consumers(config, Startup::Create, clock, random, built_in_consumers(), stop).await
 }
 
-/// [`open`] with other consumers of the outbox than the built-in ones.
+/// [`open`] with other consumers of the outbox than the built-in ones, and for a database that may have to exist.
 ///
 /// # Errors
 /// [`StartError`].
 pub async fn open_with_consumers(
-    config: Config,
-    clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
-    consumers: Vec<Arc<dyn Consumer>>,
-    stop: Stop,
-) -> Result<Authority, StartError> {
-    open_at(config, Startup::Create, clock, random, consumers, stop).await
-}
-
-async fn open_at(
     config: Config,
     startup: Startup,
     clock: Arc<dyn Clock>,

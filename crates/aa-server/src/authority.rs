@@ -62,9 +62,9 @@ pub struct Authority {
 /// Whether a program may create the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Startup {
-    /// It creates the database and its schema, or brings the schema up to date.
+    /// The database and its schema are created, or the schema is brought up to date.
     Create,
-    /// It uses a database whose schema is current.
+    /// A database with a current schema must exist.
     Existing,
 }
 
@@ -76,7 +76,7 @@ async fn existing(url: &str) -> Result<Db, StartError> {
     };
     match db.schema(&store::migrations(&db)).await? {
         Schema::Current => Ok(db),
-        Schema::Empty => Err(StartError::NoDatabase("that place: it is empty".to_owned())),
+        Schema::Empty => Err(StartError::Empty),
         Schema::Older { missing } => Err(StartError::Older(missing)),
     }
 }
@@ -90,6 +90,9 @@ pub enum StartError {
          AA_DATABASE_URL, or AA_DATA_DIR"
     )]
     NoDatabase(String),
+    /// The database has no schema, and this command makes none.
+    #[error("the database is empty: run `aa-server migrate`, or name another with AA_DATABASE_URL")]
+    Empty,
     /// The schema is not current.
     #[error(
         "the database is of an older version ({0} migrations are missing): run `aa-server migrate`"

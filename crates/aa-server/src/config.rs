@@ -6,13 +6,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use foundation::origin::PublicUrl;
-use foundation::random::{Random, SystemRandom};
+use foundation::random::Random;
 use foundation::seal::MasterSecret;
 use ipnet::IpNet;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
+use service::private_file::read_or_make_private;
 use service::run::LogFormat;
-use service::settings::{Setting, Settings, SettingsError, read_or_make_private};
+use service::settings::{Setting, Settings, SettingsError};
 use tokens::Algorithm;
 
 use crate::domain::client::{ClientMetadata, ClientType, MAX_AT_TTL, MAX_DT_TTL, RefreshTokenIn};
@@ -355,12 +356,12 @@ fn read_secrets(
         Some(text) => text,
         None if database_url.starts_with("sqlite:") => {
             let path = data_dir.join(SECRET_FILE);
-            let Some(random) = random.or_else(|| path.exists().then_some(&SystemRandom as _))
-            else {
-                return Ok(Vec::new());
+            let text = match random {
+                Some(random) => read_or_make_private(&path, || random.token()),
+                None if !path.exists() => return Ok(Vec::new()),
+                None => std::fs::read_to_string(&path).map(Into::into),
             };
-            read_or_make_private(&path, || random.token())
-                .map_err(|error| SettingsError::new(format!("{}: {error}", path.display())))?
+            text.map_err(|error| SettingsError::new(format!("{}: {error}", path.display())))?
         }
         None => {
             return Err(SettingsError::new(

@@ -16,4 +16,4 @@ pub mod services;
 pub mod store;
 
 pub use application::Application;
-pub use authority::{Authority, StartError};
+pub use authority::{Authority, StartError, Startup};

@@ -1,4 +1,4 @@
-//! What an attacker can make grow: each attack runs for some time, then rows, bytes and memory are compared with before.
+//! Growth: each attack runs for some time, then rows, bytes and memory are compared with before.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use service::run::{Failure, print_line};
 use crate::anonymous::now;
 use crate::world::{Browser, Client, World};
 
-/// What an attack has left behind.
+/// The size of the demo at one moment.
 #[derive(Debug, Clone, Copy)]
 struct Size {
     rows: i64,

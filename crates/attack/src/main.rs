@@ -1,7 +1,7 @@
 //! Attacks on a running demo, one by one, each told as held or broken: `just attack`. `just attack growth 60` runs each of
 //! those that make something grow for a minute, and measures what it leaves behind.
 //!
-//! It starts a demo of its own on free ports of this machine and attacks nothing else. Every attack is bounded in count
+//! The program starts a demo of its own on free ports of this machine and attacks nothing else. Every attack is bounded in count
 //! and time. What takes more than a demo to show (two replicas, a database that fails, a proxy) is a test, whose name is
 //! told instead.
 
@@ -27,7 +27,7 @@ static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// The time that an attack may take.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What came of an attack: it was held, or it was seen to succeed.
+/// The outcome of an attack: held, or seen to succeed.
 type Outcome = Result<Result<(), String>, Failure>;
 
 /// An attack, by the rows of the review that it is from.
@@ -72,7 +72,7 @@ attacks! {
     "M5"     anonymous::guesses: "fifty guesses at once, and a known browser is locked out by them";
 }
 
-/// What only a test can show, by its name.
+/// Rows that only a test can show, by its name.
 const TESTS: &[(&str, &str)] = &[
     ("H2 (addresses)", "demo copies::a_copy_that_is_used_elsewhere_is_noticed_at_the_second_time"),
     (

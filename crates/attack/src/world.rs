@@ -1,4 +1,4 @@
-//! What is attacked: a demo of its own on loopback, a browser, and a client.
+//! The target and the attacker's tools: a demo on loopback, a browser, and a client.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -46,7 +46,7 @@ impl World {
         Ok(Self { demo, options, _stop: handle, _folder: folder })
     }
 
-    /// What an operator has in hand, for what an attack needs beforehand.
+    /// The authority itself, for what an attack needs beforehand.
     pub fn authority(&self) -> Arc<Authority> {
         self.demo.authority()
     }

@@ -150,7 +150,7 @@ impl Population {
 pub struct Stage {
     /// Its state.
     pub app: Arc<Authority>,
-    /// Its content.
+    /// The content of the database.
     pub population: Arc<Population>,
     /// Its database.
     pub url: String,

@@ -31,7 +31,7 @@ impl Program {
         Ok(())
     }
 
-    /// Its output.
+    /// The program's output.
     pub fn output(&mut self) -> Result<BufReader<ChildStdout>, Failure> {
         Ok(BufReader::new(self.child.stdout.take().ok_or("no output")?))
     }

@@ -143,7 +143,7 @@ fn refusal(options: &PgConnectOptions, error: sqlx::Error) -> Error {
             Some("28P01" | "28000") => {
                 Error::Refused(format!("{server} does not let `{user}` in: {}", told.message()))
             }
-            Some("3D000") => Error::Missing(format!("{server}: it has no database `{database}`")),
+            Some("3D000") => Error::Refused(format!("{server} has no database `{database}`")),
             _ => Error::from(error),
         },
         _ => Error::from(error),

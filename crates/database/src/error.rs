@@ -17,7 +17,7 @@ pub enum Error {
     /// A row with the same unique value exists.
     #[error("it exists already: {0}")]
     Conflict(#[source] Cause),
-    /// There is no database at this place.
+    /// There is no file at this place.
     #[error("there is no database at {0}")]
     Missing(String),
     /// The server did not let us in, in words for the operator.

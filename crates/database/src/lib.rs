@@ -130,7 +130,7 @@ pub enum Schema {
     Empty,
     /// Some migrations have not been applied.
     Older {
-        /// Their number.
+        /// The number of migrations.
         missing: usize,
     },
     /// Everything has been applied.

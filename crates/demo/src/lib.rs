@@ -18,8 +18,9 @@ use aa_server::ops::users;
 use aa_server::{Application, Authority, application};
 use foundation::random::{Random, SystemRandom};
 use secrecy::SecretString;
+use service::private_file::read_or_make_private;
 use service::run::{Failure, Stop};
-use service::settings::{Settings, read_or_make_private};
+use service::settings::Settings;
 use tokio::task::JoinSet;
 
 pub use micro_apps::{MICRO_APPS, MicroApp};

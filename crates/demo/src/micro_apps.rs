@@ -15,9 +15,9 @@ type Starting<'a> = Pin<Box<dyn Future<Output = Result<Service, Failure>> + Send
 pub struct MicroApp {
     /// Its client id, or its name if it has none.
     pub id: &'static str,
-    /// Its port, counted from the authority's.
+    /// The port, counted from the authority's.
     pub place: u16,
-    /// Its line in the demo's welcome; empty if there is nothing to click.
+    /// The line in the demo's welcome; empty if there is nothing to click.
     pub about: &'static str,
     /// Registration at the authority, if it signs users in.
     pub registration: fn(&Options, &MicroApp) -> Option<ClientMetadata>,

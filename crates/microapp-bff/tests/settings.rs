@@ -80,3 +80,18 @@ fn what_cannot_be_safe_or_right_is_refused() {
     }
     read(&[("issuer", "https://aa.example")]).unwrap();
 }
+
+#[test]
+fn the_url_of_the_session_store_may_be_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("store");
+    std::fs::write(&file, "redis://:s3cret@redis:6379\n").unwrap();
+    let read_from = |file: &str| read(&[("session_store_file", file)]);
+    assert_eq!(
+        read_from(file.to_str().unwrap()).unwrap().session_store,
+        "redis://:s3cret@redis:6379"
+    );
+    assert_eq!(read(&[]).unwrap().session_store, "sqlite://data/bff.db");
+    let error = read_from("/nowhere").unwrap_err();
+    assert!(error.contains("BFF_SESSION_STORE_FILE: /nowhere"), "{error}");
+}

@@ -15,12 +15,12 @@ use crate::services::keyring::Keyring;
 use crate::services::time_reference::TOLERATED;
 use crate::store::{self, Store};
 
-/// What is found.
+/// Findings.
 #[derive(Debug, Default)]
 struct Report {
-    /// What is there.
+    /// Facts.
     lines: Vec<String>,
-    /// What is not as it should be, and what to do.
+    /// Problems, each with the remedy.
     notes: Vec<String>,
 }
 

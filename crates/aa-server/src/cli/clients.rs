@@ -6,8 +6,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
+use service::private_file::read_or_make_private;
 use service::run::Failure;
-use service::settings::{Settings, read_or_make_private};
+use service::settings::Settings;
 use tokens::Algorithm;
 
 use super::listing::{PageArgs, list};

@@ -227,20 +227,17 @@ pub(super) async fn events(
     let only = EventFilter { user, client_id: only.app, kind: only.kind, since };
     let read = async |page: PageRequest<'_>| {
         let found = lists::events(authority, &only, page).await?;
-        let mut items = Vec::with_capacity(found.items.len());
-        for event in found.items {
-            let user = match event.user_id {
-                Some(id) => authority.store.user(id).await?.map(|user| user.email),
-                None => None,
-            };
-            items.push((user, event));
-        }
+        let ids = found.items.iter().filter_map(|event| event.user_id);
+        let emails = lists::user_emails(authority, ids).await?;
+        let named =
+            |event: EventRow| (event.user_id.and_then(|id| emails.get(&id).cloned()), event);
+        let items = found.items.into_iter().map(named).collect();
         Ok(Page { items, next: found.next })
     };
     list(page, Some(SHOWN), read, event_line, |(_, event)| event.to_json()).await
 }
 
-/// When, what, how often, about which user and app, by whom, from where, and what else.
+/// One line: time, kind, count, user, app, actor, address and details.
 fn event_line((user, event): &(Option<String>, EventRow)) -> String {
     let mut parts = vec![event.at.to_string(), event.kind.clone()];
     if event.count > 1 {

@@ -1,4 +1,4 @@
-//! Measures what goes up and down, for `/metrics`.
+//! Sets the gauges of `/metrics`: queues, connections, the clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ pub(super) async fn run(authority: Arc<Authority>) {
     gauge!("aa_database_connections", "state" => "idle").set(idle as f64);
     gauge!("aa_database_connections", "state" => "used").set(used as f64);
     let off_by = off_by(&authority.store, &*authority.clock);
-    gauge!("aa_clock_ahead_seconds").set(off_by.as_secs_f64());
+    gauge!("aa_clock_offset_seconds").set(off_by.as_secs_f64());
     match authority.store.waiting_deliveries().await {
         Ok(waiting) => gauge!("aa_waiting_deliveries").set(waiting as f64),
         Err(error) => debug!(%error, "waiting deliveries could not be counted"),

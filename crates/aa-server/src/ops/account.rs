@@ -111,7 +111,7 @@ pub(super) async fn prepare(
     password::check(account.password.expose_secret(), email.as_str(), min_chars)?;
     let password_hash = authority
         .password_hasher
-        .hash(&account.email, account.password, authority.random.bytes())
+        .hash(&email.key(), account.password, authority.random.bytes())
         .await?;
     Ok(Prepared {
         id: authority.random.uuid().into(),

@@ -1,6 +1,6 @@
 //! Lists, a page at a time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use foundation::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -148,6 +148,23 @@ pub async fn client_names<'a>(
         }
     }
     Ok(names)
+}
+
+/// The addresses of users, by their ids. One who is gone has none.
+///
+/// # Errors
+/// When the database cannot answer.
+pub async fn user_emails(
+    authority: &Authority,
+    ids: impl Iterator<Item = UserId>,
+) -> store::Result<HashMap<UserId, String>> {
+    let mut emails = HashMap::new();
+    for id in ids.collect::<HashSet<_>>() {
+        if let Some(user) = authority.store.user(id).await? {
+            emails.insert(id, user.email);
+        }
+    }
+    Ok(emails)
 }
 
 /// A list with its owner, of which a page is asked for.

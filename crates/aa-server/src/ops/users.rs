@@ -91,7 +91,10 @@ pub async fn reset_password(
     caller: &Caller,
 ) -> Result<(), AccountError> {
     password::check(new.expose_secret(), &user.email, authority.config.password_min_chars)?;
-    let hash = authority.password_hasher.hash(&user.email, new, authority.random.bytes()).await?;
+    let hash = authority
+        .password_hasher
+        .hash(&user.email.to_lowercase(), new, authority.random.bytes())
+        .await?;
     let event = authority.event(EventKind::PasswordReset, Actor::Operator, caller).user(user.id);
     authority.store.reset_password(user.id, &hash, event, authority.now()).await?;
     Ok(())

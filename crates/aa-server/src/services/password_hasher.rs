@@ -28,7 +28,7 @@ const NICENESS: i32 = 10;
 pub struct PasswordHasher {
     /// One for each hash that is being computed.
     permits: Arc<Semaphore>,
-    /// One for each request, those that wait for a permit included.
+    /// Places for requests, those that wait for a permit included.
     queue: Arc<Semaphore>,
     /// Of one permit each: an account's passwords are hashed one after the other.
     turns: Arc<[Arc<Semaphore>]>,
@@ -52,7 +52,8 @@ impl PasswordHasher {
         }
     }
 
-    /// Hashes the password of an account with 16 random bytes of salt. Returns the PHC string.
+    /// Hashes the password of an account, named by its address as addresses are compared, with 16 random bytes of salt.
+    /// Returns the PHC string.
     ///
     /// # Errors
     /// [`Busy`].
@@ -248,5 +249,20 @@ mod tests {
         let other = with_another_turn(&password_hasher);
         let (one, other) = tokio::join!(meet("ann"), meet(other));
         assert_eq!((one, other), (Ok(()), Ok(())));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn hashing_is_less_urgent_than_answering() {
+        // Field 19 of proc(5)'s stat, counted after the name in parentheses.
+        let nice = || {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            let mut fields = stat.rsplit(')').next().unwrap().split_whitespace();
+            fields.nth(16).unwrap().parse::<i32>().unwrap()
+        };
+        let here = nice();
+        let there = PasswordHasher::new(1).in_turn("ann", nice).await.unwrap();
+        assert_eq!(there, (here + NICENESS).min(19));
+        assert_eq!(nice(), here);
     }
 }

@@ -1,18 +1,18 @@
-//! What the authority counts for `/metrics`, apart from requests.
+//! The authority's own metrics, beside those of requests.
 
 use std::sync::OnceLock;
 
 use metrics::{Counter, Unit, counter, describe_counter, describe_gauge, gauge};
 
-/// What became of a refresh.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
+/// The outcome of a refresh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum RefreshOutcome {
-    /// It was answered with tokens, of a new generation or, within grace, of the one before.
+    /// Answered with tokens, of a new generation or, within grace, of the one before.
     Answered,
-    /// Its token was used before, and its family has ended.
+    /// Ended with its family, because its token was used before.
     Reused,
-    /// It was refused.
+    /// Refused.
     Refused,
     /// The database did not answer, or nothing could be signed.
     Fault,
@@ -42,7 +42,7 @@ pub fn describe() {
     describe_gauge!("aa_database_connections", "Connections to the database by state: idle, used");
     describe_gauge!("aa_waiting_deliveries", "Messages to other systems that wait");
     describe_gauge!(
-        "aa_clock_ahead_seconds",
+        "aa_clock_offset_seconds",
         Unit::Seconds,
         "How far this machine's clock is from the database's, whichever is ahead"
     );

@@ -126,16 +126,16 @@ impl EventRow {
     }
 }
 
-/// Which events to list; by default all of them.
+/// A selection of events; by default all of them.
 #[derive(Debug, Clone, Default)]
 pub struct EventFilter {
-    /// Those about this user.
+    /// About this user.
     pub user: Option<UserId>,
-    /// Those about this client.
+    /// About this client.
     pub client_id: Option<String>,
-    /// Those of this kind.
+    /// Of this kind.
     pub kind: Option<String>,
-    /// Those since this time.
+    /// Since this time.
     pub since: Option<Timestamp>,
 }
 
@@ -223,20 +223,37 @@ impl Store {
         now: Timestamp,
     ) -> Result<()> {
         let mut tx = self.db.begin().await?;
-        let repeated = execute!(
-            tx.on(),
-            "UPDATE events SET count = count + 1, at = $1, ip = $2, user_agent = $3, request_id = $4
-             WHERE id = (SELECT id FROM events
-                         WHERE kind = 'identity.refused' AND at > $5
-                           AND (user_id = $6 OR (user_id IS NULL AND $6 IS NULL AND ip = $2))
-                         ORDER BY at DESC LIMIT 1)",
-            now.millis(),
-            event.ip.as_str(),
-            event.user_agent.as_str(),
-            event.request_id.as_str(),
-            (now - within).millis(),
-            event.user_id
-        )?;
+        let since = (now - within).millis();
+        let (ip, user_agent) = (event.ip.as_str(), event.user_agent.as_str());
+        let request_id = event.request_id.as_str();
+        // Two statements, because each is answered by the index and one with both conditions is not.
+        let repeated = match event.user_id {
+            Some(user) => execute!(
+                tx.on(),
+                "UPDATE events SET count = count + 1, at = $1, ip = $2, user_agent = $3, request_id = $4
+                 WHERE id = (SELECT id FROM events
+                             WHERE kind = 'identity.refused' AND user_id = $5 AND at > $6
+                             ORDER BY at DESC LIMIT 1)",
+                now.millis(),
+                ip,
+                user_agent,
+                request_id,
+                user,
+                since
+            ),
+            None => execute!(
+                tx.on(),
+                "UPDATE events SET count = count + 1, at = $1, user_agent = $2, request_id = $3
+                 WHERE id = (SELECT id FROM events
+                             WHERE kind = 'identity.refused' AND user_id IS NULL AND ip = $4 AND at > $5
+                             ORDER BY at DESC LIMIT 1)",
+                now.millis(),
+                user_agent,
+                request_id,
+                ip,
+                since
+            ),
+        }?;
         if repeated == 0 {
             event.write(&mut tx, now).await?;
         } else {

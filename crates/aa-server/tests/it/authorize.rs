@@ -351,6 +351,27 @@ async fn the_answer_holds_for_the_browser_while_the_app_is_open_in_it(#[case] en
 }
 
 #[apply(both_databases)]
+async fn the_answer_is_of_the_user_whom_the_question_named(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let ben = t.add_user("ben@example.com").await;
+    let browser = t.signed_in("ann@example.com").await;
+    let ann = t.authority.store.user_by_email("ann@example.com").await.unwrap().unwrap().id;
+    let app = t.public().await;
+    let question = location(&browser.ask(&app, &[]).await);
+    let attempt = question.strip_prefix("/continue?attempt=").unwrap();
+    browser.sign_in("ben@example.com", PASSWORD).await;
+    for (user, continues) in
+        [(ann.to_string(), false), (String::new(), false), (ben.to_string(), true)]
+    {
+        let fields = [("attempt", attempt), ("answer", "continue"), ("user", &*user)];
+        let answer = browser.submit("/apps", "/continue", &fields).await;
+        let to = location(&answer);
+        let answered = to.starts_with(CALLBACK) && to.contains("code=");
+        assert_eq!((answered, to == question), (continues, !continues), "{user}: {to}");
+    }
+}
+
+#[apply(both_databases)]
 async fn the_question_is_this_browsers_and_its_form_is_ours(#[case] engine: Engine) {
     let Some(t) = engine.start().await else { return };
     let browser = t.signed_in("ann@example.com").await;

@@ -369,12 +369,19 @@ fn postgresql_says_why_it_cannot_be_used() {
         stderr(&run(&Deployment::new(Some(url.into())), &["check"]))
     };
     let said = with(&|url| url.set_path("/nowhere"));
-    assert!(said.contains("it has no database `nowhere`"), "{said}");
+    assert!(said.contains("has no database `nowhere`"), "{said}");
     let said = with(&|url| url.set_username("mallory").unwrap());
     assert!(said.contains("does not let `mallory` in"), "{said}");
     let empty = run(&Deployment::new(Some(url.clone())), &["check"]);
     let told = String::from_utf8(empty.stdout).unwrap();
     assert!(told.contains("PostgreSQL answers, and is empty"), "{told}");
+    let refused = run(&Deployment::new(Some(url.clone())), &["user", "list"]);
+    assert!(stderr(&refused).contains("run `aa-server migrate`"), "{}", stderr(&refused));
+    // Neither has made a table.
+    let again = run(&Deployment::new(Some(url.clone())), &["check"]);
+    assert_eq!(String::from_utf8(again.stdout).unwrap().lines().next(), told.lines().next());
+    let refused = run(&Deployment::new(None), &["family", "revoke", "abc"]);
+    assert!(stderr(&refused).contains("not the id of a session"), "{}", stderr(&refused));
 }
 
 #[test]

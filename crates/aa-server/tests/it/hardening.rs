@@ -111,6 +111,18 @@ async fn over_https_cookies_are_host_bound_and_browsers_insist() {
 }
 
 #[tokio::test]
+async fn subdomains_are_made_to_use_https_only_where_that_is_set() {
+    for (set, value) in
+        [("false", "max-age=63072000"), ("true", "max-age=63072000; includeSubDomains")]
+    {
+        let settings = [("public_url", "https://aa.example"), ("hsts_subdomains", set)];
+        let t = TestApp::with(None, &settings).await;
+        let answer = client().get(format!("{}/login", t.url)).send().await.unwrap();
+        assert_eq!(answer.headers()["strict-transport-security"], value);
+    }
+}
+
+#[tokio::test]
 async fn every_form_wants_its_csrf_token_and_its_own_origin() {
     let t = TestApp::sqlite().await;
     let browser = t.signed_in("ann@example.com").await;
@@ -432,7 +444,7 @@ async fn what_happens_is_counted() {
         let after = read(counter).await;
         assert!(after.is_some_and(|after| after > before), "{counter}: {before}, then {after:?}");
     }
-    for gauge in ["aa_waiting_rotations", "aa_waiting_deliveries", "aa_clock_ahead_seconds"] {
+    for gauge in ["aa_waiting_rotations", "aa_waiting_deliveries", "aa_clock_offset_seconds"] {
         for _ in 0..100 {
             if read(gauge).await.is_some() {
                 break;

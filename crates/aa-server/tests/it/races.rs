@@ -211,8 +211,8 @@ async fn parallel_guesses_do_not_outrun_the_throttle(#[case] engine: Engine) {
     assert_eq!((checked, refused), (10, AT_ONCE - 10));
 }
 
-/// Each of these locks sessions, browsers and families: in the order that ARCHITECTURE.md tells, or two of them wait for
-/// each other until the database ends one.
+/// Signing in again, delegating and ending lock sessions, browsers and families: in the order of ARCHITECTURE.md, or two of
+/// them wait for each other until the database ends one.
 #[apply(both_databases)]
 async fn what_changes_a_browsers_sessions_at_once_never_waits_in_a_circle(#[case] engine: Engine) {
     let Some(t) = engine.start().await else { return };

@@ -335,7 +335,14 @@ impl Browser {
     /// Answers the question whether to continue, which is on this page.
     pub async fn continue_to(&self, page: &str, answer: &str) -> Response {
         let attempt = page.strip_prefix("/continue?attempt=").expect(page);
-        self.submit(page, "/continue", &[("attempt", attempt), ("answer", answer)]).await
+        let body = self.get(page).await.text().await.unwrap();
+        let field = |name: &str| {
+            let rest = body.split(&format!("name=\"{name}\" value=\"")).nth(1).expect(page);
+            rest.split('"').next().unwrap().to_owned()
+        };
+        let (csrf, user) = (field("csrf"), field("user"));
+        let form = [("csrf", &*csrf), ("user", &*user), ("attempt", attempt), ("answer", answer)];
+        self.post("/continue", &form, &[]).await
     }
 }
 

@@ -58,3 +58,21 @@ fn the_same_people_are_declared_for_containers() {
         assert_eq!(declared.admin, ours.admin);
     }
 }
+
+#[actix_web::test]
+async fn a_port_that_is_taken_is_told_with_the_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = demo::Options {
+        data_dir: folder.path().to_owned(),
+        port_base: testing::free_ports(demo::PORTS),
+        at_ttl: std::time::Duration::from_mins(5),
+    };
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", options.port(2))).unwrap();
+    let (_handle, stop) = service::run::Stop::pair();
+    let error = demo::Demo::start(&options, &stop).await.map(drop).unwrap_err().to_string();
+    assert!(
+        error.contains(&options.port(2).to_string()) && error.contains("--port-base"),
+        "{error}"
+    );
+    assert!(std::fs::read_dir(folder.path()).unwrap().next().is_none(), "nothing was begun");
+}

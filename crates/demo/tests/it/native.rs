@@ -16,7 +16,7 @@ use crate::support::world;
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
-/// What a native app shows at the end.
+/// The last page of a native app.
 async fn answer_forever(listener: TcpListener) {
     while let Ok((mut socket, _)) = listener.accept().await {
         let mut head = vec![0; 8192];

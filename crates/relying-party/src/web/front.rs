@@ -16,7 +16,7 @@ use service::http::CspNonce;
 pub struct File {
     /// Its path.
     pub path: &'static str,
-    /// Its content.
+    /// The content of the file.
     pub content: Embedded,
 }
 

@@ -9,8 +9,9 @@ use foundation::random::{Random, SystemRandom};
 use foundation::seal::MasterSecret;
 use secrecy::{ExposeSecret as _, SecretString};
 use service::address::TrustedProxies;
+use service::private_file::read_or_make_private;
 use service::run::LogFormat;
-use service::settings::{Settings, SettingsError, read_or_make_private, safe_issuer};
+use service::settings::{Settings, SettingsError, safe_issuer};
 use url::Url;
 
 use crate::signin::EmailTrust;

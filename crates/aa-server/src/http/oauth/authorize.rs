@@ -66,8 +66,14 @@ pub(super) struct Pending {
     pub(super) asked: AuthorizationRequest,
     /// The attempt that it is stored as.
     pub(super) attempt: Option<Attempt>,
-    /// Whether the user has said that they want to continue to the app.
-    pub(super) confirmed: bool,
+    /// The id of the user who has said that they want to continue to the app.
+    pub(super) confirmed_by: Option<String>,
+}
+
+/// A page that the user has to see before a code is issued.
+enum Page {
+    SignIn,
+    Continue,
 }
 
 /// Answers a new request.
@@ -84,7 +90,7 @@ async fn begin(
     let subject_of = |hint: &str| id_token_hint::read(authority, hint).map(|hint| hint.subject);
     match AuthorizationRequest::parse(parameters, &client, subject_of) {
         Ok(asked) => {
-            let pending = Pending { client, asked, attempt: None, confirmed: false };
+            let pending = Pending { client, asked, attempt: None, confirmed_by: None };
             grant(authority, request, pending).await
         }
         Err(refused) => refuse(authority, request, &client, &refused),
@@ -115,7 +121,7 @@ pub(super) async fn stored(
     let attempt = attempt.ok_or_else(attempt_expired)?;
     let client = enabled_client(authority, &attempt.request.client_id).await?;
     let asked = attempt.request.clone();
-    Ok(Pending { client, asked, attempt: Some(attempt), confirmed: false })
+    Ok(Pending { client, asked, attempt: Some(attempt), confirmed_by: None })
 }
 
 async fn enabled_client(authority: &Authority, client_id: &str) -> Result<ClientMetadata, Error> {
@@ -139,7 +145,7 @@ pub(super) async fn grant(
     request: &HttpRequest,
     pending: Pending,
 ) -> Result<HttpResponse, Error> {
-    let Pending { client, asked, attempt, confirmed } = pending;
+    let Pending { client, asked, attempt, confirmed_by } = pending;
     if attempt.is_some()
         && let Err(refused) = asked.check_again(&client)
     {
@@ -149,17 +155,11 @@ pub(super) async fn grant(
     let current_user = current_user(authority, request).await?;
     let current_user = current_user.filter(|user| accepts(authority, &asked, user, floor));
     let Some(current_user) = current_user else {
-        if asked.prompt == Prompt::None {
-            return refuse(authority, request, &client, &asked.login_required());
-        }
-        return sign_in_first(authority, request, asked, attempt).await;
+        return show_first(authority, request, Page::SignIn, (&client, asked, attempt)).await;
     };
+    let confirmed = confirmed_by.is_some_and(|id| id == current_user.user.id.to_string());
     if !confirmed && must_confirm(authority, &client, &asked, &current_user).await? {
-        if asked.prompt == Prompt::None {
-            return refuse(authority, request, &client, &asked.interaction_required());
-        }
-        let to = |reference: &str| format!("/continue?attempt={reference}");
-        return wait_for_user(authority, request, asked, attempt, to).await;
+        return show_first(authority, request, Page::Continue, (&client, asked, attempt)).await;
     }
     let caller = caller(authority, request)?;
     let work = |authority: web::Data<Authority>| async move {
@@ -189,10 +189,7 @@ pub(super) async fn grant(
             Ok(answer(authority, request, &client, &asked.target, &fields))
         }
         // Signed out meanwhile, or another tab has used this sign-in for the same attempt.
-        None if asked.prompt == Prompt::None => {
-            refuse(authority, request, &client, &asked.login_required())
-        }
-        None => sign_in_first(authority, request, asked, attempt).await,
+        None => show_first(authority, request, Page::SignIn, (&client, asked, attempt)).await,
     }
 }
 
@@ -221,31 +218,21 @@ fn accepts(
     asked.accepts(&current_user.user.id.to_string(), auth_time, floor, authority.now())
 }
 
-/// Off to the sign-in page, and back here with a reference to the request.
-async fn sign_in_first(
+/// Leads to a page that the user has to see first, which leads back here by a reference to the stored request. A client that
+/// allows no page is refused.
+async fn show_first(
     authority: &web::Data<Authority>,
     request: &HttpRequest,
-    asked: AuthorizationRequest,
-    attempt: Option<Attempt>,
+    page: Page,
+    (client, asked, attempt): (&ClientMetadata, AuthorizationRequest, Option<Attempt>),
 ) -> Result<HttpResponse, Error> {
-    let to = |reference: &str| {
-        let query = form_urlencoded::Serializer::new(String::new())
-            .append_pair("return_to", &format!("/oauth/authorize?attempt={reference}"))
-            .append_pair("again", "1")
-            .finish();
-        format!("/login?{query}")
-    };
-    wait_for_user(authority, request, asked, attempt, to).await
-}
-
-/// Stores a request that is not stored yet, and leads to the page that `to` makes of its reference.
-async fn wait_for_user(
-    authority: &web::Data<Authority>,
-    request: &HttpRequest,
-    asked: AuthorizationRequest,
-    attempt: Option<Attempt>,
-    to: impl FnOnce(&str) -> String,
-) -> Result<HttpResponse, Error> {
+    if asked.prompt == Prompt::None {
+        let refused = match page {
+            Page::SignIn => asked.login_required(),
+            Page::Continue => asked.interaction_required(),
+        };
+        return refuse(authority, request, client, &refused);
+    }
     let csrf = Csrf::of(authority, request);
     let reference = if let Some(attempt) = attempt {
         attempt.reference
@@ -256,13 +243,28 @@ async fn wait_for_user(
         };
         detached(authority, work).await?
     };
-    let mut response = pages::redirect(&to(&reference));
+    let mut response = pages::redirect(&page.url(&reference));
     if let Some((name, value)) = csrf.set_cookie(authority)
         && let Ok(value) = header::HeaderValue::from_str(&value)
     {
         response.headers_mut().append(name, value);
     }
     Ok(response)
+}
+
+impl Page {
+    fn url(&self, reference: &str) -> String {
+        match self {
+            Self::SignIn => {
+                let query = form_urlencoded::Serializer::new(String::new())
+                    .append_pair("return_to", &format!("/oauth/authorize?attempt={reference}"))
+                    .append_pair("again", "1")
+                    .finish();
+                format!("/login?{query}")
+            }
+            Self::Continue => format!("/continue?attempt={reference}"),
+        }
+    }
 }
 
 /// Tells the client, or the user, what is wrong.

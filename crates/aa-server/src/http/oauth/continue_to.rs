@@ -19,7 +19,8 @@ use crate::http::request::{Csrf, current_user, form, query_params};
 struct Question<'a> {
     frame: Frame,
     app: &'a str,
-    user: &'a str,
+    user_id: String,
+    email: &'a str,
     attempt: &'a str,
 }
 
@@ -43,7 +44,8 @@ pub async fn get(
     let page = Question {
         frame: Frame::new("Continue to an app", &csrf, Some(&current_user)),
         app: &client.name,
-        user: &current_user.user.email,
+        user_id: current_user.user.id.to_string(),
+        email: &current_user.user.email,
         attempt: reference,
     };
     let mut response = html_with(&authority, &csrf, StatusCode::OK, &page);
@@ -64,6 +66,7 @@ pub async fn post(
         let refused = pending.asked.access_denied();
         return authorize::refuse(&authority, &request, &pending.client, &refused);
     }
-    pending.confirmed = true;
+    // Of the user whom the page named: another may have signed in since.
+    pending.confirmed_by = fields.get("user")?.map(str::to_owned);
     authorize::grant(&authority, &request, pending).await
 }
