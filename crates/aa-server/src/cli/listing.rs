@@ -16,7 +16,7 @@ pub(super) struct PageArgs {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: Option<u32>,
     /// Print the page that follows the one that ended with this cursor.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     cursor: Option<String>,
 }
 

@@ -109,13 +109,12 @@ fn apps_are_added_shown_applied_and_disabled() {
     let following = deployment.json(&["events", "list", "--limit", "1", "--cursor", next], "");
     assert_eq!(items.len(), 1);
     assert_ne!(following["items"][0]["id"], items[0]["id"]);
-    let foreign = run(&deployment, &["app", "list", "--cursor", next]);
-    assert_eq!(foreign.status.code(), Some(1));
-    assert!(
-        stderr(&foreign).contains("the cursor is not one of this list"),
-        "{}",
-        stderr(&foreign)
-    );
+    for foreign in [next, "-one-that-begins-like-an-option"] {
+        let refused = run(&deployment, &["app", "list", "--cursor", foreign]);
+        let said = stderr(&refused);
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert!(said.contains("the cursor is not one of this list"), "{said}");
+    }
 
     let file = deployment.folder.path().join("apps.toml");
     let path = file.to_str().unwrap();
