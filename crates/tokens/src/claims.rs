@@ -31,6 +31,10 @@ pub struct Claims {
     /// The family (session) that the token was issued from; none for a service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sid: Option<Uuid>,
+    /// The number of times that all sessions of the user had been ended before this family began; none for a service, or in
+    /// a token of an older authority. The end of a user's sessions concerns the tokens of smaller epochs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_epoch: Option<i64>,
     /// The granted scopes.
     pub scope: Scope,
     /// Time of the user's sign-in, in Unix seconds; none for a service.
@@ -135,6 +139,8 @@ struct PlainClaims<'a> {
     jti: &'a str,
     #[serde(default, deserialize_with = "not_null")]
     sid: Option<&'a str>,
+    #[serde(default, deserialize_with = "not_null")]
+    user_epoch: Option<i64>,
     scope: &'a str,
     #[serde(default, deserialize_with = "not_null")]
     auth_time: Option<i64>,
@@ -173,6 +179,7 @@ impl PlainClaims<'_> {
             nbf: self.nbf,
             jti: not_empty(self.jti)?,
             sid: self.sid.map(Uuid::try_parse).transpose().ok()?,
+            user_epoch: self.user_epoch,
             scope: self.scope.parse().ok()?,
             auth_time: self.auth_time,
             amr: self.amr,
@@ -217,6 +224,7 @@ impl Claims {
             nbf: claims.optional("nbf", Value::as_i64)?,
             jti: claims.text("jti")?.to_owned(),
             sid,
+            user_epoch: claims.optional("user_epoch", Value::as_i64)?,
             scope: claims.required("scope", |value| value.as_str()?.parse().ok())?,
             auth_time,
             amr,
@@ -301,7 +309,7 @@ mod tests {
         ])
     }
 
-    const NAMES: [&str; 17] = [
+    const NAMES: [&str; 18] = [
         "iss",
         "sub",
         "aud",
@@ -311,6 +319,7 @@ mod tests {
         "nbf",
         "jti",
         "sid",
+        "user_epoch",
         "scope",
         "auth_time",
         "amr",
@@ -332,7 +341,7 @@ mod tests {
             let mut claims = json!({
                 "iss": "i", "sub": "0190a0a0-0000-7000-8000-000000000001", "aud": "a", "client_id": "c",
                 "iat": 1, "exp": 2, "jti": "j", "sid": "0190a0a0-0000-7000-8000-000000000002",
-                "scope": "a b", "auth_time": 1, "amr": ["pwd"], "email": "e", "roles": ["admin"],
+                "user_epoch": 3, "scope": "a b", "auth_time": 1, "amr": ["pwd"], "email": "e", "roles": ["admin"],
             });
             for (name, value) in changes {
                 match value {

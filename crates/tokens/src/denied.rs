@@ -16,12 +16,18 @@ pub enum Denied {
     /// The token is not accepted: 401.
     #[error("{0}")]
     InvalidToken(Reject),
+    /// The session that the token belongs to has ended: 401.
+    #[error("the session of this token has ended")]
+    Ended,
     /// The token is valid but lacks a scope: 403.
     #[error("this needs the scope `{0}`")]
     InsufficientScope(&'static str),
     /// No keys have been fetched yet, so no token can be checked: 503.
     #[error("no keys of the authority are known yet")]
     NotReady,
+    /// The authority has not said recently enough whether sessions have ended: 503.
+    #[error("it is not known right now whether the session of this token has ended")]
+    Stale,
 }
 
 impl Denied {
@@ -29,24 +35,24 @@ impl Denied {
     pub const fn status(&self) -> u16 {
         match self {
             Self::MalformedHeader => 400,
-            Self::NoToken | Self::InvalidToken(_) => 401,
+            Self::NoToken | Self::InvalidToken(_) | Self::Ended => 401,
             Self::InsufficientScope(_) => 403,
-            Self::NotReady => 503,
+            Self::NotReady | Self::Stale => 503,
         }
     }
 
-    /// The value of `WWW-Authenticate` (RFC 6750 §3); `None` for [`Denied::NotReady`], which other
-    /// credentials would not change.
+    /// The value of `WWW-Authenticate` (RFC 6750 §3); `None` for [`Denied::NotReady`] and [`Denied::Stale`], which
+    /// other credentials would not change.
     pub fn challenge(&self, realm: &str) -> Option<String> {
         let realm = realm.replace(['"', '\\'], "");
         match self {
-            Self::NotReady => None,
+            Self::NotReady | Self::Stale => None,
             Self::NoToken => Some(format!("Bearer realm=\"{realm}\"")),
             Self::MalformedHeader => Some(format!(
                 "Bearer realm=\"{realm}\", error=\"invalid_request\", error_description=\"{self}\""
             )),
-            Self::InvalidToken(reason) => Some(format!(
-                "Bearer realm=\"{realm}\", error=\"invalid_token\", error_description=\"{reason}\""
+            Self::InvalidToken(_) | Self::Ended => Some(format!(
+                "Bearer realm=\"{realm}\", error=\"invalid_token\", error_description=\"{self}\""
             )),
             Self::InsufficientScope(scope) => Some(format!(
                 "Bearer realm=\"{realm}\", error=\"insufficient_scope\", scope=\"{scope}\""

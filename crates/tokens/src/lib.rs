@@ -69,9 +69,11 @@
 //! | [`CachedVerifier`] | the same, with a cache of accepted tokens | none |
 //! | `RemoteKeys` (feature `fetch`) | holds the authority's keys and follows their rotation | HTTP, in the background |
 //! | `Guard` (feature `fetch`) | authenticates a request; answers in the terms of RFC 6750 | HTTP only for an unknown key |
+//! | `Follower` (feature `feed`) | knows which sessions have ended before their tokens expire | HTTP, in the background |
 //! | `actix`, `tower` (features) | an extractor, a layer | as `Guard` |
 
 pub mod jws;
+pub mod revocation;
 
 mod algorithm;
 mod cached;
@@ -89,10 +91,18 @@ mod access_token;
 pub mod actix;
 #[cfg(feature = "fetch")]
 mod denied;
+#[cfg(feature = "feed")]
+mod ended_set;
+#[cfg(feature = "feed")]
+pub mod feed;
 #[cfg(feature = "fetch")]
 mod fetch;
 #[cfg(feature = "fetch")]
 mod guard;
+#[cfg(feature = "feed")]
+mod id_filter;
+#[cfg(feature = "feed")]
+mod sharded;
 #[cfg(feature = "sign")]
 mod sign;
 #[cfg(feature = "tower")]
@@ -113,6 +123,10 @@ pub use access_token::AccessToken;
 pub use actix::{RequiredScope, Scoped};
 #[cfg(feature = "fetch")]
 pub use denied::Denied;
+#[cfg(feature = "feed")]
+pub use ended_set::EndedSet;
+#[cfg(feature = "feed")]
+pub use feed::{FeedSource, Follower};
 #[cfg(feature = "fetch")]
 pub use fetch::{FetchError, RemoteKeys};
 #[cfg(feature = "fetch")]
