@@ -42,6 +42,11 @@ bench *args:
     cargo build --release -p aa-server -p microapp-notes -p bench
     target/release/bench {{args}}
 
+# How soon an ended session is refused everywhere, and what knowing it costs (about four minutes once built)
+show-ended *args:
+    cargo build --release -p aa-server -p bench
+    target/release/show-ended {{args}}
+
 # Interoperability with other software: authlib, openid-client, oidc-provider, Vite
 interop:
     interop/run

@@ -16,6 +16,7 @@ use crate::domain::event::{Actor, EventKind};
 use crate::domain::refresh_token::RefreshTokenCodec;
 use crate::services::client_cache::ClientCache;
 use crate::services::cursor::CursorCodec;
+use crate::services::feed::Feed;
 use crate::services::keyring::Keyring;
 use crate::services::outbox::{Consumer, Outbox};
 use crate::services::password_hasher::PasswordHasher;
@@ -49,6 +50,8 @@ pub struct Authority {
     pub client_cache: ClientCache,
     /// Messages to other systems.
     pub outbox: Outbox,
+    /// Ends that can still matter to an application token.
+    pub feed: Feed,
     /// Encodes and decodes the cursors of paged lists.
     pub cursors: CursorCodec,
     /// The key of CSRF tokens.
@@ -167,6 +170,7 @@ impl Authority {
             write_probe: WriteProbe::default(),
             client_cache: ClientCache::default(),
             outbox: Outbox::new(&config.secrets, consumers),
+            feed: Feed::default(),
             cursors: CursorCodec::new(&config.secrets),
             csrf_key: config.secrets[0].mac_key("csrf"),
             runtime: tokio::runtime::Handle::current(),

@@ -119,6 +119,11 @@ impl Ttls {
         client.lifetimes.at_ttl.unwrap_or(self.at)
     }
 
+    /// Life of the application tokens of a client without one of its own.
+    pub fn default_at(&self) -> Duration {
+        self.at
+    }
+
     /// Life of a client's delegation tokens.
     pub fn dt(&self, client: &ClientMetadata) -> Duration {
         client.lifetimes.dt_ttl.unwrap_or(self.dt)

@@ -17,6 +17,7 @@
 
 mod connect;
 mod error;
+mod signals;
 
 use std::path::Path;
 use std::time::Duration;
@@ -27,6 +28,7 @@ use sqlx::{PgConnection, PgPool, Postgres, Sqlite, SqliteConnection, SqlitePool,
 
 pub use connect::Access;
 pub use error::{Cause, Error, Result};
+pub use signals::Signals;
 pub use {rusqlite, sqlx};
 
 /// The time that a query waits for a free connection, or SQLite for another process's lock.

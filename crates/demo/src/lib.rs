@@ -55,7 +55,7 @@ pub struct Options {
     pub data_dir: PathBuf,
     /// The authority's port; each micro-app has the next ones.
     pub port_base: u16,
-    /// Life of application tokens: short, so that an ended session is soon felt.
+    /// Life of application tokens.
     pub at_ttl: Duration,
 }
 
@@ -146,6 +146,7 @@ fn authority_config(options: &Options) -> Result<Config, Failure> {
     settings.set("public_url", options.url(0));
     settings.set("data_dir", options.data_dir.display().to_string());
     settings.set("registration", "open");
+    settings.set("at_ttl", format!("{}ms", options.at_ttl.as_millis()));
     Ok(Config::read(&settings, None, Some(&SystemRandom))?)
 }
 

@@ -11,7 +11,7 @@ use service::settings::Setting;
 const SETTINGS: &[Setting] = &[
     Setting::new("data_dir", "./data/demo", "Folder for everything it keeps"),
     Setting::new("port_base", "8080", "The authority's port; each micro-app has one of the next"),
-    Setting::new("at_ttl", "15s", "Life of an application token"),
+    Setting::new("at_ttl", "5m", "Life of an application token"),
     Setting::new("log", "warn", "Which log lines to write, as a filter"),
 ];
 

@@ -2,7 +2,8 @@
 
 use std::pin::Pin;
 
-use aa_server::domain::client::{ClientMetadata, ClientType, Lifetimes, RefreshTokenIn};
+use aa_server::domain::client::{ClientMetadata, ClientType, RefreshTokenIn};
+use secrecy::ExposeSecret as _;
 use service::run::{Failure, Stop};
 use service::settings::Settings;
 
@@ -19,7 +20,7 @@ pub struct MicroApp {
     pub place: u16,
     /// The line in the demo's welcome; empty if there is nothing to click.
     pub about: &'static str,
-    /// Registration at the authority, if it signs users in.
+    /// Registration at the authority, if it has one.
     pub registration: fn(&Options, &MicroApp) -> Option<ClientMetadata>,
     /// Starts it, if it is a program of its own.
     pub start: Option<for<'a> fn(&'a Options, &'a MicroApp, &'a Stop) -> Starting<'a>>,
@@ -31,14 +32,17 @@ pub const MICRO_APPS: &[MicroApp] = &[
         id: "notes",
         place: 1,
         about: "",
-        registration: |_, _| None,
+        registration: |_, app| Some(ClientMetadata::named(app.id, "Notes API", ClientType::Api)),
         start: Some(|options, app, stop| {
             Box::pin(async move {
                 use microapp_notes::{Application, Config, PREFIX, SETTINGS};
+                let client_secret = client_secret(options, app.id)?;
                 let mut settings = Settings::empty(PREFIX, SETTINGS);
                 settings.set("listen", format!("127.0.0.1:{}", options.port(app.place)));
                 settings.set("public_url", options.url(app.place));
                 settings.set("issuer", options.url(0));
+                settings.set("client_id", app.id);
+                settings.set("client_secret", client_secret.expose_secret());
                 settings.set("database_url", options.sqlite("notes.db"));
                 settings.set("cors_origins", format!("{},{}", options.url(3), options.url(4)));
                 let config = Config::read(&settings)?;
@@ -134,7 +138,6 @@ fn notes_app(options: &Options, app: &MicroApp, name: &str, after_logout: &str) 
     registration.launch_url = Some(format!("{url}/auth/login"));
     registration.audiences = vec!["notes".to_owned()];
     registration.scopes = scopes.split(' ').map(str::to_owned).collect();
-    registration.lifetimes = Lifetimes { at_ttl: Some(options.at_ttl), ..Lifetimes::default() };
     registration
 }
 

@@ -8,4 +8,6 @@
 mod doctests {
     #[doc = include_str!("../../../README.md")]
     mod readme {}
+    #[doc = include_str!("../../../docs/integrating.md")]
+    mod integrating {}
 }

@@ -7,6 +7,7 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use bytes::Bytes;
 use foundation::origin::PublicUrl;
+use futures_util::future::BoxFuture;
 use futures_util::stream;
 use serde::Deserialize;
 use serde_json::json;
@@ -131,8 +132,10 @@ async fn readyz(api: web::Data<Api>, request: HttpRequest) -> HttpResponse {
     if api.stop.is_stopping() {
         missing.push("stopping");
     }
-    if !request.app_data::<Guard>().is_some_and(Guard::is_ready) {
-        missing.push("keys");
+    match request.app_data::<Guard>() {
+        Some(guard) if guard.is_stale() => missing.push("news of ended sessions"),
+        Some(guard) if guard.is_ready() => {}
+        _ => missing.push("keys"),
     }
     if api.notes.ping().await.is_err() {
         missing.push("database");
@@ -265,11 +268,17 @@ fn with_etag(response: &mut actix_web::HttpResponseBuilder, note: &Note) -> Http
 }
 
 /// Server-sent events, one for each change of the user's notes. The stream ends when the token expires, so that the
-/// client reconnects with a new one.
-async fn changes(api: web::Data<Api>, token: Scoped<NotesRead>) -> Response {
+/// client reconnects with a new one, and when its session has ended.
+async fn changes(api: web::Data<Api>, token: Scoped<NotesRead>, request: HttpRequest) -> Response {
+    let guard = request.app_data::<Guard>().cloned().ok_or(Error::Denied(Denied::NotReady))?;
     let user = owner(&token)?;
     let remaining = u64::try_from(token.exp - api.clock.now().secs()).unwrap_or(0).max(1);
-    let end = Box::pin(tokio::time::sleep(Duration::from_secs(remaining)));
+    let end: BoxFuture<'static, ()> = Box::pin(async move {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_secs(remaining)) => {}
+            () = guard.denied(&token) => {}
+        }
+    });
     let receiver = api.notes.changes();
     let stop = api.stop.clone();
     let events = stream::unfold((receiver, end, true), move |(mut receiver, mut end, first)| {

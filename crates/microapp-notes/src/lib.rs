@@ -2,6 +2,7 @@
 //! [`tokens`]; the authority is not called when a request arrives.
 
 mod http;
+mod revocation;
 mod store;
 
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use service::run::{self, LogFormat, Stop};
 use service::settings::{Setting, Settings, SettingsError, safe_issuer};
 use tokens::Guard;
 
+pub use crate::revocation::{Credentials, Revocation};
 use crate::store::Notes;
 
 /// The prefix of every environment variable.
@@ -32,7 +34,14 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("issuer", "http://localhost:8080", "The authority, as tokens name it"),
     Setting::optional("backchannel_url", "Where this process reaches the authority, if elsewhere"),
     Setting::new("audience", "notes", "What tokens must be for"),
-    Setting::new("revocation", "ignore", "Whether to follow ended sessions: only ignore, so far"),
+    Setting::new(
+        "revocation",
+        "best_effort",
+        "Ended sessions: ignore, best_effort, or require:5s (no answer without news of the last 5s)",
+    ),
+    Setting::optional("client_id", "This API's id at the authority, to be told of ended sessions"),
+    Setting::secret("client_secret", "The secret of that id"),
+    Setting::optional("client_secret_file", "File with that secret"),
     Setting::new("database_url", "sqlite://data/notes.db", "sqlite://… or postgres://…"),
     Setting::optional("cors_origins", "Origins whose scripts may call, by commas; exactly these"),
     Setting::new("log", "info", "Which log lines to write, as a filter"),
@@ -52,8 +61,14 @@ pub struct Config {
     pub issuer: String,
     /// The base URL at which this process reaches the authority, if not the issuer's.
     pub backchannel_url: Option<String>,
+    /// Whether an authority that is not this machine may be spoken to in the clear.
+    pub insecure_http: bool,
     /// The audience of accepted tokens.
     pub audience: String,
+    /// What an ended session means.
+    pub revocation: Revocation,
+    /// The credentials by which it is told of ended sessions.
+    pub credentials: Option<Credentials>,
     /// The database: `sqlite://…` or `postgres://…`.
     pub database_url: String,
     /// The origins whose scripts may call the API.
@@ -70,12 +85,11 @@ impl Config {
     /// # Errors
     /// [`SettingsError`] for the first setting that is missing or not valid.
     pub fn read(settings: &Settings) -> Result<Self, SettingsError> {
-        if settings.get::<String>("revocation")? != "ignore" {
-            return Err(SettingsError::new("NOTES_REVOCATION: this version can only `ignore`"));
-        }
+        let (revocation, credentials) = revocation::read(settings)?;
+        let insecure_http: bool = settings.get("insecure_http")?;
         let issuer: String = settings.get("issuer")?;
         let backchannel_url: Option<String> = settings.optional("backchannel_url")?;
-        if backchannel_url.is_none() && !settings.get::<bool>("insecure_http")? {
+        if backchannel_url.is_none() && !insecure_http {
             safe_issuer(&issuer)?;
         }
         let cors_origins: Option<String> = settings.optional("cors_origins")?;
@@ -87,7 +101,10 @@ impl Config {
             metrics_listen: settings.address("metrics_listen")?,
             issuer,
             backchannel_url,
+            insecure_http,
             audience: settings.get("audience")?,
+            revocation,
+            credentials,
             database_url: settings.get("database_url")?,
             log: settings.get("log")?,
             log_format: settings.get("log_format")?,
@@ -101,7 +118,7 @@ pub enum StartError {
     /// The database cannot be used.
     #[error(transparent)]
     Database(#[from] database::Error),
-    /// The HTTP client for the authority's keys cannot be made.
+    /// The authority cannot be spoken to.
     #[error(transparent)]
     Keys(#[from] tokens::FetchError),
     /// The address cannot be listened on.
@@ -136,6 +153,7 @@ impl Application {
         let authority = config.backchannel_url.as_ref().unwrap_or(&config.issuer);
         let verifier = tokens::Verifier::new(&config.issuer, &config.audience);
         let guard = Guard::new(verifier, authority, tokens::KeySet::default())?;
+        let guard = revocation::follow(config, guard, authority)?;
         let listen_error = |error| StartError::Listen(config.listen, error);
         if let Some(address) = config.metrics_listen {
             run::serve_metrics(address, stop.clone())

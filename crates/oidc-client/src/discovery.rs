@@ -16,6 +16,11 @@ impl Provider {
         self.cached().is_some()
     }
 
+    /// Whether the provider, once discovered, has a feed of ended sessions.
+    pub fn has_revocations_endpoint(&self) -> bool {
+        self.cached().is_some_and(|found| found.metadata.revocations_endpoint.is_some())
+    }
+
     /// Fetches metadata and keys if there are none, or if they are older than ten minutes. The last good ones stay in
     /// use while the provider is unavailable.
     ///

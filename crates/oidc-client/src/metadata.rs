@@ -18,6 +18,8 @@ pub(crate) struct ProviderMetadata {
     pub jwks_uri: String,
     pub revocation_endpoint: Option<String>,
     pub end_session_endpoint: Option<String>,
+    /// The feed of ended sessions, of our own authority alone.
+    pub revocations_endpoint: Option<String>,
     #[serde(default)]
     pub token_endpoint_auth_methods_supported: Vec<String>,
     #[serde(default)]

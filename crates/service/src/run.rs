@@ -178,6 +178,12 @@ pub fn readyz(missing: &[&str]) -> HttpResponse {
         .json(json!({ "status": "unavailable", "missing": missing }))
 }
 
+/// The name of this machine or container, which tells replicas apart for people; empty if it is not known.
+pub fn host_name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    name.trim().chars().take(60).collect()
+}
+
 /// A stop signal for tasks. All clones receive it.
 #[derive(Debug, Clone)]
 pub struct Stop(watch::Receiver<bool>);

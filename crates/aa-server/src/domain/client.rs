@@ -25,6 +25,8 @@ pub enum ClientType {
     Public,
     /// A backend without people: client credentials alone.
     Service,
+    /// An API: it gets no tokens, is told which sessions have ended, and introspects the tokens that are for it.
+    Api,
 }
 
 /// The place where a client keeps its refresh tokens.
@@ -216,10 +218,17 @@ impl ClientMetadata {
             return Err("id_token_alg: RS256, ES256 and EdDSA are possible".to_owned());
         }
         match self.kind {
-            ClientType::Service if !self.redirect_uris.is_empty() || self.launch_url.is_some() => {
-                Err("a service has neither redirect_uris nor a launch_url".to_owned())
+            ClientType::Service | ClientType::Api
+                if !self.redirect_uris.is_empty() || self.launch_url.is_some() =>
+            {
+                let what = if self.kind == ClientType::Api { "an api" } else { "a service" };
+                Err(format!("{what} has neither redirect_uris nor a launch_url"))
             }
-            ClientType::Service => Ok(()),
+            ClientType::Api if !self.scopes.is_empty() => {
+                Err("scopes: an api gets no tokens; the apps that call it ask for scopes"
+                    .to_owned())
+            }
+            ClientType::Service | ClientType::Api => Ok(()),
             _ if self.redirect_uris.is_empty() => {
                 Err("redirect_uris: an app that people use needs at least one".to_owned())
             }

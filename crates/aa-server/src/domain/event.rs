@@ -178,6 +178,8 @@ pub enum EndKind {
     User,
     /// Everything of one client, until it is enabled again.
     Client,
+    /// Everything of every user.
+    Everything,
 }
 
 impl EndKind {

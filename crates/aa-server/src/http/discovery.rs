@@ -55,6 +55,8 @@ fn metadata(authority: &Authority) -> Value {
         "token_endpoint": url("/oauth/token"),
         "revocation_endpoint": url("/oauth/revoke"),
         "introspection_endpoint": url("/oauth/introspect"),
+        // Not a registered name: the feed of `docs/contract.md`, section 3.
+        "revocations_endpoint": url("/revocations"),
         "jwks_uri": url("/.well-known/jwks.json"),
         "scopes_supported": DEFAULT_SCOPES.split(' ').collect::<Vec<_>>(),
         "response_types_supported": ["code"],

@@ -215,7 +215,7 @@ impl From<GrantError> for Error {
                 "the resource is not one of this app's audiences",
             ),
             GrantError::UnauthorizedClient => {
-                Self::oauth(OAuthError::UnauthorizedClient, "a service uses client_credentials")
+                Self::oauth(OAuthError::UnauthorizedClient, "this client does not act for users")
             }
             GrantError::ClientChanged => Self::unavailable(),
             GrantError::Client(failed) => Self::from(failed),

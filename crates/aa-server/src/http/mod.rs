@@ -7,6 +7,7 @@ mod oauth;
 mod pages;
 mod render;
 pub mod request;
+mod revocations;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -89,6 +90,7 @@ routes! {
     GET  "/livez"                                   Machine => run::livez;
     GET  "/readyz"                                  Machine => discovery::readyz;
     GET  "/version"                                 Machine => discovery::version;
+    GET  "/revocations"                             Machine => revocations::get;
     GET  "/assets/{name}"                           Asset   => assets::get;
 }
 
@@ -123,6 +125,8 @@ pub fn server(
     .disable_signals()
     .shutdown_timeout(run::SHUTDOWN_SECONDS)
     .client_request_timeout(Duration::from_secs(10))
+    // Ten thousand followers keep a buffer each, which does not grow beyond its first 8 KiB by this.
+    .h1_write_buffer_size(4096)
     .listen(listener)?;
     let addresses = server.addrs();
     if let Some(address) = authority.config.metrics_listen {

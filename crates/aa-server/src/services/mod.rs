@@ -2,6 +2,7 @@
 
 pub mod client_cache;
 pub mod cursor;
+pub mod feed;
 pub mod keyring;
 pub mod outbox;
 pub mod password_hasher;

@@ -41,6 +41,13 @@ pub fn describe() {
     describe_gauge!("aa_waiting_rotations", "Refreshes that wait for the database");
     describe_gauge!("aa_database_connections", "Connections to the database by state: idle, used");
     describe_gauge!("aa_waiting_deliveries", "Messages to other systems that wait");
+    describe_gauge!("aa_feed_followers", "Followers of ended sessions that are connected here");
+    describe_gauge!("aa_feed_ends", "Ended sessions, users and apps that are published");
+    describe_gauge!(
+        "aa_feed_oldest_follower_seconds",
+        Unit::Seconds,
+        "Age of the oldest end that a follower, seen in the last minute at any replica, has not confirmed; up to 20 is usual"
+    );
     describe_gauge!(
         "aa_clock_offset_seconds",
         Unit::Seconds,

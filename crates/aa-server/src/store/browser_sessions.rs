@@ -146,7 +146,7 @@ impl Store {
             browser_session.expires_at.millis()
         )?;
         event.write(&mut tx, now).await?;
-        tx.commit().await
+        self.commit_end(tx).await
     }
 
     /// The live session with this cookie: neither it nor its user's epoch has ended, and the user is enabled.
@@ -252,7 +252,7 @@ impl Store {
         if ended {
             event.write(&mut tx, now).await?;
         }
-        tx.commit().await?;
+        self.commit_end(tx).await?;
         Ok(ended)
     }
 
@@ -278,7 +278,7 @@ impl Store {
         let end = End::Browser { user, browser };
         end.write(&mut tx, EndReason::RevokedByUser, None, &event, now).await?;
         event.write(&mut tx, now).await?;
-        tx.commit().await?;
+        self.commit_end(tx).await?;
         Ok(Some(()))
     }
 

@@ -87,6 +87,16 @@ impl Store {
         .collect()
     }
 
+    /// A number that increases with every change of a client.
+    pub async fn clients_version(&self) -> Result<i64> {
+        let sum = optional!(
+            self.db.read(),
+            (i64,),
+            "SELECT CAST(COALESCE(SUM(version + 1), 0) AS BIGINT) FROM clients"
+        )?;
+        Ok(sum.map_or(0, |(sum,)| sum))
+    }
+
     /// Registers and changes clients, all of them or none.
     ///
     /// # Errors
@@ -129,7 +139,7 @@ impl Store {
             return Ok(None);
         }
         event.write(&mut tx, now).await?;
-        tx.commit().await?;
+        self.commit_end(tx).await?;
         Ok(Some(()))
     }
 

@@ -1,8 +1,8 @@
 //! The only writer of ends.
 //!
 //! An end changes the rows that the rules look at (`ended_at`, the user's epoch, the client's `enabled`) and adds one
-//! row to the log, in one transaction. Everything that has to be told of ends reads the log with
-//! [`Store::ends_after`].
+//! row to the log, in one transaction. Everything that has to be told of ends reads the log (`store/end_log.rs`), and is
+//! woken by [`Store::commit_end`].
 
 use database::{Tx, all, execute, optional};
 use foundation::time::Timestamp;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::family::Family;
-use super::{Error, Event, Result, Store, inconsistent};
+use super::{Event, Result, Store, inconsistent};
 use crate::domain::event::{EndKind, EndReason};
 use crate::domain::ids::{BrowserId, BrowserSessionId, FamilyId, UserId};
 use crate::domain::refresh_token::SecretHash;
@@ -28,6 +28,8 @@ pub(super) enum End<'a> {
     User { user: UserId, keep: Option<&'a KeptSession> },
     /// The client with this id: it is disabled.
     Client(&'a str),
+    /// The epoch of every user.
+    Everything,
 }
 
 /// The one browser session that stays when its user's epoch ends, with its families. A copy of its cookie does not stay.
@@ -49,35 +51,6 @@ pub(super) struct Ended {
     pub(super) user_id: Option<UserId>,
     #[sqlx(default)]
     pub(super) client_id: Option<String>,
-}
-
-/// An end in the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EndRecord {
-    /// Its position in the log, the cursor for [`Store::ends_after`].
-    pub serial: i64,
-    /// The time of the end.
-    pub ended_at: Timestamp,
-    /// The kind of thing that ended; it tells which of the ids are set.
-    pub kind: EndKind,
-    /// The family, of [`EndKind::Family`].
-    pub family_id: Option<FamilyId>,
-    /// The browser session, of [`EndKind::BrowserSession`] and [`EndKind::Family`].
-    pub browser_session_id: Option<BrowserSessionId>,
-    /// The browser; not set for a user or client.
-    pub browser_id: Option<BrowserId>,
-    /// The user; not set for a client.
-    pub user_id: Option<UserId>,
-    /// The client, of [`EndKind::Client`] and [`EndKind::Family`].
-    pub client_id: Option<String>,
-    /// The epoch of the user that ended; 0 for other kinds.
-    pub user_epoch: i64,
-    /// The browser session that stays when the user's epoch ends.
-    pub kept_browser_session_id: Option<BrowserSessionId>,
-    /// The reason.
-    pub reason: EndReason,
-    /// More about it for people, as JSON.
-    pub detail: Option<String>,
 }
 
 impl End<'_> {
@@ -113,6 +86,10 @@ impl End<'_> {
                 let found = disable_client(tx, client_id, now).await?;
                 (EndKind::Client, found.then(|| Ended::client(client_id)), 0)
             }
+            Self::Everything => {
+                execute!(tx.on(), "UPDATE users SET epoch = epoch + 1")?;
+                (EndKind::Everything, Some(Ended::NOTHING), 0)
+            }
         };
         let Some(ended) = ended else { return Ok(None) };
         let keep =
@@ -121,26 +98,12 @@ impl End<'_> {
             EndKind::Family => ended.family_id.map(FamilyId::uuid),
             EndKind::BrowserSession => ended.browser_session_id.map(BrowserSessionId::uuid),
             EndKind::User => ended.user_id.map(UserId::uuid),
-            EndKind::Browser | EndKind::Client => None,
+            EndKind::Browser | EndKind::Client | EndKind::Everything => None,
         };
         let key = (id.unwrap_or_else(|| event.id.uuid()), epoch);
         ended.log(tx, key, (kind, reason, detail), keep, now).await?;
         Ok(Some(ended))
     }
-}
-
-/// Ends everything of every user, by their epochs. Returns how many users there are.
-pub(super) async fn everything(tx: &mut Tx, reason: EndReason, now: Timestamp) -> Result<u64> {
-    let users = execute!(tx.on(), "UPDATE users SET epoch = epoch + 1")?;
-    execute!(
-        tx.on(),
-        "INSERT INTO ends (id, user_epoch, ended_at, kind, user_id, reason)
-         SELECT id, epoch - 1, $1, $2, id, $3 FROM users",
-        now.millis(),
-        EndKind::User.as_str(),
-        reason.as_str()
-    )?;
-    Ok(users)
 }
 
 /// Ends the other redeemed families of the same user, browser and client.
@@ -342,98 +305,11 @@ impl Ended {
     }
 }
 
-#[derive(sqlx::FromRow)]
-struct EndRow {
-    serial: i64,
-    ended_at: Timestamp,
-    kind: String,
-    family_id: Option<FamilyId>,
-    browser_session_id: Option<BrowserSessionId>,
-    browser_id: Option<BrowserId>,
-    user_id: Option<UserId>,
-    client_id: Option<String>,
-    user_epoch: i64,
-    kept_browser_session_id: Option<BrowserSessionId>,
-    reason: String,
-    detail: Option<String>,
-}
-
-impl EndRow {
-    fn read(self) -> Result<EndRecord> {
-        let unreadable =
-            |column| Error::Inconsistent { table: "ends", column, row: self.serial.to_string() };
-        Ok(EndRecord {
-            serial: self.serial,
-            ended_at: self.ended_at,
-            kind: self.kind.parse().map_err(|_| unreadable("kind"))?,
-            family_id: self.family_id,
-            browser_session_id: self.browser_session_id,
-            browser_id: self.browser_id,
-            user_id: self.user_id,
-            client_id: self.client_id,
-            user_epoch: self.user_epoch,
-            kept_browser_session_id: self.kept_browser_session_id,
-            reason: EndReason::from_stored(&self.reason).ok_or_else(|| unreadable("reason"))?,
-            detail: self.detail,
-        })
-    }
-}
-
 impl Store {
-    /// Reads up to `limit` ends after this serial, oldest first. A reader that keeps the serial of the last one as its
-    /// cursor misses none, in whatever order their transactions commit. 0 begins with the oldest that is kept. Fewer
-    /// than `limit` means that there are no more for now.
-    ///
-    /// Writes when there are new ends, so call it in a spawned task, as [`database::Db::begin`].
-    ///
-    /// # Errors
-    /// [`Error::Inconsistent`] for an end of a kind or reason that this version does not know.
-    pub async fn ends_after(&self, cursor: i64, limit: u32) -> Result<Vec<EndRecord>> {
-        self.assign_serials(limit).await?;
-        let rows = all!(
-            self.db.read(),
-            EndRow,
-            "SELECT serial, ended_at, kind, family_id, browser_session_id, browser_id, user_id, client_id,
-                 user_epoch, kept_browser_session_id, reason, detail
-             FROM ends WHERE serial > $1 ORDER BY serial LIMIT $2",
-            cursor,
-            i64::from(limit)
-        )?;
-        rows.into_iter().map(EndRow::read).collect()
-    }
-
-    /// Assigns serials to committed ends that have none. The lock on the counter is held until the commit, so a serial
-    /// is visible only after every smaller one is.
-    async fn assign_serials(&self, limit: u32) -> Result<()> {
-        let waiting = optional!(
-            self.db.read(),
-            (i64,),
-            "SELECT ended_at FROM ends WHERE serial IS NULL LIMIT 1"
-        )?;
-        if waiting.is_none() {
-            return Ok(());
-        }
-        let mut tx = self.db.begin().await?;
-        let last = optional!(tx.on(), (i64,), "UPDATE end_serials SET last = last RETURNING last")?;
-        let (last,) = last.ok_or_else(|| Error::Inconsistent {
-            table: "end_serials",
-            column: "last",
-            row: "the only one".to_owned(),
-        })?;
-        execute!(
-            tx.on(),
-            "UPDATE ends SET serial = n.serial
-             FROM (SELECT id, user_epoch, $1 + ROW_NUMBER() OVER (ORDER BY ended_at, id, user_epoch) AS serial
-                   FROM ends WHERE serial IS NULL ORDER BY ended_at, id, user_epoch LIMIT $2) AS n
-             WHERE ends.id = n.id AND ends.user_epoch = n.user_epoch",
-            last,
-            i64::from(limit)
-        )?;
-        execute!(
-            tx.on(),
-            "UPDATE end_serials SET last = (SELECT COALESCE(MAX(serial), $1) FROM ends WHERE serial > $1)",
-            last
-        )?;
-        tx.commit().await
+    /// Commits a transaction that has written an end, and wakes the readers of the log in this process.
+    pub(super) async fn commit_end(&self, tx: Tx) -> Result<()> {
+        tx.commit().await?;
+        self.ended.notify_one();
+        Ok(())
     }
 }

@@ -52,6 +52,7 @@ struct FamilyRow {
     secret_hash: Vec<u8>,
     generation: i64,
     user_id: UserId,
+    user_epoch: i64,
     client_id: String,
     browser_id: BrowserId,
     scope: String,
@@ -84,6 +85,7 @@ impl FamilyRow {
             id: self.id,
             secret_hash: SecretHash::from_stored(self.secret_hash),
             user_id: self.user_id,
+            user_epoch: self.user_epoch,
             client_id: self.client_id,
             browser_id: self.browser_id,
             scope: self.scope,
@@ -254,7 +256,7 @@ impl Store {
         optional!(
             self.db.read(),
             FamilyRow,
-            "SELECT f.id, f.secret_hash, f.generation, f.user_id, f.client_id, f.browser_id, f.scope,
+            "SELECT f.id, f.secret_hash, f.generation, f.user_id, f.user_epoch, f.client_id, f.browser_id, f.scope,
                  f.audience, f.auth_time, f.amr, f.redirect_uri, f.code_challenge, f.nonce,
                  f.code_expires_at, f.expires_at, f.rotated_at, f.rotated_ip, f.rotated_user_agent,
                  f.idle_expires_at, f.grace_elsewhere,
@@ -296,14 +298,12 @@ impl Store {
                  idle_expires_at = CASE WHEN expires_at < $4 THEN expires_at ELSE $4 END
              WHERE id = $5 AND generation = 0 AND secret_hash = $6
                AND ended_at IS NULL AND code_expires_at > $1 AND expires_at > $1
-               AND EXISTS (SELECT 1 FROM users u
-                           WHERE u.id = families.user_id AND u.enabled
-                             AND u.epoch = families.user_epoch)
-               AND EXISTS (SELECT 1 FROM clients a
-                           WHERE a.client_id = families.client_id AND a.enabled)
+               AND EXISTS (SELECT 1 FROM users u WHERE u.id = families.user_id AND u.enabled
+                                                 AND u.epoch = families.user_epoch)
+               AND EXISTS (SELECT 1 FROM clients a WHERE a.client_id = families.client_id AND a.enabled)
                AND EXISTS (SELECT 1 FROM browser_sessions i
                            WHERE i.id = families.browser_session_id AND i.ended_at IS NULL)
-             RETURNING id, secret_hash, generation, user_id, client_id, browser_id, scope, audience,
+             RETURNING id, secret_hash, generation, user_id, user_epoch, client_id, browser_id, scope, audience,
                  auth_time, amr, redirect_uri, code_challenge, nonce, code_expires_at, expires_at,
                  rotated_at, rotated_ip, rotated_user_agent, idle_expires_at, grace_elsewhere,
                  ended_at IS NULL AS live",
@@ -319,7 +319,7 @@ impl Store {
             ends::supersede(&mut tx, family, now).await?;
         }
         event.write(&mut tx, now).await?;
-        tx.commit().await?;
+        self.commit_end(tx).await?;
         rotated.read().map(Some)
     }
 
@@ -398,7 +398,7 @@ impl Store {
         if ended {
             event.write(&mut tx, now).await?;
         }
-        tx.commit().await?;
+        self.commit_end(tx).await?;
         Ok(ended)
     }
 
@@ -420,7 +420,7 @@ impl Store {
                  d.first_seen_at AS browser_first_seen_at, d.last_seen_at AS browser_last_seen_at,
                  f.created_at, f.rotated_at, f.rotated_ip, f.expires_at, f.idle_expires_at,
                  f.ended_at, f.end_reason, f.end_detail, f.grace_elsewhere,
-                 e.ended_at AS epoch_ended_at, e.reason AS epoch_reason,
+                 COALESCE(e.ended_at, x.ended_at) AS epoch_ended_at, COALESCE(e.reason, x.reason) AS epoch_reason,
                  CASE WHEN a.outlives_sign_out THEN NULL ELSE i.ended_at END AS browser_session_ended_at,
                  i.end_reason AS browser_session_reason
              FROM families f
@@ -429,9 +429,13 @@ impl Store {
              JOIN clients a ON a.client_id = f.client_id
              JOIN users u ON u.id = f.user_id
              LEFT JOIN ends e ON e.id = f.user_id AND e.user_epoch = f.user_epoch
+             -- An epoch without an end of its own ended with everything.
+             LEFT JOIN ends x ON f.user_epoch <> u.epoch AND e.id IS NULL AND x.kind = 'everything'
+                 AND x.id = (SELECT o.id FROM ends o WHERE o.kind = 'everything' AND o.ended_at >= f.created_at
+                             ORDER BY o.ended_at LIMIT 1)
              WHERE f.user_id = $1 AND f.id < $2 AND f.generation > 0
                AND (f.ended_at IS NULL OR f.ended_at > $3)
-               AND (f.user_epoch = u.epoch OR e.ended_at > $3)
+               AND (f.user_epoch = u.epoch OR COALESCE(e.ended_at, x.ended_at) > $3)
                AND f.expires_at > $3
                AND (f.ended_at IS NULL AND f.user_epoch = u.epoch AND f.expires_at > $4
                     AND f.idle_expires_at > $4 AND (i.ended_at IS NULL OR a.outlives_sign_out)) = $5

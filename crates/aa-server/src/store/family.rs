@@ -14,6 +14,8 @@ pub struct Grant {
     pub generation: u32,
     /// The user who delegated.
     pub user_id: UserId,
+    /// The epoch of the user that it belongs to.
+    pub user_epoch: i64,
     /// The granted scope, as space-separated names.
     pub scope: String,
     /// The audience of its application tokens.
@@ -39,6 +41,8 @@ pub struct Family {
     pub secret_hash: SecretHash,
     /// The user who delegated.
     pub user_id: UserId,
+    /// The epoch of the user that it belongs to.
+    pub user_epoch: i64,
     /// The client it is for.
     pub client_id: String,
     /// The browser it was opened in.
@@ -104,6 +108,7 @@ impl From<Family> for Grant {
             family: family.id,
             generation: family.state.generation,
             user_id: family.user_id,
+            user_epoch: family.user_epoch,
             scope: family.scope,
             audience: family.audience,
             auth_time: family.auth_time,

@@ -6,10 +6,12 @@
 mod authentication_attempts;
 mod browser_sessions;
 mod clients;
+mod end_log;
 mod ends;
 mod events;
 mod families;
 mod family;
+mod feed_followers;
 mod invitations;
 mod keys;
 mod maintenance;
@@ -19,16 +21,21 @@ mod rotation;
 mod tries;
 mod users;
 
+use std::sync::Arc;
+
 use database::Db;
+use tokio::sync::Notify;
 
 pub use authentication_attempts::{ATTEMPT_TTL, AttemptKey, AuthenticationAttempt, MAX_ATTEMPTS};
 pub use browser_sessions::{BrowserSession, NewBrowserSession};
 pub use clients::{Client, ClientChange, ClientSecretHash};
 pub use database::{Error, Result};
-pub use ends::{EndRecord, KeptSession};
+pub use end_log::{ENDS_CHANNEL, EndRecord};
+pub use ends::KeptSession;
 pub use events::{Event, EventFilter, EventPosition, EventRow};
 pub use families::{MAX_OPEN_DELEGATIONS, NewFamily, Redeemed, SessionRow};
 pub use family::{Family, GraceElsewhere, Grant, Place, TwoPlaces};
+pub use feed_followers::{Confirmation, FeedFollower};
 pub use invitations::Invitation;
 pub use keys::{KeyRow, NewKey};
 pub use migrations::migrations;
@@ -42,12 +49,14 @@ pub use users::{NewUser, User};
 pub struct Store {
     db: Db,
     rotations: rotation::RotationQueue,
+    /// Wakes the reader of the log of ends in this process.
+    ended: Arc<Notify>,
 }
 
 impl Store {
     /// A store in this database, whose schema must be current.
     pub fn new(db: Db) -> Self {
-        Self { rotations: rotation::RotationQueue::new(&db), db }
+        Self { rotations: rotation::RotationQueue::new(&db), db, ended: Arc::default() }
     }
 
     /// The database itself.

@@ -1,7 +1,7 @@
 use database::{Tx, all, execute, optional};
 use foundation::time::Timestamp;
 
-use super::ends::{self, End, KeptSession};
+use super::ends::{End, KeptSession};
 use super::{Event, Result, Store};
 use crate::domain::event::EndReason;
 use crate::domain::ids::UserId;
@@ -140,7 +140,7 @@ impl Store {
         let end = End::User { user: id, keep: None };
         end.write(&mut tx, EndReason::UserDisabled, None, &event, now).await?;
         event.write(&mut tx, now).await?;
-        tx.commit().await
+        self.commit_end(tx).await
     }
 
     /// Replaces a user's password hash, whatever it was, and ends everything of theirs.
@@ -162,7 +162,7 @@ impl Store {
         let end = End::User { user: id, keep: None };
         end.write(&mut tx, EndReason::PasswordChanged, None, &event, now).await?;
         event.write(&mut tx, now).await?;
-        tx.commit().await
+        self.commit_end(tx).await
     }
 
     /// Replaces a user's password hash and ends everything of theirs except the session `keep`.
@@ -196,7 +196,7 @@ impl Store {
             return Ok(None);
         }
         event.write(&mut tx, now).await?;
-        tx.commit().await?;
+        self.commit_end(tx).await?;
         Ok(Some(()))
     }
 
@@ -215,7 +215,7 @@ impl Store {
             return Ok(None);
         }
         event.write(&mut tx, now).await?;
-        tx.commit().await?;
+        self.commit_end(tx).await?;
         Ok(Some(()))
     }
 
@@ -225,13 +225,14 @@ impl Store {
         reason: EndReason,
         event: Event,
         now: Timestamp,
-    ) -> Result<u64> {
+    ) -> Result<i64> {
         let mut tx = self.db.begin().await?;
         tx.without_timeout().await?;
-        let users = ends::everything(&mut tx, reason, now).await?;
+        End::Everything.write(&mut tx, reason, None, &event, now).await?;
         event.write(&mut tx, now).await?;
-        tx.commit().await?;
-        Ok(users)
+        let users = optional!(tx.on(), (i64,), "SELECT COUNT(*) FROM users")?;
+        self.commit_end(tx).await?;
+        Ok(users.map_or(0, |(users,)| users))
     }
 }
 

@@ -159,7 +159,7 @@ impl TestApp {
         change: impl FnOnce(&mut ClientMetadata),
     ) -> OAuthApp {
         let mut metadata = ClientMetadata::named(id, id, kind);
-        if kind != ClientType::Service {
+        if !matches!(kind, ClientType::Service | ClientType::Api) {
             metadata.redirect_uris = vec![CALLBACK.to_owned()];
             metadata.launch_url = Some("http://localhost:9/".to_owned());
         }

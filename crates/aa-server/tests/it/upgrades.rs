@@ -30,6 +30,7 @@ const UNDO: &[(i64, &str)] = &[
     (20, include_str!("undo/0020.sql")),
     (21, include_str!("undo/0021.sql")),
     (22, include_str!("undo/0022.sql")),
+    (23, include_str!("undo/0023.sql")),
 ];
 
 #[apply(both_databases)]

@@ -75,6 +75,14 @@ async fn calling_client(
     Ok(client)
 }
 
+/// The client of a request without a body, authenticated by `client_secret_basic`.
+pub(super) async fn client_of_basic(
+    authority: &Authority,
+    request: &HttpRequest,
+) -> Result<Arc<AuthenticatedClient>, Error> {
+    calling_client(authority, request, &Params::default()).await
+}
+
 /// Names the client in the log line of its request.
 fn log_client(client: &AuthenticatedClient) {
     tracing::Span::current().record("client", &client.metadata.client_id);

@@ -13,6 +13,7 @@ use crate::http::request::{
     Cookie, Csrf, CurrentUser, caller, detached, form, query_params, signed_in,
 };
 use crate::ops::sessions::end;
+use crate::ops::sessions::followers::followers;
 use crate::ops::sessions::overview::overview;
 use crate::ops::sessions::rename;
 
@@ -27,6 +28,8 @@ struct Page {
     ended: Vec<Ended>,
     older: Option<String>,
     others: bool,
+    /// For administrators.
+    followers: Vec<FollowerRow>,
 }
 
 struct BrowserCard {
@@ -56,6 +59,15 @@ struct Ended {
     at: When,
     reason: String,
     alarming: bool,
+    /// How many followers know of it, for administrators.
+    known_to: Option<usize>,
+}
+
+struct FollowerRow {
+    client: String,
+    name: String,
+    confirmed: Option<When>,
+    seen: When,
 }
 
 /// `GET /sessions`.
@@ -99,6 +111,9 @@ pub async fn show(
                 .collect(),
         })
         .collect();
+    let is_admin = current_user.user.roles().iter().any(|role| role == "admin");
+    let followers = if is_admin { followers(&authority).await? } else { Vec::new() };
+    let known_to = |at| is_admin.then(|| followers.iter().filter(|one| one.knows(at)).count());
     let ended = seen
         .ended
         .into_iter()
@@ -108,6 +123,7 @@ pub async fn show(
             at: When::new(ended.at, now),
             reason: ended.reason,
             alarming: ended.alarming,
+            known_to: known_to(ended.at),
         })
         .collect();
     let csrf = Csrf::of(&authority, &request);
@@ -118,6 +134,15 @@ pub async fn show(
         more: seen.more,
         ended,
         older: seen.older,
+        followers: followers
+            .into_iter()
+            .map(|follower| FollowerRow {
+                client: follower.client,
+                name: follower.name,
+                confirmed: follower.confirmed.map(|at| When::new(at, now)),
+                seen: When::new(follower.seen_at, now),
+            })
+            .collect(),
     };
     Ok(html_with(&authority, &csrf, StatusCode::OK, &page))
 }

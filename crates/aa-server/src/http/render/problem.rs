@@ -1,5 +1,6 @@
 //! Errors as problem details (RFC 9457).
 
+use actix_web::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError as _};
 use service::http::problem;
 
@@ -8,7 +9,21 @@ use crate::http::error::Error;
 pub(super) fn error(error: &Error) -> HttpResponse {
     let detail = match error {
         Error::Refused { message, .. } | Error::OAuth(_, message) => message.clone(),
+        Error::InvalidClient => "the client is not known or could not be authenticated".to_owned(),
         other => other.to_string(),
     };
-    problem(error.status_code(), &detail)
+    let mut response = problem(error.status_code(), &detail);
+    let headers = response.headers_mut();
+    match error {
+        // RFC 9110 §15.5.2: a 401 always says how to authenticate.
+        Error::InvalidClient => {
+            let challenge = HeaderValue::from_static("Basic realm=\"revocations\"");
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        Error::Refused { retry_after: Some(wait), .. } => {
+            headers.insert(RETRY_AFTER, wait.as_secs().max(1).into());
+        }
+        _ => {}
+    }
+    response
 }

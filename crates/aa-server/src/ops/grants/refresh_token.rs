@@ -45,10 +45,10 @@ pub struct Refresh {
 /// Checks that a client may act for users.
 ///
 /// # Errors
-/// [`GrantError::UnauthorizedClient`] for a service.
+/// [`GrantError::UnauthorizedClient`] for a service and an API.
 pub fn require_user_client(metadata: &ClientMetadata) -> Result<(), GrantError> {
     match metadata.kind {
-        ClientType::Service => Err(GrantError::UnauthorizedClient),
+        ClientType::Service | ClientType::Api => Err(GrantError::UnauthorizedClient),
         ClientType::Confidential | ClientType::Public => Ok(()),
     }
 }

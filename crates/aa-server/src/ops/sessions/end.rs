@@ -105,7 +105,7 @@ pub async fn end_all(
 ///
 /// # Errors
 /// When the database cannot answer.
-pub async fn end_everything(authority: &Authority, caller: &Caller) -> Result<u64> {
+pub async fn end_everything(authority: &Authority, caller: &Caller) -> Result<i64> {
     let event = authority.event(EventKind::EverythingEnded, Actor::Operator, caller);
     let reason = EndReason::RevokedByOperator;
     authority.store.end_everything(reason, event, authority.now()).await

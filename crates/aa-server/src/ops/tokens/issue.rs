@@ -131,6 +131,8 @@ struct AccessClaims<'a> {
     jti: Uuid,
     #[serde(skip_serializing_if = "Option::is_none")]
     sid: Option<FamilyId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_epoch: Option<i64>,
     scope: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     auth_time: Option<i64>,
@@ -193,6 +195,7 @@ pub fn for_family(authority: &Authority, issue: &Issue<'_>) -> Result<TokenRespo
         exp: expires_at.secs(),
         jti: authority.random.uuid(),
         sid: Some(grant.family),
+        user_epoch: Some(grant.user_epoch),
         scope: &scope,
         auth_time: Some(grant.auth_time.secs()),
         amr: Some(Words(&grant.amr)),
@@ -246,6 +249,7 @@ pub fn for_service(
         exp: (now + authority.config.ttls.at(metadata)).secs(),
         jti: authority.random.uuid(),
         sid: None,
+        user_epoch: None,
         scope: &scope,
         auth_time: None,
         amr: None,

@@ -149,6 +149,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RotatedRow> {
         nonce: row.get(6)?,
         expires_at: row.get(7).map(Timestamp::from_millis)?,
         idle_expires_at: row.get(8).map(Timestamp::from_millis)?,
+        user_epoch: row.get(9)?,
     })
 }
 

@@ -23,7 +23,8 @@ pub const ROTATE: &str =
        AND EXISTS (SELECT 1 FROM clients a JOIN browser_sessions i ON i.id = families.browser_session_id
                    WHERE a.client_id = families.client_id AND a.enabled AND a.version = $9
                      AND (i.ended_at IS NULL OR a.outlives_sign_out))
-     RETURNING id, user_id, scope, audience, auth_time, amr, nonce, expires_at, idle_expires_at";
+     RETURNING id, user_id, scope, audience, auth_time, amr, nonce, expires_at, idle_expires_at,
+         user_epoch";
 
 /// The columns that a rotation returns, in this order.
 #[derive(Debug, sqlx::FromRow)]
@@ -37,6 +38,7 @@ pub(super) struct RotatedRow {
     pub(super) nonce: Option<String>,
     pub(super) expires_at: Timestamp,
     pub(super) idle_expires_at: Timestamp,
+    pub(super) user_epoch: i64,
 }
 
 /// A request to rotate a family, made with its newest refresh token.
@@ -115,6 +117,7 @@ impl Rotation {
             family: row.id,
             generation: self.generation + 1,
             user_id: row.user_id,
+            user_epoch: row.user_epoch,
             scope: row.scope,
             audience: row.audience,
             auth_time: row.auth_time,

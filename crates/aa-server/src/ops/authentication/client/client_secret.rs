@@ -31,7 +31,7 @@ impl Method for ClientSecret {
     ) -> Result<bool, AuthenticateError> {
         let hash = SecretHash::of(self.secret.expose_secret().as_bytes());
         Ok(match client.metadata.kind {
-            ClientType::Confidential | ClientType::Service => {
+            ClientType::Confidential | ClientType::Service | ClientType::Api => {
                 client.has_secret(&hash, authority.now())
             }
             ClientType::Public => false,
