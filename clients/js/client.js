@@ -14,7 +14,7 @@ export function createClient({ pattern, backend = "", apis = [], name = `${patte
   const home = new URL(backend || "/", globalThis.location?.href);
   const targets = (pattern === "bff" ? [new URL("/api/", home)] : apis).map((api) => new URL(api, home));
   const listeners = new Set();
-  let held, csrf, who, pending, channel, leave, isOpen, arrived;
+  let held, csrf, who, pending, channel, leave, isOpen, arrived, following;
   const locks = globalThis.navigator?.locks;
 
   // Good is what has not been refused and has not expired; fresh is what need not be replaced yet. A token from the
@@ -22,11 +22,51 @@ export function createClient({ pattern, backend = "", apis = [], name = `${patte
   const good = (refused) => held && held.value !== refused && Date.now() < held.until && Date.now() >= held.since;
   const fresh = (refused) => good(refused) && Date.now() < held.renew;
 
-  function forget(tell, why = "signed_out") {
+  function forget(tell, why = "signed_out", reason) {
     const was = held || csrf || who;
     held = csrf = who = undefined;
-    if (tell) channel?.postMessage({ out: 1 });
-    if (was) for (const listener of listeners) listener(why);
+    if (tell) channel?.postMessage({ out: 1, why, reason });
+    if (was || reason) for (const listener of listeners) listener(why, reason);
+  }
+
+  const unfollow = () => {
+    following?.abort();
+    following = undefined;
+  };
+
+  // Hears of the session's end. Of all tabs the one that holds the lock reads the stream.
+  function follow() {
+    if (following || !globalThis.EventSource) return;
+    const { signal } = (following = new AbortController());
+    const read = () =>
+      new Promise((done) => {
+        let source, timer;
+        const begin = () => {
+          source = new EventSource(new URL("/auth/events", home), { withCredentials: true });
+          source.addEventListener("ended", ({ data }) => over(JSON.parse(data).reason));
+          source.addEventListener("check", () => token(held?.value).catch(() => {}));
+          // After an answer that is an error a browser does not try again by itself.
+          source.onerror = () => source.readyState === 2 && (timer = setTimeout(begin, 5000));
+        };
+        signal.addEventListener("abort", () => {
+          clearTimeout(timer);
+          source.close();
+          done();
+        });
+        begin();
+      });
+    (locks ? locks.request(`${name}-events`, { signal }, read) : read()).catch(() => {});
+  }
+
+  async function over(reason) {
+    unfollow();
+    if (reason === "superseded") {
+      // The app was opened again in this browser: its cookie is that of the next session in a moment.
+      await sleep(1000);
+      if (await session().catch(() => who)) return follow();
+    }
+    // Without a reason it was ended by this browser itself.
+    forget(true, reason ? "ended" : "signed_out", reason);
   }
 
   function open() {
@@ -35,7 +75,7 @@ export function createClient({ pattern, backend = "", apis = [], name = `${patte
     if (globalThis.BroadcastChannel) {
       channel = new BroadcastChannel(name);
       channel.onmessage = ({ data }) => {
-        if (data.out) forget();
+        if (data.out) forget(false, data.why, data.reason);
         else if (data.token) {
           held = data.token;
           arrived?.();
@@ -51,6 +91,7 @@ export function createClient({ pattern, backend = "", apis = [], name = `${patte
   function close() {
     channel?.close();
     leave?.();
+    unfollow();
     channel = leave = held = isOpen = undefined;
   }
   const back = ({ persisted }) => {
@@ -148,6 +189,7 @@ export function createClient({ pattern, backend = "", apis = [], name = `${patte
       csrf = answer.csrf_token;
       hold(answer, since);
       channel?.postMessage({ who });
+      follow();
       return user;
     } catch (error) {
       if (error instanceof SignedOut) return null;
@@ -201,6 +243,7 @@ export function createClient({ pattern, backend = "", apis = [], name = `${patte
     } catch (error) {
       if (!(error instanceof SignedOut)) throw error;
     }
+    unfollow();
     forget(true);
     if (everywhere && url) location.assign(url);
   }

@@ -29,10 +29,26 @@ export interface User {
 }
 
 /**
- * `signed_out`: the session has ended, here or in another tab. `changed`: another user has signed in in another tab;
+ * `signed_out`: the user has signed out, here or in another tab, or a call found that there is no session. `ended`: the
+ * session has ended elsewhere, on the page of the user's sessions for example; the backend said so at once, and why. `changed`: another user has signed in in another tab;
  * what is on this page is not theirs, so ask `session()` again.
  */
-export type Change = "signed_out" | "changed";
+export type Change = "signed_out" | "ended" | "changed";
+
+/** Why a session has ended, as the authority names it. There may be others. */
+export type Reason =
+  | "signed_out"
+  | "signed_in_again"
+  | "revoked_by_user"
+  | "revoked_by_app"
+  | "revoked_by_operator"
+  | "reuse"
+  | "superseded"
+  | "password_changed"
+  | "user_disabled"
+  | "client_disabled"
+  | "client_changed"
+  | (string & {});
 
 export interface Client {
   /** Who is signed in; `null` if no user is. Rejects when the backend cannot be reached: that says nothing. */
@@ -51,8 +67,12 @@ export interface Client {
   signIn(returnTo?: string): void;
   /** Signs out, in all tabs. `everywhere`: leaves for the provider's page, which ends the sign-in of all apps. */
   signOut(options?: { everywhere?: boolean }): Promise<void>;
-  /** Calls `listener` when the session changes; answers how to stop that. */
-  onChange(listener: (change: Change) => void): () => void;
+  /**
+   * Calls `listener` when the session changes; answers how to stop that. After `session()` has found a user, one stream
+   * for all tabs of the browser tells of the end at once. It may come after a call has found it out: then `signed_out` is
+   * followed by `ended` with the reason.
+   */
+  onChange(listener: (change: Change, reason?: Reason) => void): () => void;
   /** Lets go of everything. For tests, and for pages that make several clients. */
   close(): void;
 }

@@ -22,6 +22,7 @@ class Locks {
       if (options.signal?.aborted) throw options.signal.reason;
       await new Promise((resume) => setTimeout(resume, 1));
     }
+    options.signal?.throwIfAborted();
     const lock = { name, shared };
     this.held.push(lock);
     try {
@@ -43,7 +44,25 @@ class Storage {
   removeItem = (key) => this.values.delete(key);
 }
 
-let clients, calls, written, backend, skew, createClient;
+/** Server-sent events, as far as the client uses them. */
+class EventSource extends EventTarget {
+  static CLOSED = 2;
+  readyState = 1;
+  constructor(url) {
+    super();
+    this.url = String(url);
+    streams.push(this);
+  }
+  close() {
+    this.readyState = 2;
+    streams.splice(streams.indexOf(this), 1);
+  }
+  tell(type, data = {}) {
+    this.dispatchEvent(Object.assign(new Event(type), { data: JSON.stringify(data) }));
+  }
+}
+
+let streams, clients, calls, written, backend, skew, createClient;
 const realNow = Date.now;
 const json = (body, status = 200) => new Response(JSON.stringify(body), { status });
 const requestsOf = (path) => calls.filter((call) => new URL(call.url).pathname === path);
@@ -68,7 +87,8 @@ function goodBackend() {
 
 beforeEach(async () => {
   ({ createClient } = await import("../client.js?fresh"));
-  [clients, calls, written, skew] = [[], [], [], 0];
+  [streams, clients, calls, written, skew] = [[], [], [], [], 0];
+  globalThis.EventSource = EventSource;
   backend = goodBackend();
   Date.now = () => realNow() + skew;
   Object.defineProperty(globalThis, "navigator", { value: { locks: new Locks() }, configurable: true, writable: true });
@@ -92,7 +112,7 @@ after(() => (Date.now = realNow));
 function tab(pattern, more) {
   const events = [];
   const client = createClient({ pattern, apis: [API], ...more });
-  client.onChange((change) => events.push(change));
+  client.onChange((change, reason) => events.push(reason ? `${change}: ${reason}` : change));
   clients.push(client);
   return Object.assign(client, { events });
 }
@@ -263,6 +283,59 @@ for (const pattern of ["bff", "tmb", "spa"]) {
     );
   });
 }
+
+for (const pattern of ["bff", "tmb", "spa"]) {
+  test(`${pattern}: one stream for all tabs tells of the end, and why`, async () => {
+    const all = tabs(3, pattern);
+    await Promise.all(all.map((client) => client.session()));
+    await settle();
+    assert.deepEqual(streams.map((stream) => stream.url), [`${HOME}/auth/events`]);
+    const [stream] = streams;
+    // The tab that reads it is closed: another one takes its place.
+    all[0].close();
+    await settle();
+    assert.equal(streams.length, 1);
+    assert.notEqual(streams[0], stream);
+    streams[0].tell("ended", { reason: "revoked_by_user" });
+    await settle();
+    assert.deepEqual(all.map((client) => client.events), [[], ["ended: revoked_by_user"], ["ended: revoked_by_user"]]);
+    await Promise.all(all.slice(1).map((client) => client.signOut()));
+    await settle();
+    assert.equal(streams.length, 0);
+  });
+}
+
+test("the reason is told even after a call has found that the session is over", async () => {
+  const client = tab("bff");
+  await client.session();
+  backend["/api/notes"] = () => json({ error: "session_expired" }, 401);
+  await assert.rejects(client.fetch("/api/notes"), { name: "SignedOut" });
+  streams[0].tell("ended", { reason: "password_changed" });
+  await settle();
+  assert.deepEqual(client.events, ["signed_out", "ended: password_changed"]);
+});
+
+test("an app that was opened again in the same browser goes on, if there is a session again", async () => {
+  const client = tab("bff");
+  await client.session();
+  streams[0].tell("ended", { reason: "superseded" });
+  await settle(1100);
+  assert.deepEqual([client.events, streams.length], [[], 1]);
+  backend["/auth/me"] = () => json({ error: "session_expired" }, 401);
+  streams[0].tell("ended", { reason: "superseded" });
+  await settle(1100);
+  assert.deepEqual(client.events, ["signed_out", "ended: superseded"]);
+});
+
+test("a doubt is cleared by asking for a new token", async () => {
+  const client = tab("spa");
+  await client.session();
+  await client.token();
+  streams[0].tell("check");
+  await settle();
+  assert.equal(requestsOf("/auth/refresh").length, 2);
+  assert.deepEqual(client.events, []);
+});
 
 test("another user in another tab is noticed", async () => {
   const [one, two] = tabs(2, "bff");

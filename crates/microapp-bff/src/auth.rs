@@ -3,11 +3,11 @@
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
-use relying_party::web::Site;
 use relying_party::web::auth::{
     self, no_token, not_signed_in, parameter, redirect, session_expired, sign_out, store_session,
     unavailable,
 };
+use relying_party::web::{Site, events};
 use relying_party::{TokenError, TokenRequest, local_path};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
@@ -22,6 +22,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config
         .route("/auth/callback", web::get().to(callback))
         .route("/auth/me", web::get().to(me))
+        .route("/auth/events", web::get().to(tell_end))
         .route("/auth/logout", web::post().to(logout))
         .route("/auth/verify", web::route().to(verify));
 }
@@ -34,6 +35,11 @@ async fn callback(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
 /// `GET /auth/me`.
 async fn me(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
     auth::me(&site, &request, &SESSION).await
+}
+
+/// `GET /auth/events`.
+async fn tell_end(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
+    events::of_store_session(&site, &request, &SESSION).await
 }
 
 /// `POST /auth/logout`.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::web;
 use foundation::time::Timestamp;
-use relying_party::signin::AccessToken;
+use relying_party::signin::{AccessToken, Notice};
 use relying_party::web::Site;
 use relying_party::{Browser, TokenError, TokenRequest};
 use service::run::detached;
@@ -31,12 +31,15 @@ impl StreamSession {
     /// and there will be none after it. A token that expires while the session lives is renewed and ends nothing.
     pub async fn over(self) {
         let Self { site, session_id, token_request, browser, token } = self;
-        let mut watch = site.party.watch(&session_id);
+        let mut watch = site.party.watch(&session_id, &token);
         let mut expires_at = token.expires_at;
         let mut ask_at = expires_at;
         loop {
             tokio::select! {
-                () = watch.ended() => break,
+                notice = watch.next() => match notice {
+                    Notice::Ended(_) => break,
+                    Notice::InDoubt => {}
+                },
                 () = sleep(ask_at.since(site.party.now())) => {}
             }
             let shared = site.clone();
@@ -48,6 +51,7 @@ impl StreamSession {
             let now = site.party.now();
             match asked.await {
                 Ok(token) if now < token.expires_at => {
+                    watch = site.party.watch(&session_id, &token);
                     expires_at = token.expires_at;
                     ask_at = expires_at;
                 }

@@ -9,17 +9,19 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use relying_party::signin::{AccessToken, SESSION_TTL};
-use relying_party::web::Site;
 use relying_party::web::auth::{
     self, AuthorizationResponse, not_signed_in, token_json, unavailable,
 };
+use relying_party::web::{Site, events};
 use relying_party::{
-    Browser, CallbackError, ProviderError, RelyingParty, TokenError, TokenRequest, Tokens,
+    Browser, CallbackError, ProviderError, RelyingParty, StoreError, TokenError, TokenRequest,
+    Tokens,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use service::http::problem;
 use service::run::detached;
+use tokens::feed::SessionIdentity;
 use tracing::{info, warn};
 
 use crate::pairs::{self, Pairs, Presented};
@@ -33,6 +35,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
     config
         .route("/auth/callback", web::get().to(callback))
         .route("/auth/me", web::get().to(me))
+        .route("/auth/events", web::get().to(tell_end))
         .route("/auth/refresh", web::post().to(refresh))
         .route("/auth/logout", web::post().to(logout))
         .route("/auth/logout-all", web::post().to(logout_all))
@@ -93,7 +96,7 @@ async fn callback(
         let now = party.now();
         pairs.begin(&id, now, now + life_of(&confirmed.tokens)).await?;
         if let Some(old) = old
-            && let Err(error) = pairs.end(&old.id).await
+            && let Err(error) = end_session(party, &pairs, &old.id).await
         {
             warn!(%error, "the session before could not be removed");
         }
@@ -102,7 +105,8 @@ async fn callback(
     auth::callback(&site, &request, finish, |(id, confirmed)| {
         let tokens = confirmed.tokens;
         let profile = site.party.user_of(confirmed.claims).profile();
-        let mut session = Session { id, profile, pair: pairs::FIRST, ends_at: 0 };
+        let identity = SessionIdentity::of_received(tokens.access_token.expose_secret());
+        let mut session = Session { id, profile, pair: pairs::FIRST, ends_at: 0, identity };
         let refresh_token =
             tokens.refresh_token.as_ref().map(|token| token.expose_secret().to_owned());
         let refresh = Refresh {
@@ -129,7 +133,7 @@ async fn me(
     request: HttpRequest,
 ) -> HttpResponse {
     let Some(session) = session_of(&site, &seals, &request) else { return not_signed_in() };
-    match pairs.is_live(&session.id, site.party.now()).await {
+    match is_live(&site, &pairs, &session).await {
         Ok(true) => {}
         Ok(false) => return session_expired(&site),
         Err(error) => return unavailable(&error),
@@ -137,6 +141,44 @@ async fn me(
     let mut answer = session.profile.clone();
     answer["csrf_token"] = json!(seals.csrf_token(&session));
     HttpResponse::Ok().json(answer)
+}
+
+/// Ends a session for every holder of its cookies, and for its open tabs.
+async fn end_session(party: &RelyingParty, pairs: &Pairs, id: &str) -> Result<(), StoreError> {
+    pairs.end(id).await?;
+    party.tell_end(id);
+    Ok(())
+}
+
+/// Whether a session lives, here and as far as is known at the provider.
+async fn is_live(site: &Site, pairs: &Pairs, session: &Session) -> Result<bool, StoreError> {
+    if session.identity.as_ref().and_then(|identity| site.party.known_end(identity)).is_some() {
+        end_session(&site.party, pairs, &session.id).await?;
+        return Ok(false);
+    }
+    pairs.is_live(&session.id, site.party.now()).await
+}
+
+/// `GET /auth/events`.
+async fn tell_end(
+    site: web::Data<Site>,
+    seals: web::Data<Seals>,
+    pairs: web::Data<Pairs>,
+    request: HttpRequest,
+) -> HttpResponse {
+    let Some(session) = session_of(&site, &seals, &request) else { return events::over(None) };
+    let known = session.identity.as_ref().and_then(|identity| site.party.known_end(identity));
+    match is_live(&site, &pairs, &session).await {
+        Ok(true) => {
+            let watch = site.party.watch_identity(&session.id, session.identity);
+            events::respond(&site, watch, None)
+        }
+        Ok(false) => {
+            let reason = known.or_else(|| site.party.reason_of_end(&session.id));
+            without_cookies(&site, events::over(reason.as_ref()))
+        }
+        Err(error) => unavailable(&error),
+    }
 }
 
 /// The request has no valid CSRF token.
@@ -196,7 +238,8 @@ async fn refresh(
             let next = tokens.refresh_token.as_ref().map(|next| next.expose_secret().to_owned());
             let refresh_token = next.unwrap_or_else(|| held.refresh_token.clone());
             let held = Refresh { pair, refresh_token, ..held };
-            let mut session = Session { pair, ..session };
+            let identity = SessionIdentity::of_received(tokens.access_token.expose_secret());
+            let mut session = Session { pair, identity, ..session };
             let token = AccessToken::from_tokens(&tokens, site.party.now());
             let mut response = HttpResponse::Ok();
             for cookie in cookies(&site, &seals, &mut session, held, life_of(&tokens)) {
@@ -229,7 +272,7 @@ async fn next_pair(
                 "a pair of cookies was presented after it had been replaced: there is a copy of a session's \
                  cookies. The session ends, and its tokens are revoked"
             );
-            pairs.end(session).await?;
+            end_session(party, pairs, session).await?;
             party.revoke(token).await;
             return Err(TokenError::Ended);
         }
@@ -241,7 +284,7 @@ async fn next_pair(
         Ok(tokens) => tokens,
         Err(ProviderError::ErrorResponse(code)) if code == "invalid_grant" => {
             info!("the provider has ended the session");
-            pairs.end(session).await?;
+            end_session(party, pairs, session).await?;
             return Err(TokenError::Ended);
         }
         Err(error) => return Err(TokenError::Unavailable(error.to_string())),
@@ -346,7 +389,7 @@ async fn sign_out(
 ) -> Result<SignedOut, HttpResponse> {
     let session = require_same_origin(site, seals, request)?;
     let Some(session) = session else { return Ok(SignedOut { is_revoked: true, id_token: None }) };
-    pairs.end(&session.id).await.map_err(|error| unavailable(&error))?;
+    end_session(&site.party, pairs, &session.id).await.map_err(|error| unavailable(&error))?;
     let cookie = site.cookies.read(&REFRESH, request);
     let opened = cookie.and_then(|cookie| seals.unseal_refresh(&cookie));
     let Some(held) = opened.filter(|held| held.session == session.id) else {

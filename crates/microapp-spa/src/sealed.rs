@@ -8,6 +8,7 @@ use foundation::time::Timestamp;
 use relying_party::web::cookies::Cookie;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokens::feed::SessionIdentity;
 
 /// The session cookie. Strict: the pages are static, and only their scripts ask.
 pub(crate) const SESSION: Cookie<'_> =
@@ -29,6 +30,9 @@ pub(crate) struct Session {
     pub pair: i64,
     /// End of the session unless it is refreshed, in Unix milliseconds.
     pub ends_at: i64,
+    /// What tells whether it has ended at our own authority.
+    #[serde(default)]
+    pub identity: Option<SessionIdentity>,
 }
 
 /// The content of the refresh cookie.
@@ -111,7 +115,13 @@ mod tests {
     #[test]
     fn cookies_open_here_alone_and_in_time() {
         let seals = |byte| Seals::new(&MasterSecret::new(vec![byte; 32]).unwrap());
-        let session = Session { id: "one".to_owned(), profile: json!({}), pair: 1, ends_at: 1_000 };
+        let session = Session {
+            id: "one".to_owned(),
+            profile: json!({}),
+            pair: 1,
+            ends_at: 1_000,
+            identity: None,
+        };
         let other = Session { id: "two".to_owned(), ..session.clone() };
         let cookie = seals(1).seal_session(&session);
         let at = Timestamp::from_millis;

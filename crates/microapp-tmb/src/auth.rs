@@ -2,10 +2,10 @@
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
-use relying_party::web::Site;
 use relying_party::web::auth::{
     self, no_token, not_signed_in, redirect, sign_out, store_session, token_json, unavailable,
 };
+use relying_party::web::{Site, events};
 use relying_party::{Browser, TokenError, TokenRequest};
 use serde_json::{Value, json};
 use service::run::detached;
@@ -18,6 +18,7 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
         .route("/auth/session", web::get().to(session))
         .route("/auth/token", web::get().to(token))
         .route("/auth/userinfo", web::get().to(userinfo))
+        .route("/auth/events", web::get().to(tell_end))
         .route("/auth/logout", web::post().to(logout))
         .route("/auth/logout/callback", web::get().to(after_logout));
 }
@@ -87,6 +88,11 @@ async fn fresh_token(
 /// `GET /auth/userinfo`: the user.
 async fn userinfo(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
     auth::me(&site, &request, &SESSION).await
+}
+
+/// `GET /auth/events`.
+async fn tell_end(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
+    events::of_store_session(&site, &request, &SESSION).await
 }
 
 /// `POST /auth/logout`.

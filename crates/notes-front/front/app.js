@@ -6,6 +6,21 @@ const byId = (id) => document.getElementById(id);
 const { pattern, api } = document.documentElement.dataset;
 const client = createClient({ pattern, apis: [api] });
 const notes = new Map();
+const ENDED = "Your session has ended. Sign in to go on.";
+// Why a session ended, in the words of the authority's page of sessions.
+const REASONS = {
+  signed_out: "You signed out.",
+  signed_in_again: "Another user signed in with this browser.",
+  revoked_by_user: "You ended this session on the page of your sessions.",
+  revoked_by_app: "You signed out in the app.",
+  revoked_by_operator: "An administrator ended this session.",
+  reuse: "This session was used from two places at once, so it was ended. Have a look at your sessions.",
+  superseded: "You opened the app again in this browser.",
+  password_changed: "Your password was changed.",
+  user_disabled: "Your account was disabled.",
+  client_disabled: "The app was disabled.",
+  client_changed: "The app may not stay signed in any more.",
+};
 let next = null;
 
 async function call(path, options = {}) {
@@ -44,7 +59,7 @@ async function attempt(work) {
     notice("");
     return await work();
   } catch (error) {
-    if (error instanceof SignedOut) leave("Your session has ended. Sign in to go on.");
+    if (error instanceof SignedOut) leave(ENDED);
     else {
       notice(["TypeError", "TimeoutError"].includes(error.name) ? "You seem to be offline. Nothing was lost; please try again." : error.message);
     }
@@ -157,7 +172,7 @@ async function read(signal) {
         }
       }
     } catch (error) {
-      if (error instanceof SignedOut) return leave("Your session has ended. Sign in to go on.");
+      if (error instanceof SignedOut) return leave(ENDED);
     }
     if (!signal.aborted) await new Promise((resume) => setTimeout(resume, pause));
   }
@@ -186,8 +201,12 @@ const signOut = (everywhere) => attempt(async () => {
 byId("sign-out").addEventListener("click", () => signOut(false));
 byId("sign-out-all").addEventListener("click", () => signOut(true));
 
-// Another tab has signed out, or another user has signed in there.
-client.onChange((change) => (change === "changed" ? start() : leave("You are signed out of Notes.")));
+// The session has ended elsewhere, another tab has signed out, or another user has signed in there.
+client.onChange((change, reason) => {
+  if (change === "changed") return start();
+  if (change === "ended") return leave(REASONS[reason] ? `Your session has ended. ${REASONS[reason]}` : ENDED);
+  return leave("You are signed out of Notes.");
+});
 
 // What holds something open keeps a page out of the back/forward cache; what comes back from it may be over.
 window.addEventListener("pagehide", () => stream?.abort());

@@ -1,5 +1,6 @@
 //! Sign-in, sessions and refresh together.
 
+mod ends;
 mod refresh;
 mod revocation;
 mod user;
@@ -19,10 +20,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tracing::warn;
 
+pub use self::ends::Reason;
 use self::refresh::Waiting;
 pub use self::revocation::REVOCATION_INTERVAL;
 pub use self::user::{EmailTrust, User};
-pub use self::watch::{SessionWatch, WATCH_INTERVAL};
+pub use self::watch::{Notice, SessionWatch, WATCH_INTERVAL};
 use crate::session::{IdHash, SessionRecord, SessionStore, StoreError};
 
 /// Longest life of a session. The provider may end it earlier.
@@ -47,6 +49,8 @@ pub struct RelyingParty {
     waiting: Mutex<HashMap<IdHash, Weak<Waiting>>>,
     /// Sessions with streams.
     watched: watch::Watched,
+    /// Ends that the provider has published.
+    ends: ends::Ends,
 }
 
 /// The data of a session, sealed in the store.
@@ -223,6 +227,7 @@ impl RelyingParty {
             resting_until: AtomicI64::new(0),
             waiting: Mutex::default(),
             watched: watch::Watched::default(),
+            ends: ends::Ends::default(),
         }
     }
 
@@ -356,17 +361,22 @@ impl RelyingParty {
         serde_json::from_slice(&plain).ok()
     }
 
-    /// The session of an id; `None` if there is none, or if it cannot be unsealed (another secret).
+    /// The session of an id; `None` if there is none, or if it cannot be unsealed (another secret). One that has ended at
+    /// the provider is removed.
     async fn load(&self, id: &IdHash) -> Result<Option<(SessionRecord, SessionData)>, StoreError> {
         let Some(record) = self.store.read(id, self.now()).await? else { return Ok(None) };
-        let data = self.unseal(id, &record);
-        Ok(data.map(|data| (record, data)))
+        let Some(data) = self.unseal(id, &record) else { return Ok(None) };
+        if let Some(reason) = data.identity().and_then(|identity| self.known_end(&identity)) {
+            self.remove_ended(id, &reason).await?;
+            return Ok(None);
+        }
+        Ok(Some((record, data)))
     }
 
     /// Removes a session, and ends its streams.
     async fn remove(&self, id: &IdHash) -> Result<Option<SessionRecord>, StoreError> {
         let removed = self.store.remove(id).await?;
-        self.watched.tell(id);
+        self.watched.tell(id, self.ends.reason_of(id).as_ref());
         Ok(removed)
     }
 

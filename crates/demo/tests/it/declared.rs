@@ -28,7 +28,7 @@ fn the_same_apps_are_declared_for_containers() {
     let options = Options {
         data_dir: "data".into(),
         port_base: 8080,
-        at_ttl: std::time::Duration::from_secs(15),
+        at_ttl: std::time::Duration::from_mins(5),
     };
     let ours: Vec<ClientMetadata> =
         MICRO_APPS.iter().filter_map(|app| (app.registration)(&options, app)).collect();

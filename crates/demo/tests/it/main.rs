@@ -6,6 +6,7 @@ mod browser;
 mod caddy;
 mod copies;
 mod declared;
+mod ended;
 mod ended_sessions;
 mod launcher;
 mod native;

@@ -97,8 +97,6 @@ async fn signing_out_everywhere(browser: &WebDriver, world: &World) -> WebDriver
         // The others are signed out with it.
         for other in &apps {
             browser.goto(format!("{other}/")).await?;
-            tokio::time::sleep(world.options.at_ttl).await;
-            browser.refresh().await?;
             find(browser, "#sign-in").await?;
         }
         for other in &apps {

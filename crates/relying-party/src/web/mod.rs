@@ -11,6 +11,7 @@
 pub mod auth;
 pub mod cookies;
 mod credentials;
+pub mod events;
 pub mod front;
 pub mod guard;
 pub mod settings;
@@ -74,9 +75,11 @@ pub struct Site {
     pub trusted_proxies: TrustedProxies,
     /// Whether the provider accepts this app's id and secret.
     credentials: credentials::Credentials,
+    /// Whether ends that the provider publishes are followed.
+    follows_ends: bool,
     /// The main runtime, for what must be finished even if a browser goes away.
     pub runtime: Handle,
-    stop: Stop,
+    pub(crate) stop: Stop,
 }
 
 impl Site {
@@ -175,6 +178,7 @@ impl Application {
             api_headers: config.api_headers,
             trusted_proxies: config.trusted_proxies,
             credentials: credentials::Credentials::default(),
+            follows_ends: config.follows_ends,
             runtime: Handle::current(),
             stop,
         });
@@ -242,6 +246,7 @@ async fn maintenance(site: Arc<Site>) {
         let wait = match party.provider().discover(party.now()).await {
             Ok(()) => {
                 site.credentials.check(party, site.program.prefix).await;
+                follow_ends(&site);
                 EVERY
             }
             Err(error) => {
@@ -253,6 +258,22 @@ async fn maintenance(site: Arc<Site>) {
             warn!(%error, "expired sessions could not be removed");
         }
         tokio::time::sleep(wait).await;
+    }
+}
+
+/// Follows the ends that the provider publishes, from the first call on that finds that it does.
+fn follow_ends(site: &Arc<Site>) {
+    if !site.follows_ends || site.party.follows_ends() {
+        return;
+    }
+    match site.party.follow_ends(&run::host_name()) {
+        Ok(()) if site.party.follows_ends() => {
+            let party = Arc::clone(&site.party);
+            // Ends with the process; nothing waits for it.
+            tokio::spawn(async move { party.apply_ends().await });
+        }
+        Ok(()) => {}
+        Err(error) => warn!(%error, "ended sessions cannot be followed"),
     }
 }
 

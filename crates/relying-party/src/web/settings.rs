@@ -43,6 +43,11 @@ macro_rules! browser_app_settings {
                 "email_verified",
                 "The claim that must be true for an email address to count, or `always`",
             ),
+            Setting::new(
+                "revocation",
+                "best_effort",
+                "Sessions that end at our own authority: best_effort ends them here at once, ignore does not",
+            ),
             Setting::optional("session_secret_file", "File with the secret that seals what is kept"),
             Setting::new("data_dir", "data", "Folder for that secret, if it is made here"),
             Setting::optional("static_dir", "Folder with the front end, instead of the embedded one"),
@@ -82,6 +87,8 @@ pub struct Config {
     pub scopes: String,
     /// When an email address counts.
     pub email_trust: EmailTrust,
+    /// Whether ends that the provider publishes are followed.
+    pub follows_ends: bool,
     /// Secret that seals sessions and attempts.
     pub session_secret: MasterSecret,
     /// The front end's folder, if it is not the embedded one.
@@ -146,6 +153,7 @@ impl Config {
             client_secret: settings.secret("client_secret", "client_secret_file")?,
             scopes: settings.get("scopes")?,
             email_trust: settings.get("email_trust")?,
+            follows_ends: follows_ends(settings)?,
             session_secret: read_or_make_secret(&secret_file)?,
             static_dir,
             front_url: front_url.unwrap_or_else(|| public_url.clone()),
@@ -160,7 +168,16 @@ impl Config {
     }
 }
 
-/// Reads the session secret, or makes a file with a new one that only its owner can read.
+fn follows_ends(settings: &Settings) -> Result<bool, SettingsError> {
+    match settings.get::<String>("revocation")?.as_str() {
+        "best_effort" => Ok(true),
+        "ignore" => Ok(false),
+        other => Err(SettingsError::new(format!(
+            "REVOCATION: `{other}` is not possible here, but best_effort and ignore are"
+        ))),
+    }
+}
+
 /// The URL of the session store: the content of the file in `SESSION_STORE_FILE`, else `SESSION_STORE`.
 ///
 /// # Errors
@@ -171,6 +188,7 @@ pub fn session_store(settings: &Settings) -> Result<String, SettingsError> {
     Ok(url.expose_secret().trim().to_owned())
 }
 
+/// Reads the session secret, or makes a file with a new one that only its owner can read.
 fn read_or_make_secret(file: &Path) -> Result<MasterSecret, SettingsError> {
     let random: &dyn Random = &SystemRandom;
     let text = read_or_make_private(file, || random.token())

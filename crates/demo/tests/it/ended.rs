@@ -1,0 +1,96 @@
+//! Ending a session on the authority's page is felt where it is open: in another browser, within a second.
+
+use std::time::Duration;
+
+use demo::USERS;
+use reqwest::Method;
+use service::run::Failure;
+use testing::chromium::{at, browser, driver, find, screenshot, sign_in};
+use thirtyfour::prelude::*;
+use tokio::time::timeout;
+
+use crate::support::{Browser, World, world};
+
+const SECOND: Duration = Duration::from_secs(1);
+const WORDS: &str = "Your session has ended. You ended this session";
+
+/// Ends the session of the app with this name, in the browser of a user who looks after their sessions.
+async fn end_on_the_page(world: &World, name: &str) {
+    let elsewhere = Browser::new();
+    elsewhere.sign_in(&world.authority(), &USERS[0]).await;
+    let page =
+        elsewhere.get(&format!("{}/sessions", world.authority())).await.text().await.unwrap();
+    let row = page.split("data-family=\"").skip(1).find(|row| row.contains(&format!(">{name}<")));
+    let family =
+        row.unwrap_or_else(|| panic!("{name} in {page}")).split('"').next().unwrap().to_owned();
+    let csrf = page.split("name=\"csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let url = format!("{}/sessions/{family}/revoke", world.authority());
+    let request = elsewhere.request(Method::POST, &url).form(&[("csrf", csrf)]);
+    assert_eq!(elsewhere.send(request).await.status(), 303);
+}
+
+async fn an_open_tab_says_so(world: &World, browser: &WebDriver) -> WebDriverResult<()> {
+    browser.goto(world.authority()).await?;
+    sign_in(browser, USERS[0].email, USERS[0].password).await?;
+    for (place, name) in
+        [(2, "Notes"), (3, "Notes (token-mediating)"), (4, "Notes (refresh cookie)")]
+    {
+        let url = world.options.url(place);
+        browser.goto(format!("{url}/auth/login")).await?;
+        at(browser, &url).await?;
+        assert_eq!(find(browser, "#name").await?.text().await?, "Ann");
+        // The stream of the tab is there once the page has loaded its notes.
+        find(browser, "#empty").await?;
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        end_on_the_page(world, name).await;
+        let told = async {
+            while !find(browser, "#why").await?.text().await?.contains(WORDS) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Ok::<_, WebDriverError>(())
+        };
+        timeout(SECOND, told).await.unwrap_or_else(|_| panic!("{name} is not told"))?;
+        screenshot(browser, &format!("ended-elsewhere-{place}")).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_open_tab_is_told_when_its_session_is_ended_elsewhere() -> Result<(), Failure> {
+    let Some(driver) = driver() else { return Ok(()) };
+    let world = world(Duration::from_mins(5)).await;
+    let profile = tempfile::tempdir()?;
+    let browser = browser(&driver, profile.path().to_owned(), &world.authority()).await?;
+    let outcome = an_open_tab_says_so(&world, &browser).await;
+    if outcome.is_err() {
+        screenshot(&browser, "failed").await?;
+    }
+    browser.quit().await?;
+    Ok(outcome?)
+}
+
+/// The calls that were possible a moment ago are refused: through the backend, and by the API itself, which calls no one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_calls_of_an_ended_session_are_refused_within_a_second() {
+    let world = world(Duration::from_mins(5)).await;
+    let (bff, tmb) = (world.ann_at(&world.bff("")).await, world.ann_at(&world.tmb("")).await);
+    let through = async || bff.api(Method::GET, &world.bff("/api/notes")).await.status();
+    let session = tmb.api(Method::GET, &world.tmb("/auth/session")).await;
+    let session: serde_json::Value = session.json().await.unwrap();
+    let token = session["access_token"].as_str().unwrap().to_owned();
+    let notes = format!("{}/notes", world.options.url(1));
+    let direct = async || {
+        let call = reqwest::Client::new().get(&notes).bearer_auth(&token).send();
+        call.await.unwrap().status()
+    };
+    assert_eq!((through().await.as_u16(), direct().await.as_u16()), (200, 200));
+    for name in ["Notes", "Notes (token-mediating)"] {
+        end_on_the_page(&world, name).await;
+    }
+    let refused = async {
+        while (through().await.as_u16(), direct().await.as_u16()) != (401, 401) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(SECOND, refused).await.expect("they are answered still");
+}
