@@ -26,25 +26,64 @@ const TWICE_EVERY: usize = 5;
 
 /// The client of the families.
 #[derive(Clone)]
-struct App {
+pub struct App {
     authority: String,
     id: String,
     secret: String,
     http: Client,
 }
 
+/// The tokens of a new family.
+pub struct Tokens {
+    pub access: String,
+    pub refresh: String,
+}
+
 /// The history of one family.
 #[derive(Default)]
-struct Chain {
+pub struct Chain {
     refreshes: u32,
     tokens: Vec<String>,
     /// Unsuccessful responses, with their times.
     failures: Vec<(Timestamp, String)>,
     /// Violations of the rules for refresh tokens.
-    wrong: Vec<String>,
+    pub wrong: Vec<String>,
 }
 
 impl App {
+    /// Its client id and secret.
+    pub fn credentials(&self) -> (String, String) {
+        (self.id.clone(), self.secret.clone())
+    }
+
+    /// Registers the client.
+    pub async fn register(system: &impl System, id: &str) -> Result<Self, Failure> {
+        let add = [
+            "--json",
+            "app",
+            "add",
+            id,
+            "--name",
+            id,
+            "--redirect-uri",
+            CALLBACK,
+            "--multiple-sessions",
+            "--scope",
+            "openid",
+            "offline_access",
+        ];
+        let added: Value = serde_json::from_str(&system.command(&add).await?)?;
+        Ok(Self {
+            authority: system.urls().authority.clone(),
+            id: id.to_owned(),
+            secret: added["client_secret"].as_str().ok_or("no secret")?.to_owned(),
+            http: Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .timeout(Duration::from_secs(10))
+                .build()?,
+        })
+    }
+
     async fn token(&self, form: &[(&str, &str)]) -> Result<Response, reqwest::Error> {
         let request = self.http.post(format!("{}/oauth/token", self.authority));
         request.basic_auth(&self.id, Some(&self.secret)).form(form).send().await
@@ -65,19 +104,30 @@ impl App {
         }
     }
 
-    /// Signs a user in with a new browser session and opens the client; returns the family's first refresh token.
-    async fn open(&self) -> Result<String, Failure> {
-        let cookies = &mut HashMap::new();
+    /// Signs a user in with a new browser, and opens the client.
+    pub async fn open(&self) -> Result<Tokens, Failure> {
+        let mut cookies = self.sign_in().await?;
+        self.open_in(&mut cookies).await
+    }
+
+    /// Signs a user in; returns the cookies of the browser.
+    pub async fn sign_in(&self) -> Result<HashMap<String, String>, Failure> {
+        let mut cookies = HashMap::new();
         let login = format!("{}/login", self.authority);
-        let page = self.visit(&login, None, cookies).await?.text().await?;
+        let page = self.visit(&login, None, &mut cookies).await?.text().await?;
         let csrf =
             page.split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next());
         let csrf = csrf.ok_or("there is no sign-in page")?;
         let form = [("csrf", csrf), ("email", "ann@example.com"), ("password", "tangerine-lamp")];
-        let signed_in = self.visit(&login, Some(&form), cookies).await?;
+        let signed_in = self.visit(&login, Some(&form), &mut cookies).await?;
         if signed_in.status() != StatusCode::SEE_OTHER {
             return Err(format!("signing in answered {}", signed_in.status()).into());
         }
+        Ok(cookies)
+    }
+
+    /// Opens the client in a browser that is signed in.
+    pub async fn open_in(&self, cookies: &mut HashMap<String, String>) -> Result<Tokens, Failure> {
         let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, VERIFIER.as_bytes()));
         let mut authorize = Url::parse(&format!("{}/oauth/authorize", self.authority))?;
         authorize.query_pairs_mut().extend_pairs([
@@ -99,7 +149,22 @@ impl App {
             ("code_verifier", VERIFIER),
         ];
         let body: Value = self.token(&form).await?.json().await?;
-        Ok(body["refresh_token"].as_str().ok_or_else(|| body.to_string())?.to_owned())
+        let text =
+            |name: &str| body[name].as_str().map(str::to_owned).ok_or_else(|| body.to_string());
+        Ok(Tokens { access: text("access_token")?, refresh: text("refresh_token")? })
+    }
+
+    /// Ends a family by its refresh token (RFC 7009), again and again until that is answered with success.
+    pub async fn end(&self, refresh_token: &str) {
+        let url = format!("{}/oauth/revoke", self.authority);
+        loop {
+            let form = [("token", refresh_token)];
+            let request = self.http.post(&url).basic_auth(&self.id, Some(&self.secret)).form(&form);
+            if request.send().await.is_ok_and(|answer| answer.status().is_success()) {
+                return;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     async fn visit(
@@ -123,7 +188,7 @@ impl App {
     }
 
     /// Refreshes until told to stop. A request without response, or with a 503, is retried with the same token.
-    async fn follow(&self, first: String, stop: Arc<AtomicBool>) -> Chain {
+    pub async fn follow(&self, first: String, stop: Arc<AtomicBool>) -> Chain {
         let mut chain = Chain { tokens: vec![first], ..Chain::default() };
         while !stop.load(Ordering::SeqCst) {
             let token = chain.tokens.last().cloned().unwrap_or_default();
@@ -159,7 +224,7 @@ impl App {
     }
 
     /// Checks that one token is live: its predecessor yields it again, and an older token ends the family with it.
-    async fn has_one_live_token(&self, chain: &Chain) -> Result<(), Failure> {
+    pub async fn has_one_live_token(&self, chain: &Chain) -> Result<(), Failure> {
         let [.., older, predecessor, newest] = chain.tokens.as_slice() else {
             return Err("there were too few refreshes".into());
         };
@@ -183,30 +248,7 @@ pub async fn drill(
     families: usize,
     duration: Duration,
 ) -> Result<(), Failure> {
-    let id = "drill";
-    let add = [
-        "--json",
-        "app",
-        "add",
-        id,
-        "--name",
-        "Drill",
-        "--redirect-uri",
-        CALLBACK,
-        "--scope",
-        "openid",
-        "offline_access",
-    ];
-    let added: Value = serde_json::from_str(&system.command(&add).await?)?;
-    let app = App {
-        authority: system.urls().authority.clone(),
-        id: id.to_owned(),
-        secret: added["client_secret"].as_str().ok_or("no secret")?.to_owned(),
-        http: Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(Duration::from_secs(10))
-            .build()?,
-    };
+    let app = App::register(system, "drill").await?;
     let mut first = Vec::new();
     while first.len() < families {
         first.extend(try_join_all((0..families.min(5)).map(|_| app.open())).await?);
@@ -214,9 +256,9 @@ pub async fn drill(
     let stop = Arc::new(AtomicBool::new(false));
     let chains: Vec<_> = first
         .into_iter()
-        .map(|token| {
+        .map(|tokens| {
             let (app, stop) = (app.clone(), Arc::clone(&stop));
-            tokio::spawn(async move { app.follow(token, stop).await })
+            tokio::spawn(async move { app.follow(tokens.refresh, stop).await })
         })
         .collect();
 

@@ -1,7 +1,7 @@
-//! A fire drill for the whole system with two authorities behind a proxy:
+//! A fire drill for the whole system with several authorities behind a proxy:
 //! a user's session in a browser, then a minute of refreshes while one replica is killed and the other stopped.
 //!
-//! | `drill processes` | programs of `target/debug` with a local PostgreSQL, Redis and HAProxy |
+//! | `drill processes` | programs of `target/debug` with a local PostgreSQL, Redis and HAProxy, three authorities; they die at random too |
 //! | `drill compose` | `docker-compose.yml`, built and started, and removed afterwards |
 //! | `drill compose-tls` | with `docker-compose.tls.yml` too: the user's session by https |
 //!
@@ -10,6 +10,7 @@
 mod chains;
 mod compose;
 mod processes;
+mod random;
 mod walk;
 
 use std::future::Future;
@@ -21,6 +22,8 @@ use tokio::process::Command;
 
 /// The duration of the refreshes.
 const DRILL: Duration = Duration::from_mins(1);
+/// The duration of random deaths.
+const RANDOM: Duration = Duration::from_secs(40);
 /// The number of families.
 const FAMILIES: usize = 50;
 
@@ -33,7 +36,7 @@ struct Urls {
     spa: String,
 }
 
-/// A running system with two replicas of the authority.
+/// A running system with at least two replicas of the authority.
 trait System: Send + Sync {
     fn urls(&self) -> &Urls;
     /// Runs a command of `aa-server` against the database that the replicas share, and returns its output.
@@ -51,7 +54,11 @@ async fn main() -> ExitCode {
     to_exit(Box::pin(async {
         let build = std::env::args().nth(2).as_deref() != Some("--no-build");
         match std::env::args().nth(1).as_deref() {
-            Some("processes") => drill(&processes::Processes::up().await?).await,
+            Some("processes") => {
+                let system = processes::Processes::up().await?;
+                drill(&system).await?;
+                random::drill(&system, RANDOM).await
+            }
             Some("compose") => {
                 let system = compose::Compose::up(false, build).await?;
                 let outcome = drill(&system).await;

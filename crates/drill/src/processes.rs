@@ -10,8 +10,10 @@ use tokio::sync::Mutex;
 
 use crate::{System, Urls, output};
 
-/// The ports of the proxy, notes, BFF, TMB, SPA and the two replicas.
-const PORTS: u16 = 7;
+/// Authorities.
+pub const REPLICAS: usize = 3;
+/// The ports of the proxy, notes, BFF, TMB, SPA and the replicas.
+const PORTS: u16 = 8;
 
 pub struct Processes {
     urls: Urls,
@@ -19,7 +21,7 @@ pub struct Processes {
     folder: tempfile::TempDir,
     database: String,
     first_port: u16,
-    replicas: Mutex<[Option<Child>; 2]>,
+    replicas: Mutex<[Option<Child>; REPLICAS]>,
     /// They end with it.
     others: Vec<Child>,
 }
@@ -48,10 +50,10 @@ impl Processes {
         };
         std::fs::write(
             system.folder.path().join("secret"),
-            "a secret that only the two replicas share, in this drill\n",
+            "a secret that only the replicas share, in this drill\n",
         )?;
-        // Both at once: one of them makes the schema and the keys.
-        tokio::try_join!(system.start(0), system.start(1))?;
+        // All at once: one of them makes the schema and the keys.
+        tokio::try_join!(system.start(0), system.start(1), system.start(2))?;
         system.declare().await?;
         let others = [
             system.proxy()?,
@@ -60,7 +62,7 @@ impl Processes {
                 "NOTES",
                 1,
                 "notes",
-                &[("REVOCATION", "ignore"), ("CORS_ORIGINS", &format!("{},{}", url(3), url(4)))],
+                &[("CLIENT_ID", "notes"), ("CORS_ORIGINS", &format!("{},{}", url(3), url(4)))],
             )?,
             system.app(
                 "microapp-bff",
@@ -135,13 +137,19 @@ impl Processes {
         let haproxy =
             testing::find_program("haproxy").ok_or("HAProxy is needed (Debian: haproxy)")?;
         let deploy = project().join("deploy");
+        // The containers' own, with one server more.
+        let mut config = std::fs::read_to_string(deploy.join("haproxy.cfg"))?;
+        config.push_str("    server three \"${AUTHORITY_3}\"\n");
+        let file = self.folder.path().join("haproxy.cfg");
+        std::fs::write(&file, config)?;
         let mut command = Command::new(haproxy);
-        command.arg("-db").arg("-f").arg(deploy.join("haproxy.cfg")).kill_on_drop(true);
+        command.arg("-db").arg("-f").arg(file).kill_on_drop(true);
         command
             .env("ERRORS", &deploy)
             .env("LISTEN", format!("127.0.0.1:{}", self.first_port))
             .env("AUTHORITY_1", format!("127.0.0.1:{}", self.first_port + 5))
-            .env("AUTHORITY_2", format!("127.0.0.1:{}", self.first_port + 6));
+            .env("AUTHORITY_2", format!("127.0.0.1:{}", self.first_port + 6))
+            .env("AUTHORITY_3", format!("127.0.0.1:{}", self.first_port + 7));
         Ok(command.stderr(Stdio::null()).spawn()?)
     }
 
@@ -162,9 +170,7 @@ impl Processes {
         set("PUBLIC_URL", &format!("http://localhost:{port}"));
         set("ISSUER", &self.urls.authority);
         set("LOG", "error");
-        if id != "notes" {
-            set("CLIENT_SECRET_FILE", &format!("{id}/client-secret"));
-        }
+        set("CLIENT_SECRET_FILE", &format!("{id}/client-secret"));
         for (name, value) in more {
             set(name, value);
         }
