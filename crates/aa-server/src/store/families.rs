@@ -257,9 +257,8 @@ impl Store {
             self.db.read(),
             FamilyRow,
             "SELECT f.id, f.secret_hash, f.generation, f.user_id, f.user_epoch, f.client_id, f.browser_id, f.scope,
-                 f.audience, f.auth_time, f.amr, f.redirect_uri, f.code_challenge, f.nonce,
-                 f.code_expires_at, f.expires_at, f.rotated_at, f.rotated_ip, f.rotated_user_agent,
-                 f.idle_expires_at, f.grace_elsewhere,
+                 f.audience, f.auth_time, f.amr, f.redirect_uri, f.code_challenge, f.nonce, f.code_expires_at,
+                 f.expires_at, f.rotated_at, f.rotated_ip, f.rotated_user_agent, f.idle_expires_at, f.grace_elsewhere,
                  f.ended_at IS NULL AND u.enabled AND u.epoch = f.user_epoch AND a.enabled
                      AND (i.ended_at IS NULL OR (a.outlives_sign_out AND f.generation > 0)) AS live
              FROM families f
@@ -296,17 +295,16 @@ impl Store {
             FamilyRow,
             "UPDATE families SET generation = 1, rotated_at = $1, rotated_ip = $2, rotated_user_agent = $3,
                  idle_expires_at = CASE WHEN expires_at < $4 THEN expires_at ELSE $4 END
-             WHERE id = $5 AND generation = 0 AND secret_hash = $6
-               AND ended_at IS NULL AND code_expires_at > $1 AND expires_at > $1
-               AND EXISTS (SELECT 1 FROM users u WHERE u.id = families.user_id AND u.enabled
-                                                 AND u.epoch = families.user_epoch)
+             WHERE id = $5 AND generation = 0 AND secret_hash = $6 AND ended_at IS NULL
+               AND code_expires_at > $1 AND expires_at > $1
+               AND EXISTS (SELECT 1 FROM users u
+                           WHERE u.id = families.user_id AND u.enabled AND u.epoch = families.user_epoch)
                AND EXISTS (SELECT 1 FROM clients a WHERE a.client_id = families.client_id AND a.enabled)
                AND EXISTS (SELECT 1 FROM browser_sessions i
                            WHERE i.id = families.browser_session_id AND i.ended_at IS NULL)
              RETURNING id, secret_hash, generation, user_id, user_epoch, client_id, browser_id, scope, audience,
-                 auth_time, amr, redirect_uri, code_challenge, nonce, code_expires_at, expires_at,
-                 rotated_at, rotated_ip, rotated_user_agent, idle_expires_at, grace_elsewhere,
-                 ended_at IS NULL AS live",
+                 auth_time, amr, redirect_uri, code_challenge, nonce, code_expires_at, expires_at, rotated_at,
+                 rotated_ip, rotated_user_agent, idle_expires_at, grace_elsewhere, ended_at IS NULL AS live",
             now.millis(),
             redeemed.ip,
             redeemed.user_agent,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use database::{Db, execute};
 use serde_json::Value;
 use service::run::Failure;
+use tokens::KeySet;
 use tokens::feed::{FeedSource, Follower, SessionIdentity};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
@@ -288,6 +289,12 @@ impl World {
             client_secret: self.api_secret.clone(),
             name: "show-ended".to_owned(),
         }
+    }
+
+    /// The keys of the authority.
+    pub async fn keys(&self, authority: &Authority) -> Result<KeySet, Failure> {
+        let url = format!("{}/.well-known/jwks.json", authority.url);
+        Ok(KeySet::from_jwks(&self.http.get(url).send().await?.bytes().await?)?)
     }
 
     /// The issuer, as tokens name it.
