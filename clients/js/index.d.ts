@@ -38,6 +38,7 @@ export type Change = "signed_out" | "ended" | "changed";
 /** Why a session has ended, as the authority names it. There may be others. */
 export type Reason =
   | "signed_out"
+  | "logged_out_by_provider"
   | "signed_in_again"
   | "revoked_by_user"
   | "revoked_by_app"

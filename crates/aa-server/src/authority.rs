@@ -18,6 +18,7 @@ use crate::services::client_cache::ClientCache;
 use crate::services::cursor::CursorCodec;
 use crate::services::feed::Feed;
 use crate::services::keyring::Keyring;
+use crate::services::outbound::Outbound;
 use crate::services::outbox::{Consumer, Outbox};
 use crate::services::password_hasher::PasswordHasher;
 use crate::services::throttle::Throttle;
@@ -50,6 +51,8 @@ pub struct Authority {
     pub client_cache: ClientCache,
     /// Messages to other systems.
     pub outbox: Outbox,
+    /// Requests to the systems of others.
+    pub outbound: Outbound,
     /// Ends that can still matter to an application token.
     pub feed: Feed,
     /// Encodes and decodes the cursors of paged lists.
@@ -170,6 +173,7 @@ impl Authority {
             write_probe: WriteProbe::default(),
             client_cache: ClientCache::default(),
             outbox: Outbox::new(&config.secrets, consumers),
+            outbound: Outbound::new(config.delivery_networks.clone()),
             feed: Feed::default(),
             cursors: CursorCodec::new(&config.secrets),
             csrf_key: config.secrets[0].mac_key("csrf"),

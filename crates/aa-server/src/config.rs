@@ -43,6 +43,10 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("registration", "closed", "Registration of users: open, invite or closed"),
     Setting::new("password_min_chars", "8", "Fewest characters of a password, 8 to 64"),
     Setting::optional("trusted_proxies", "Networks whose X-Forwarded-For counts, by commas"),
+    Setting::optional(
+        "delivery_networks",
+        "Networks besides public addresses that back-channel logout may reach, by commas",
+    ),
     Setting::new("events_kept", "400d", "How long events are kept"),
     Setting::secret("smtp_url", "Where to send mail"),
     Setting::new("log", "info", "Which log lines to write, as a filter"),
@@ -176,6 +180,8 @@ pub struct Config {
     pub password_min_chars: usize,
     /// Networks of proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Networks besides public addresses that messages to other systems may be sent to.
+    pub delivery_networks: Vec<IpNet>,
     /// The log filter, as `tracing` reads it.
     pub log: String,
     /// The format of log lines.
@@ -227,23 +233,6 @@ impl Config {
             .unwrap_or_else(|| format!("sqlite://{}", data_dir.join("aa.db").display()));
         database::check_url(&database_url)
             .map_err(|error| SettingsError::new(format!("AA_DATABASE_URL: {error}")))?;
-        let proxies: Option<String> = settings.optional("trusted_proxies")?;
-        let trusted_proxies = proxies
-            .iter()
-            .flat_map(|list| list.split(','))
-            .map(str::trim)
-            .filter(|network| !network.is_empty())
-            .map(|network| {
-                network
-                    .parse::<IpNet>()
-                    .or_else(|_| network.parse::<std::net::IpAddr>().map(IpNet::from))
-                    .map_err(|_| {
-                        SettingsError::new(format!(
-                            "AA_TRUSTED_PROXIES: `{network}` is not a valid network"
-                        ))
-                    })
-            })
-            .collect::<Result<_, _>>()?;
         let password_min_chars: usize = settings.get("password_min_chars")?;
         if !(DEFAULT_MIN_CHARS..=64).contains(&password_min_chars) {
             return Err(SettingsError::new("AA_PASSWORD_MIN_CHARS must be from 8 to 64"));
@@ -261,7 +250,8 @@ impl Config {
             registration: settings.get("registration")?,
             events_kept: at_least_a_day(settings, "events_kept")?,
             password_min_chars,
-            trusted_proxies,
+            trusted_proxies: networks(settings, "trusted_proxies")?,
+            delivery_networks: networks(settings, "delivery_networks")?,
             log: settings.get("log")?,
             log_format: settings.get("log_format")?,
             metrics_listen: settings.address("metrics_listen")?,
@@ -270,6 +260,21 @@ impl Config {
             hash_permits: settings.optional("hash_permits")?.unwrap_or(cores).max(1),
         })
     }
+}
+
+/// A list of networks or addresses, separated by commas.
+fn networks(settings: &Settings, name: &'static str) -> Result<Vec<IpNet>, SettingsError> {
+    let list: Option<String> = settings.optional(name)?;
+    let parse = |network: &str| {
+        let parsed =
+            network.parse().or_else(|_| network.parse::<std::net::IpAddr>().map(IpNet::from));
+        parsed.map_err(|_| {
+            let setting = name.to_uppercase();
+            SettingsError::new(format!("AA_{setting}: `{network}` is not a valid network"))
+        })
+    };
+    let list = list.unwrap_or_default();
+    list.split(',').map(str::trim).filter(|network| !network.is_empty()).map(parse).collect()
 }
 
 impl Config {
@@ -282,7 +287,8 @@ impl Config {
     /// database URL, and what may differ between replicas: `listen`, `metrics_listen`, `data_dir`, `hash_permits`.
     pub fn to_json(&self) -> Value {
         let duration = |duration| humantime::format_duration(duration).to_string();
-        let networks: Vec<_> = self.trusted_proxies.iter().map(IpNet::to_string).collect();
+        let in_words =
+            |networks: &[IpNet]| networks.iter().map(IpNet::to_string).collect::<Vec<_>>();
         json!({
             "public_url": self.public_url.to_string(),
             "database_url": without_credentials(&self.database_url),
@@ -297,7 +303,8 @@ impl Config {
             "registration": self.registration.as_str(),
             "events_kept": duration(self.events_kept),
             "password_min_chars": self.password_min_chars,
-            "trusted_proxies": networks,
+            "trusted_proxies": in_words(&self.trusted_proxies),
+            "delivery_networks": in_words(&self.delivery_networks),
             "log": self.log,
             "log_format": match self.log_format {
                 LogFormat::Text => "text",

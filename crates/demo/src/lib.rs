@@ -146,6 +146,8 @@ fn authority_config(options: &Options) -> Result<Config, Failure> {
     settings.set("public_url", options.url(0));
     settings.set("data_dir", options.data_dir.display().to_string());
     settings.set("registration", "open");
+    // Everything of the demo is on this machine.
+    settings.set("delivery_networks", "127.0.0.0/8, ::1");
     settings.set("at_ttl", format!("{}ms", options.at_ttl.as_millis()));
     Ok(Config::read(&settings, None, Some(&SystemRandom))?)
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
+use relying_party::session::IdHash;
 use relying_party::signin::{AccessToken, SESSION_TTL};
 use relying_party::web::auth::{
     self, AuthorizationResponse, not_signed_in, token_json, unavailable,
@@ -94,6 +95,7 @@ async fn callback(
         }
         let id = party.random().token();
         let now = party.now();
+        party.add_handles(&IdHash::of(&id), &confirmed.claims, now + SESSION_TTL).await?;
         pairs.begin(&id, now, now + life_of(&confirmed.tokens)).await?;
         if let Some(old) = old
             && let Err(error) = end_session(party, &pairs, &old.id).await

@@ -10,6 +10,7 @@ const ENDED = "Your session has ended. Sign in to go on.";
 // Why a session ended, in the words of the authority's page of sessions.
 const REASONS = {
   signed_out: "You signed out.",
+  logged_out_by_provider: "You signed out.",
   signed_in_again: "Another user signed in with this browser.",
   revoked_by_user: "You ended this session on the page of your sessions.",
   revoked_by_app: "You signed out in the app.",

@@ -15,9 +15,24 @@ const ALLOWED: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorithm::
 /// Least time between two fetches of the keys that ID tokens with unknown keys cause.
 const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(30);
 /// Accepted difference between the provider's clock and this one, in seconds.
-const LEEWAY: i64 = 60;
+pub(crate) const LEEWAY: i64 = 60;
 
 impl Provider {
+    /// The claims of a token that a key of the provider has signed. An unknown key makes the keys be fetched again.
+    pub(crate) async fn verified_claims(
+        &self,
+        token: &Compact<'_>,
+        now: Timestamp,
+    ) -> Result<Result<Map<String, Value>, Reject>, ProviderError> {
+        let discovery = self.discovery(now, METADATA_MAX_AGE).await?;
+        let mut checked = discovery.keys.check(token, &ALLOWED);
+        if checked == Err(Reject::UnknownKey) {
+            let discovery = self.discovery(now, UNKNOWN_KEY_INTERVAL).await?;
+            checked = discovery.keys.check(token, &ALLOWED);
+        }
+        Ok(checked.and_then(|()| token.claims()))
+    }
+
     /// Validates an ID token (OpenID Connect Core §3.1.3.7).
     ///
     /// Checks the signature, `iss`, `aud`, `azp`, `exp`, `nonce`, and that there is a `sub`. Does not check `iat`,
@@ -30,14 +45,8 @@ impl Provider {
     ) -> Result<Map<String, Value>, ProviderError> {
         let invalid = |what: &str| ProviderError::InvalidResponse(format!("the ID token's {what}"));
         let token = Compact::parse(text).map_err(|reject| invalid(&reject.to_string()))?;
-        let discovery = self.discovery(now, METADATA_MAX_AGE).await?;
-        let mut checked = discovery.keys.check(&token, &ALLOWED);
-        if checked == Err(Reject::UnknownKey) {
-            let discovery = self.discovery(now, UNKNOWN_KEY_INTERVAL).await?;
-            checked = discovery.keys.check(&token, &ALLOWED);
-        }
-        checked.map_err(|reject| invalid(&reject.to_string()))?;
-        let claims = token.claims().map_err(|reject| invalid(&reject.to_string()))?;
+        let claims = self.verified_claims(&token, now).await?;
+        let claims = claims.map_err(|reject| invalid(&reject.to_string()))?;
         let is =
             |name: &str, expected: &str| claims.get(name).and_then(Value::as_str) == Some(expected);
         let client_id = self.config.client_id.as_str();

@@ -8,6 +8,7 @@
 //! | `metadata` | discovery: the provider's metadata and keys, cached |
 //! | [`token_endpoint`] | code exchange, refresh, revocation |
 //! | `id_token` | validation of ID tokens |
+//! | `logout_token` | validation of logout tokens (back-channel logout) |
 //! | `logout` | the URL for RP-initiated logout |
 
 pub mod attempt;
@@ -15,11 +16,13 @@ mod browser;
 mod discovery;
 mod id_token;
 mod logout;
+mod logout_token;
 mod metadata;
 pub mod provider;
 pub mod token_endpoint;
 
 pub use attempt::{ATTEMPT_TTL, Attempt, local_path};
 pub use browser::Browser;
+pub use logout_token::LogoutToken;
 pub use provider::{Provider, ProviderConfig, ProviderError};
 pub use token_endpoint::{TokenRequest, Tokens};

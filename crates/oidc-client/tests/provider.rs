@@ -131,6 +131,66 @@ async fn an_id_token_is_validated_in_every_claim() {
 }
 
 #[tokio::test]
+async fn a_logout_token_is_validated_in_every_claim() {
+    const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+    let test = TestProvider::start(json!({})).await;
+    let now = test.clock.now().secs();
+    let validate = async |media_type: &str, changes: &[(&str, Value)]| {
+        let mut claims = json!({ "iss": test.server.uri(), "aud": "app", "sub": "ann", "sid": "one", "jti": "7",
+            "iat": now, "exp": now + 120, "events": { EVENT: {} } });
+        for (name, value) in changes {
+            match value {
+                Value::Null => drop(claims.as_object_mut().unwrap().remove(*name)),
+                value => claims[*name] = value.clone(),
+            }
+        }
+        let token = test.key.sign(media_type, &claims).unwrap();
+        test.provider.validate_logout_token(&token, test.clock.now()).await
+    };
+    let token = validate("logout+jwt", &[]).await.unwrap();
+    assert_eq!((token.sub.as_deref(), token.sid.as_deref()), (Some("ann"), Some("one")));
+    assert_eq!(token.issued_at.secs(), now);
+    let late = json!(now + 7200);
+    for (name, value) in [
+        ("sid", Value::Null),
+        ("sub", Value::Null),
+        ("exp", Value::Null),
+        ("aud", json!(["other", "app"])),
+        ("exp", late),
+    ] {
+        validate("logout+jwt", &[(name, value.clone())]).await.expect(name);
+    }
+    for (name, value) in [
+        ("iss", json!("https://evil.example")),
+        ("iss", Value::Null),
+        ("aud", json!("other")),
+        ("aud", Value::Null),
+        ("iat", Value::Null),
+        ("iat", json!(now + 61)),
+        ("iat", json!(now - 700)),
+        ("exp", json!(now - 61)),
+        ("exp", json!("tomorrow")),
+        ("events", Value::Null),
+        ("events", json!({ "http://example.com/other": {} })),
+        ("events", json!({ EVENT: "yes" })),
+        ("nonce", json!("n")),
+    ] {
+        let refused = validate("logout+jwt", &[(name, value.clone())]).await;
+        assert!(matches!(refused, Err(ProviderError::InvalidResponse(_))), "{name}: {value}");
+    }
+    let neither = [("sub", Value::Null), ("sid", Value::Null)];
+    assert!(validate("logout+jwt", &neither).await.is_err());
+    assert!(validate("at+jwt", &[]).await.is_err(), "another kind of token");
+    // One that no key of the provider has signed.
+    let token = SigningKey::from_private(
+        Algorithm::RS256,
+        &SigningKey::generate(Algorithm::RS256).unwrap(),
+    );
+    let forged = token.unwrap().sign("logout+jwt", &json!({ "iss": test.server.uri() })).unwrap();
+    assert!(test.provider.validate_logout_token(&forged, test.clock.now()).await.is_err());
+}
+
+#[tokio::test]
 async fn the_authorization_request_carries_the_attempt() {
     let test = TestProvider::start(json!({})).await;
     let attempt = test.attempt();

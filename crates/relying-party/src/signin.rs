@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use tracing::warn;
 
-pub use self::ends::Reason;
+pub use self::ends::{LogoutError, Reason};
 use self::refresh::Waiting;
 pub use self::revocation::REVOCATION_INTERVAL;
 pub use self::user::{EmailTrust, User};
@@ -319,6 +319,7 @@ impl RelyingParty {
             id_token: tokens.id_token,
         };
         let sealed = self.seal(&hash, &data);
+        self.add_handles(&hash, &data.claims, latest).await?;
         self.store
             .create(&hash, &SessionRecord { version: 1, leased: false, sealed, expires_at })
             .await?;

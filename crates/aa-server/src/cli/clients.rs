@@ -83,6 +83,9 @@ pub(super) struct AddApp {
     /// A redirect URI after sign-out.
     #[arg(long = "post-logout-uri", value_name = "URI")]
     post_logout_uris: Vec<String>,
+    /// The address that is told of ended sessions, by back-channel logout.
+    #[arg(long, value_name = "URI")]
+    backchannel_logout_uri: Option<String>,
     /// The address the launcher opens.
     #[arg(long, value_name = "URL")]
     launch_url: Option<String>,
@@ -225,6 +228,7 @@ fn metadata(add: AddApp, (lifetimes, at_alg): OwnSettings) -> ClientMetadata {
         kind: add.kind,
         redirect_uris: add.redirect_uris,
         post_logout_uris: add.post_logout_uris,
+        backchannel_logout_uri: add.backchannel_logout_uri,
         launch_url: add.launch_url,
         audiences: add.audiences,
         scopes: words(add.scopes),

@@ -8,6 +8,7 @@ mod listing;
 mod output;
 mod records;
 mod secret;
+mod streams;
 mod users;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use self::deliveries::DeliveryCommand;
 pub(crate) use self::output::{Format, Output};
 use self::records::{EventsCommand, FamilyCommand, KeysCommand};
 use self::secret::SecretCommand;
+use self::streams::StreamCommand;
 use self::users::UserCommand;
 use crate::authority::{Authority, Startup};
 use crate::config::{Config, FILE, PREFIX, SETTINGS};
@@ -60,6 +62,9 @@ enum Command {
     /// Messages to other systems that are waiting or were given up.
     #[command(subcommand)]
     Delivery(DeliveryCommand),
+    /// Streams of security events to other products.
+    #[command(subcommand)]
+    Stream(StreamCommand),
     /// The server's secret.
     #[command(subcommand)]
     Secret(SecretCommand),
@@ -180,6 +185,7 @@ impl Request {
                 records::events(authority, only, page).await?
             }
             Command::Delivery(command) => deliveries::run(authority, command).await?,
+            Command::Stream(command) => streams::run(authority, command).await?,
             Command::Secret(command) => secret::run(authority, command).await?,
             Command::EndEverything => secret::end_everything(authority).await?,
             Command::Backup { file } => backup(authority, &file).await?,

@@ -58,6 +58,9 @@ pub struct ClientMetadata {
     /// Where people may be sent after signing out.
     #[serde(default)]
     pub post_logout_uris: Vec<String>,
+    /// Where it is told of ended sessions (OpenID Connect Back-Channel Logout 1.0 §2.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backchannel_logout_uri: Option<String>,
     /// Where the launcher opens it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub launch_url: Option<String>,
@@ -160,6 +163,7 @@ impl ClientMetadata {
             kind,
             redirect_uris: Vec::new(),
             post_logout_uris: Vec::new(),
+            backchannel_logout_uri: None,
             launch_url: None,
             audiences: Vec::new(),
             scopes: Vec::new(),
@@ -197,6 +201,10 @@ impl ClientMetadata {
                 return Err(format!("`{uri}` is neither http nor https"));
             }
         }
+        if let Some(uri) = &self.backchannel_logout_uri {
+            self.check_backchannel_logout_uri(uri)
+                .map_err(|why| format!("backchannel_logout_uri: `{uri}` {why}"))?;
+        }
         for scope in &self.scopes {
             let parsed: Result<Scope, ()> = scope.parse();
             if scope.is_empty() || scope.contains(' ') || parsed.is_err() || scope.len() > 128 {
@@ -233,6 +241,20 @@ impl ClientMetadata {
                 Err("redirect_uris: an app that people use needs at least one".to_owned())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Back-Channel Logout 1.0 §2.2: absolute, without a fragment, and https unless the client has a secret.
+    fn check_backchannel_logout_uri(&self, uri: &str) -> Result<(), String> {
+        let url = Url::parse(uri).map_err(|error| format!("is not a URL: {error}"))?;
+        match url.scheme() {
+            _ if url.fragment().is_some() => Err("has a fragment".to_owned()),
+            _ if !url.username().is_empty() || url.password().is_some() => {
+                Err("has a user name or password".to_owned())
+            }
+            "https" => Ok(()),
+            "http" if self.kind == ClientType::Confidential => Ok(()),
+            _ => Err("is not https".to_owned()),
         }
     }
 

@@ -84,6 +84,12 @@ pub enum EventKind {
     /// An operator ended every session of every user.
     #[strum(serialize = "everything.ended")]
     EverythingEnded,
+    /// A stream of security events was added.
+    #[strum(serialize = "stream.added")]
+    StreamAdded,
+    /// A stream of security events was removed.
+    #[strum(serialize = "stream.removed")]
+    StreamRemoved,
     /// The authority started with other settings than the last time.
     #[strum(serialize = "settings.seen")]
     SettingsSeen,
@@ -128,6 +134,8 @@ impl EventKind {
             Self::KeyMade => "A signing key was made",
             Self::KeyRevoked => "A signing key was withdrawn",
             Self::EverythingEnded => "All sessions of all users were ended",
+            Self::StreamAdded => "A receiver of security events was added",
+            Self::StreamRemoved => "A receiver of security events was removed",
             Self::SettingsSeen => "The settings changed",
         }
     }

@@ -22,6 +22,8 @@ pub async fn openid_configuration(
     let more = json!({
         "userinfo_endpoint": authority.config.public_url.join("/oauth/userinfo"),
         "end_session_endpoint": authority.config.public_url.join("/oauth/logout"),
+        "backchannel_logout_supported": true,
+        "backchannel_logout_session_supported": true,
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256", "EdDSA"],
         "claim_types_supported": ["normal"],

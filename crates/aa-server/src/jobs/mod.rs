@@ -1,6 +1,7 @@
 //! Work that goes on beside requests: a list of jobs, each run again and again at its own interval.
 
 mod clock;
+mod ends;
 mod feed;
 mod gauges;
 mod outbox;
@@ -22,6 +23,7 @@ pub fn start(authority: &Arc<Authority>) -> JoinSet<()> {
     jobs.spawn(repeat(Arc::clone(authority), signing_keys::INTERVAL, signing_keys::run));
     jobs.spawn(repeat(Arc::clone(authority), retention::INTERVAL, retention::run));
     jobs.spawn(repeat(Arc::clone(authority), outbox::INTERVAL, outbox::run));
+    jobs.spawn(repeat(Arc::clone(authority), ends::INTERVAL, ends::run));
     jobs.spawn(repeat(Arc::clone(authority), feed::CONFIRM_INTERVAL, feed::store_confirmations));
     jobs.spawn(feed::follow_log(Arc::clone(authority)));
     jobs

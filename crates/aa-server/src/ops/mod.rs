@@ -7,6 +7,7 @@ pub mod clients;
 pub mod grants;
 pub mod keys;
 pub mod lists;
+pub mod security_events;
 pub mod sessions;
 pub mod settings;
 pub mod tokens;

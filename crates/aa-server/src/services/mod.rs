@@ -4,6 +4,7 @@ pub mod client_cache;
 pub mod cursor;
 pub mod feed;
 pub mod keyring;
+pub mod outbound;
 pub mod outbox;
 pub mod password_hasher;
 pub mod telemetry;

@@ -62,12 +62,35 @@ impl Outbox {
         Self { seals: secrets.iter().map(|secret| secret.seal("deliveries")).collect(), consumers }
     }
 
-    /// Whether anything can be sent.
-    pub fn has_consumers(&self) -> bool {
-        !self.consumers.is_empty()
+    /// Encrypts the payload of a delivery.
+    pub fn seal(&self, id: DeliveryId, payload: &[u8]) -> Vec<u8> {
+        self.seal_for(id.uuid().as_bytes(), payload)
     }
 
-    /// The consumer for deliveries of this kind. A newer replica may have added deliveries that this one cannot send.
+    /// Encrypts what senders need, bound to a context.
+    pub fn seal_for(&self, context: &[u8], plain: &[u8]) -> Vec<u8> {
+        self.seals[0].seal(context, plain)
+    }
+
+    /// Decrypts what [`Outbox::seal_for`] has encrypted.
+    ///
+    /// # Errors
+    /// When none of the server's secrets decrypts it.
+    pub fn open_for(
+        &self,
+        context: &[u8],
+        sealed: &[u8],
+    ) -> std::result::Result<Zeroizing<Vec<u8>>, UnsealError> {
+        let opened = self.seals.iter().find_map(|seal| seal.unseal(context, sealed).ok());
+        opened.ok_or(UnsealError)
+    }
+
+    /// The kinds that the consumers send.
+    pub fn kinds(&self) -> impl Iterator<Item = &'static str> {
+        self.consumers.iter().map(|consumer| consumer.kind())
+    }
+
+    /// The consumer for deliveries of this kind.
     pub fn consumer(&self, kind: &str) -> Option<Arc<dyn Consumer>> {
         self.consumers.iter().find(|consumer| consumer.kind() == kind).map(Arc::clone)
     }
@@ -84,7 +107,7 @@ impl Outbox {
         now: Timestamp,
     ) -> Result<DeliveryId> {
         let id = DeliveryId::from(random.uuid_at(now));
-        let payload = self.seals[0].seal(id.uuid().as_bytes(), payload);
+        let payload = self.seal(id, payload);
         let delivery = NewDelivery { id, kind, target, payload: &payload };
         store.enqueue_delivery(&delivery, now).await?;
         Ok(id)
@@ -95,12 +118,7 @@ impl Outbox {
     /// # Errors
     /// When none of the server's secrets decrypts its payload.
     pub fn open(&self, delivery: &LeasedDelivery) -> std::result::Result<Message, UnsealError> {
-        let context = delivery.id.uuid();
-        let payload = self
-            .seals
-            .iter()
-            .find_map(|seal| seal.unseal(context.as_bytes(), &delivery.payload).ok())
-            .ok_or(UnsealError)?;
+        let payload = self.open_for(delivery.id.uuid().as_bytes(), &delivery.payload)?;
         Ok(Message { id: delivery.id, target: delivery.target.clone(), payload })
     }
 }

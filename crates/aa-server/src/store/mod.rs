@@ -6,8 +6,10 @@
 mod authentication_attempts;
 mod browser_sessions;
 mod clients;
+mod end_consumers;
 mod end_log;
 mod ends;
+mod event_streams;
 mod events;
 mod families;
 mod family;
@@ -30,8 +32,10 @@ pub use authentication_attempts::{ATTEMPT_TTL, AttemptKey, AuthenticationAttempt
 pub use browser_sessions::{BrowserSession, NewBrowserSession};
 pub use clients::{Client, ClientChange, ClientSecretHash};
 pub use database::{Error, Result};
+pub use end_consumers::EndedSession;
 pub use end_log::{ENDS_CHANNEL, EndRecord};
 pub use ends::KeptSession;
+pub use event_streams::EventStream;
 pub use events::{Event, EventFilter, EventPosition, EventRow};
 pub use families::{MAX_OPEN_DELEGATIONS, NewFamily, Redeemed, SessionRow};
 pub use family::{Family, GraceElsewhere, Grant, Place, TwoPlaces};

@@ -80,10 +80,11 @@ impl Store {
         tx.commit().await
     }
 
-    /// Leases the deliveries that are due, the longest waiting first. Until the lease ends no other replica gets
+    /// Leases deliveries of one kind that are due, the longest waiting first. Until the lease ends no other replica gets
     /// them; if this one dies, they are due again then.
     pub async fn lease_deliveries(
         &self,
+        kind: &str,
         limit: u32,
         lease: Duration,
         now: Timestamp,
@@ -94,12 +95,13 @@ impl Store {
             LeasedDelivery,
             "UPDATE deliveries SET attempts = attempts + 1, next_attempt_at = $1
              WHERE next_attempt_at <= $2 AND failed_at IS NULL AND id IN (
-                 SELECT id FROM deliveries WHERE next_attempt_at <= $2 AND failed_at IS NULL
+                 SELECT id FROM deliveries WHERE next_attempt_at <= $2 AND failed_at IS NULL AND kind = $4
                  ORDER BY next_attempt_at LIMIT $3)
              RETURNING id, kind, target, payload, created_at, attempts",
             now + lease,
             now,
-            i64::from(limit)
+            i64::from(limit),
+            kind
         )
     }
 
@@ -112,6 +114,18 @@ impl Store {
             delivery.attempts
         )?;
         Ok(removed > 0)
+    }
+
+    /// Gives a lease back without an attempt: the delivery is due again at `at`.
+    pub async fn postpone_delivery(&self, delivery: &LeasedDelivery, at: Timestamp) -> Result<()> {
+        execute!(
+            self.db.write(),
+            "UPDATE deliveries SET attempts = attempts - 1, next_attempt_at = $1 WHERE id = $2 AND attempts = $3",
+            at,
+            delivery.id,
+            delivery.attempts
+        )
+        .map(drop)
     }
 
     /// Records a failed attempt: the delivery is due again at `retry_at`, or given up if there is none.

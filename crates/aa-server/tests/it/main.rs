@@ -3,6 +3,7 @@
 mod architecture;
 mod attempts;
 mod authorize;
+mod backchannel;
 mod batches;
 mod bounds;
 mod clocks;

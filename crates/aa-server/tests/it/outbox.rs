@@ -35,7 +35,7 @@ async fn a_lease_belongs_to_one_replica_until_it_ends(#[case] engine: Engine) {
         let (store, now) = (store.clone(), t.authority.now());
         takers.spawn(async move {
             let mut taken = Vec::new();
-            while let Ok(mut some) = store.lease_deliveries(7, LEASE, now).await
+            while let Ok(mut some) = store.lease_deliveries(KIND, 7, LEASE, now).await
                 && !some.is_empty()
             {
                 taken.append(&mut some);
@@ -46,10 +46,10 @@ async fn a_lease_belongs_to_one_replica_until_it_ends(#[case] engine: Engine) {
     let taken: Vec<_> = takers.join_all().await.into_iter().flatten().collect();
     let ids: BTreeSet<_> = taken.iter().map(|delivery| delivery.id).collect();
     assert_eq!((taken.len(), ids.len()), (100, 100), "each is taken once");
-    assert!(store.lease_deliveries(10, LEASE, t.authority.now()).await.unwrap().is_empty());
+    assert!(store.lease_deliveries(KIND, 10, LEASE, t.authority.now()).await.unwrap().is_empty());
 
     t.advance(61);
-    let again = store.lease_deliveries(1000, LEASE, t.authority.now()).await.unwrap();
+    let again = store.lease_deliveries(KIND, 1000, LEASE, t.authority.now()).await.unwrap();
     assert_eq!(again.len(), 100, "what was not recorded as sent is due again");
     assert!(!store.complete_delivery(&taken[0]).await.unwrap(), "the first lease has ended");
     for delivery in &again {
@@ -63,7 +63,8 @@ async fn payloads_are_encrypted_and_bound_to_their_delivery(#[case] engine: Engi
     let Some(t) = engine.start().await else { return };
     enqueue(&t, "a", "a private text").await;
     enqueue(&t, "b", "another").await;
-    let leased = t.authority.store.lease_deliveries(2, LEASE, t.authority.now()).await.unwrap();
+    let leased =
+        t.authority.store.lease_deliveries(KIND, 2, LEASE, t.authority.now()).await.unwrap();
     let find = |target: &str| leased.iter().find(|one| one.target == target).unwrap().clone();
     let (mut a, b) = (find("a"), find("b"));
     assert!(!a.payload.windows(7).any(|part| part == b"private"));
@@ -77,7 +78,7 @@ async fn what_fails_is_given_up_in_the_end_and_can_be_sent_again(#[case] engine:
     let Some(t) = engine.start().await else { return };
     let store = &t.authority.store;
     enqueue(&t, "nowhere", "x").await;
-    let due = || async { store.lease_deliveries(5, LEASE, t.authority.now()).await.unwrap() };
+    let due = || async { store.lease_deliveries(KIND, 5, LEASE, t.authority.now()).await.unwrap() };
     let first = due().await.remove(0);
     let soon = t.authority.now() + Duration::from_secs(5);
     assert!(store.fail_delivery(&first, "refused", Some(soon), t.authority.now()).await.unwrap());

@@ -31,6 +31,8 @@ const UNDO: &[(i64, &str)] = &[
     (21, include_str!("undo/0021.sql")),
     (22, include_str!("undo/0022.sql")),
     (23, include_str!("undo/0023.sql")),
+    (24, include_str!("undo/0024.sql")),
+    (25, include_str!("undo/0025.sql")),
 ];
 
 #[apply(both_databases)]

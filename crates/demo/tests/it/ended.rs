@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use aa_server::domain::caller::Caller;
+use aa_server::ops::tokens::revoke::revoke_by_operator;
 use demo::USERS;
 use reqwest::Method;
 use service::run::Failure;
@@ -9,6 +11,7 @@ use testing::chromium::{at, browser, driver, find, screenshot, sign_in};
 use thirtyfour::prelude::*;
 use tokio::time::timeout;
 
+use crate::proxy::Proxy;
 use crate::support::{Browser, World, world};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -32,6 +35,7 @@ async fn end_on_the_page(world: &World, name: &str) {
 async fn an_open_tab_says_so(world: &World, browser: &WebDriver) -> WebDriverResult<()> {
     browser.goto(world.authority()).await?;
     sign_in(browser, USERS[0].email, USERS[0].password).await?;
+    at(browser, &format!("{}/apps", world.authority())).await?;
     for (place, name) in
         [(2, "Notes"), (3, "Notes (token-mediating)"), (4, "Notes (refresh cookie)")]
     {
@@ -93,4 +97,41 @@ async fn the_calls_of_an_ended_session_are_refused_within_a_second() {
         }
     };
     timeout(SECOND, refused).await.expect("they are answered still");
+}
+
+/// A backend that does not follow the feed, as with any other provider, is told by back-channel logout: its sessions end, in
+/// a store that all its replicas share, and open tabs are told. A token that is sent again ends nothing new.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn back_channel_logout_ends_the_sessions_of_a_backend() {
+    let proxy = Proxy::with_registration(&[("revocation", "ignore")], |url, registration| {
+        registration.backchannel_logout_uri = Some(format!("{url}/auth/backchannel-logout"));
+    })
+    .await;
+    let mut events = proxy.get("/auth/events").await;
+    assert_eq!(events.status(), 200);
+    let other = proxy.world.ann_at(&proxy.url).await;
+    let family = proxy.world.generations().await[1].0;
+    let authority = proxy.world.demo.authority();
+    revoke_by_operator(&authority, family, &Caller::operator()).await.unwrap();
+    let mut told = String::new();
+    let reading = async {
+        while let Some(chunk) = events.chunk().await.unwrap() {
+            told.push_str(&String::from_utf8_lossy(&chunk));
+        }
+    };
+    timeout(Duration::from_secs(10), reading).await.expect("the tab is not told");
+    assert!(told.contains("logged_out_by_provider"), "{told}");
+    let me =
+        |browser: &Browser| browser.request(Method::GET, &format!("{}/auth/me", proxy.url)).send();
+    assert_eq!(me(&proxy.browser).await.unwrap().status(), 401);
+    assert_eq!(me(&other).await.unwrap().status(), 200, "another session of the same user lives");
+
+    let send = async |token: &str| {
+        let url = format!("{}/auth/backchannel-logout", proxy.url);
+        let request = reqwest::Client::new().post(url).form(&[("logout_token", token)]);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(send("forged").await, 400);
+    assert_eq!(send("eyJhbGciOiJub25lIn0.e30.e30").await, 400);
+    assert_eq!(me(&other).await.unwrap().status(), 200);
 }

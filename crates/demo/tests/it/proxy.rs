@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use aa_server::domain::client::ClientMetadata;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -155,15 +156,20 @@ impl Proxy {
 
     /// A proxy with further settings.
     pub async fn with(settings: &[(&'static str, &str)]) -> Self {
-        Self::build(settings, None).await
+        Self::with_registration(settings, |_, _| ()).await
     }
 
     /// A proxy whose tokens live for so long.
     pub async fn with_token_life(life: Duration) -> Self {
-        Self::build(&[], Some(life)).await
+        let change = |_: &str, app: &mut ClientMetadata| app.lifetimes.at_ttl = Some(life);
+        Self::with_registration(&[], change).await
     }
 
-    async fn build(settings: &[(&'static str, &str)], life: Option<Duration>) -> Self {
+    /// A proxy at a URL, with further settings, whose registration was changed.
+    pub async fn with_registration(
+        settings: &[(&'static str, &str)],
+        change: impl FnOnce(&str, &mut ClientMetadata),
+    ) -> Self {
         let world = world(Duration::from_hours(1)).await;
         let api = Api::default();
         let upstream = api.start();
@@ -171,7 +177,7 @@ impl Proxy {
         let url = format!("http://localhost:{port}");
         let replica = format!("http://localhost:{}", port + 1);
         let mut shop = Shop::new(&world, &url);
-        shop.registration.lifetimes.at_ttl = life;
+        change(&url, &mut shop.registration);
         shop.registration.audiences = vec!["notes".to_owned(), "orders".to_owned()];
         let scopes = ["openid", "email", "offline_access", "orders:read", "orders:write"];
         shop.registration.scopes = scopes.map(str::to_owned).to_vec();

@@ -6,13 +6,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use foundation::time::Timestamp;
 
-use super::{IdHash, PendingRevocation, SessionRecord, SessionStore, StoreError};
+use super::{Handle, IdHash, PendingRevocation, SessionRecord, SessionStore, StoreError};
 
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     sessions: Mutex<HashMap<IdHash, SessionRecord>>,
     revocations: Mutex<HashMap<IdHash, PendingRevocation>>,
+    /// Sessions by handle.
+    handles: Mutex<HashMap<Handle, HashMap<IdHash, Span>>>,
 }
+
+/// Beginning and end of a session.
+type Span = (Timestamp, Timestamp);
 
 impl Memory {
     fn map(&self) -> MutexGuard<'_, HashMap<IdHash, SessionRecord>> {
@@ -49,6 +54,26 @@ impl SessionStore for Memory {
         Ok(self.map().remove(id))
     }
 
+    async fn add_handles(
+        &self,
+        id: &IdHash,
+        handles: &[Handle],
+        created_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut known = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        for handle in handles {
+            known.entry(handle.clone()).or_default().insert(id.clone(), (created_at, expires_at));
+        }
+        Ok(())
+    }
+
+    async fn find(&self, handle: &Handle, until: Timestamp) -> Result<Vec<IdHash>, StoreError> {
+        let known = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        let sessions = known.get(handle).into_iter().flatten();
+        Ok(sessions.filter(|(_, (began, _))| *began <= until).map(|(id, _)| id.clone()).collect())
+    }
+
     async fn keep_revocation(&self, revocation: &PendingRevocation) -> Result<(), StoreError> {
         self.revocations().insert(revocation.id.clone(), revocation.clone());
         Ok(())
@@ -75,6 +100,10 @@ impl SessionStore for Memory {
 
     async fn remove_expired(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.revocations().retain(|_, kept| kept.expires_at > now);
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner).retain(|_, sessions| {
+            sessions.retain(|_, (_, expires_at)| *expires_at > now);
+            !sessions.is_empty()
+        });
         let mut map = self.map();
         let before = map.len();
         map.retain(|_, session| session.expires_at > now);

@@ -57,6 +57,22 @@ pub struct PendingRevocation {
     pub expires_at: Timestamp,
 }
 
+/// A name that the provider has for a session, its `sid` or `sub`, as a hash.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Handle(pub(crate) Vec<u8>);
+
+impl Handle {
+    /// The handle of the provider's session with this id.
+    pub fn of_sid(sid: &str) -> Self {
+        Self(digest(&SHA256, format!("sid:{sid}").as_bytes()).as_ref().to_vec())
+    }
+
+    /// The handle of all sessions of this user.
+    pub fn of_sub(sub: &str) -> Self {
+        Self(digest(&SHA256, format!("sub:{sub}").as_bytes()).as_ref().to_vec())
+    }
+}
+
 /// Error of a session store: a fault, not the absence of a session.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -99,6 +115,25 @@ pub trait SessionStore: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// [`StoreError`].
     async fn remove(&self, id: &IdHash) -> Result<Option<SessionRecord>, StoreError>;
+
+    /// Notes the handles by which [`SessionStore::find`] finds a session that begins at `created_at`. Before the session is
+    /// created, so that it is never there without them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn add_handles(
+        &self,
+        id: &IdHash,
+        handles: &[Handle],
+        created_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// The sessions with a handle that began no later than `until`. Some of them may be gone.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    async fn find(&self, handle: &Handle, until: Timestamp) -> Result<Vec<IdHash>, StoreError>;
 
     /// Keeps a revocation, in place of the one with the same id.
     ///
@@ -209,6 +244,27 @@ mod tests {
         assert!(!store.update(&id, &fourth).await.unwrap(), "a write does not bring it back");
         store.ping().await.unwrap();
         keeps_revocations(&*store).await;
+        finds_by_handles(&*store).await;
+    }
+
+    async fn finds_by_handles(store: &dyn SessionStore) {
+        let now = SystemClock.now();
+        let at = |seconds| now + Duration::from_secs(seconds);
+        let (sid, sub) = (Handle::of_sid("one"), Handle::of_sub("one"));
+        assert_ne!(sid, sub);
+        let [first, second] = ["first", "second"].map(IdHash::of);
+        let both = [sid.clone(), sub.clone()];
+        store.add_handles(&first, &both, at(0), at(100)).await.unwrap();
+        store.add_handles(&second, std::slice::from_ref(&sub), at(10), at(100)).await.unwrap();
+        let found = async |handle: &Handle, seconds| {
+            let mut found = store.find(handle, at(seconds)).await.unwrap();
+            found.sort_by_key(|id| *id != first);
+            found
+        };
+        assert_eq!(found(&sid, 99).await, std::slice::from_ref(&first));
+        assert_eq!(found(&sub, 9).await, std::slice::from_ref(&first), "the other began later");
+        assert_eq!(found(&sub, 10).await, [first.clone(), second.clone()]);
+        assert!(found(&Handle::of_sid("two"), 99).await.is_empty());
     }
 
     async fn keeps_revocations(store: &dyn SessionStore) {

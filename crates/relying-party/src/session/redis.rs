@@ -9,7 +9,7 @@ use foundation::time::Timestamp;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, Script};
 
-use super::{IdHash, PendingRevocation, SessionRecord, SessionStore, StoreError};
+use super::{Handle, IdHash, PendingRevocation, SessionRecord, SessionStore, StoreError};
 
 /// The time for an answer.
 const REDIS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -29,6 +29,8 @@ pub(super) struct Redis {
     prefix: String,
     /// Key of a sorted set: ids of revocations by the time of their next attempt.
     revocations: String,
+    /// Prefix of the keys of handles.
+    handles: String,
 }
 
 impl std::fmt::Debug for Redis {
@@ -45,11 +47,16 @@ impl Redis {
             .set_number_of_retries(2);
         let connection = ConnectionManager::new_with_config(Client::open(url)?, config).await?;
         let revocations = format!("revocations:{name}");
-        Ok(Self { connection, prefix: format!("session:{name}:"), revocations })
+        let (prefix, handles) = (format!("session:{name}:"), format!("handle:{name}:"));
+        Ok(Self { connection, prefix, revocations, handles })
     }
 
     fn key(&self, id: &IdHash) -> String {
         key_of(self.prefix.clone(), id.as_bytes())
+    }
+
+    fn handle_key(&self, handle: &Handle) -> String {
+        key_of(self.handles.clone(), &handle.0)
     }
 
     fn revocation_key(&self, id: &[u8]) -> String {
@@ -139,6 +146,31 @@ impl SessionStore for Redis {
         let bytes: Option<Vec<u8>> =
             take.arg(self.key(id)).query_async(&mut self.connection.clone()).await?;
         Ok(bytes.and_then(|bytes| from_bytes(&bytes)))
+    }
+
+    async fn add_handles(
+        &self,
+        id: &IdHash,
+        handles: &[Handle],
+        created_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut steps = redis::pipe();
+        steps.atomic();
+        for handle in handles {
+            let key = self.handle_key(handle);
+            // A sorted set: sessions by the time of their beginning. It lives as long as the last of them.
+            steps.cmd("ZADD").arg(&key).arg(created_at.millis()).arg(id.as_bytes()).ignore();
+            steps.cmd("PEXPIREAT").arg(&key).arg(expires_at.millis()).ignore();
+        }
+        Ok(steps.exec_async(&mut self.connection.clone()).await?)
+    }
+
+    async fn find(&self, handle: &Handle, until: Timestamp) -> Result<Vec<IdHash>, StoreError> {
+        let mut range = redis::cmd("ZRANGEBYSCORE");
+        range.arg(self.handle_key(handle)).arg("-inf").arg(until.millis());
+        let ids: Vec<Vec<u8>> = range.query_async(&mut self.connection.clone()).await?;
+        Ok(ids.into_iter().map(IdHash).collect())
     }
 
     async fn keep_revocation(&self, revocation: &PendingRevocation) -> Result<(), StoreError> {

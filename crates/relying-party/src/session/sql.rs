@@ -5,7 +5,7 @@ use database::{Db, all, execute, optional};
 use foundation::time::Timestamp;
 use sqlx::migrate::Migrator;
 
-use super::{IdHash, PendingRevocation, SessionRecord, SessionStore, StoreError};
+use super::{Handle, IdHash, PendingRevocation, SessionRecord, SessionStore, StoreError};
 
 /// Every migration of the session store, in order.
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -102,6 +102,38 @@ impl SessionStore for Sql {
         Ok(row.map(record))
     }
 
+    async fn add_handles(
+        &self,
+        id: &IdHash,
+        handles: &[Handle],
+        created_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        for handle in handles {
+            execute!(
+                self.0.write(),
+                "INSERT INTO rp_handles (handle, id_hash, created_at, expires_at) VALUES ($1, $2, $3, $4)
+                 ON CONFLICT (handle, id_hash) DO NOTHING",
+                handle.0.as_slice(),
+                id.as_bytes(),
+                created_at.millis(),
+                expires_at.millis()
+            )?;
+        }
+        Ok(())
+    }
+
+    async fn find(&self, handle: &Handle, until: Timestamp) -> Result<Vec<IdHash>, StoreError> {
+        let rows = all!(
+            self.0.read(),
+            (Vec<u8>,),
+            "SELECT id_hash FROM rp_handles WHERE handle = $1 AND created_at <= $2",
+            handle.0.as_slice(),
+            until.millis()
+        )?;
+        Ok(rows.into_iter().map(|(id,)| IdHash(id)).collect())
+    }
+
     async fn keep_revocation(&self, revocation: &PendingRevocation) -> Result<(), StoreError> {
         execute!(
             self.0.write(),
@@ -145,6 +177,7 @@ impl SessionStore for Sql {
             "DELETE FROM rp_revocations WHERE expires_at <= $1",
             now.millis()
         )?;
+        execute!(self.0.write(), "DELETE FROM rp_handles WHERE expires_at <= $1", now.millis())?;
         let mut removed = 0;
         loop {
             let batch = execute!(

@@ -5,19 +5,37 @@
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use foundation::time::Timestamp;
 use oidc_client::ProviderError;
 use quick_cache::sync::Cache;
 use secrecy::ExposeSecret as _;
+use serde_json::{Map, Value};
 use tokens::feed::{FeedSource, Follower, SessionIdentity};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tracing::{info, warn};
 
 use super::{RelyingParty, SessionData};
-use crate::session::IdHash;
+use crate::StoreError;
+use crate::session::{Handle, IdHash};
 
 /// The reason of an end, as the authority names it: `revoked_by_user` and so on.
 pub type Reason = Arc<str>;
+
+/// The reason of an end that came by back-channel logout, which tells none.
+const LOGGED_OUT: &str = "logged_out_by_provider";
+
+/// Why a logout token ends nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum LogoutError {
+    /// It is not valid, or the provider's keys cannot be had.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// The session store did not answer: the provider tries again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 /// Sessions whose reason is remembered for tabs that ask later.
 const MAX_REASONS: usize = 10_000;
@@ -134,6 +152,47 @@ impl RelyingParty {
         counts.then_some(end.reason)
     }
 
+    /// Notes by what the provider will call a session that begins now, with these claims of its ID token.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn add_handles(
+        &self,
+        id: &IdHash,
+        claims: &Map<String, Value>,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let text = |name: &str| claims.get(name).and_then(Value::as_str);
+        let sid = text("sid").map(Handle::of_sid);
+        let handles: Vec<_> = sid.into_iter().chain(text("sub").map(Handle::of_sub)).collect();
+        self.store.add_handles(id, &handles, self.now(), expires_at).await
+    }
+
+    /// Ends the sessions that a logout token of the provider names (OpenID Connect Back-Channel Logout 1.0 §2.7). Returns
+    /// how many there were.
+    ///
+    /// # Errors
+    /// [`LogoutError`].
+    pub async fn back_channel_logout(&self, logout_token: &str) -> Result<usize, LogoutError> {
+        let token = self.provider.validate_logout_token(logout_token, self.now()).await?;
+        let handle = match (&token.sid, &token.sub) {
+            (Some(sid), _) => Handle::of_sid(sid),
+            (None, Some(sub)) => Handle::of_sub(sub),
+            (None, None) => return Ok(0),
+        };
+        // What began after the token was issued is not meant: one that is sent again ends nothing.
+        let until = token.issued_at + Duration::from_secs(1);
+        let ids = self.store.find(&handle, until).await?;
+        let mut ended = 0;
+        for id in ids {
+            ended += usize::from(self.store.remove(&id).await?.is_some());
+            self.watched.tell(&id, Some(&Reason::from(LOGGED_OUT)));
+            self.ends.remember(&id, &Reason::from(LOGGED_OUT));
+        }
+        info!(ended, "the provider has ended sessions");
+        Ok(ended)
+    }
+
     /// Tells those who watch a session that it has ended: for an app that removes it from the store itself.
     pub fn tell_end(&self, session_id: &str) {
         let id = IdHash::of(session_id);
@@ -150,7 +209,7 @@ impl RelyingParty {
         &self,
         id: &IdHash,
         reason: &Reason,
-    ) -> Result<(), crate::StoreError> {
+    ) -> Result<(), StoreError> {
         self.ends.remember(id, reason);
         self.store.remove(id).await?;
         self.watched.tell(id, Some(reason));

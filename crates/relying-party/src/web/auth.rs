@@ -13,11 +13,43 @@ use url::form_urlencoded;
 
 use super::cookies::Cookie;
 use super::{Site, front};
-use crate::signin::{AccessToken, Callback, SESSION_TTL};
+use crate::signin::{AccessToken, Callback, LogoutError, SESSION_TTL};
 use crate::{Browser, CallbackError, ProviderError, TokenError};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
-    config.route("/auth/login", web::get().to(login));
+    config
+        .route("/auth/login", web::get().to(login))
+        .route(BACK_CHANNEL_LOGOUT, web::post().to(back_channel_logout));
+}
+
+/// Where the provider says that sessions have ended. Its signed token is what counts, not who brings it.
+pub const BACK_CHANNEL_LOGOUT: &str = "/auth/backchannel-logout";
+
+#[derive(serde::Deserialize)]
+struct LogoutRequest {
+    logout_token: String,
+}
+
+/// `POST /auth/backchannel-logout` (OpenID Connect Back-Channel Logout 1.0 §2.5).
+async fn back_channel_logout(
+    site: web::Data<Site>,
+    request: web::Form<LogoutRequest>,
+) -> HttpResponse {
+    let shared = site.clone();
+    let token = request.into_inner().logout_token;
+    let done =
+        detached(&site.runtime, async move { shared.party.back_channel_logout(&token).await });
+    let mut response = match done.await {
+        Ok(_) => HttpResponse::Ok(),
+        Err(LogoutError::Provider(ProviderError::InvalidResponse(why))) => {
+            warn!(why, "a logout token was refused");
+            let mut refused = HttpResponse::BadRequest();
+            refused.insert_header((header::CACHE_CONTROL, "no-store"));
+            return refused.json(json!({ "error": "invalid_request", "error_description": why }));
+        }
+        Err(error) => return unavailable(&error),
+    };
+    response.insert_header((header::CACHE_CONTROL, "no-store")).finish()
 }
 
 /// The value of a query parameter that is there once.

@@ -11,6 +11,7 @@ use actix_web::{Error, web};
 use service::http::problem;
 
 use super::Site;
+use super::auth::BACK_CHANNEL_LOGOUT;
 
 /// Routes that other sites lead browsers to; and the question of a proxy, which may be about such a visit.
 const NAVIGATED_TO: [&str; 4] =
@@ -36,6 +37,9 @@ fn refusal(site: &Site, request: &ServiceRequest) -> Option<(StatusCode, &'stati
     const FOREIGN: &str = "this comes from another site";
     // As the router reads it, percent-decoded: another spelling of a path has the same route, and the same guard.
     let path = request.match_info().as_str();
+    if path == BACK_CHANNEL_LOGOUT {
+        return None;
+    }
     let is_api = path.starts_with("/api/");
     let is_auth = path.starts_with("/auth/");
     let changes = !matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);

@@ -98,7 +98,8 @@ fn access_token_algorithm(authority: &Authority, client: &ClientMetadata) -> Alg
     client.at_alg.unwrap_or(authority.config.at_alg)
 }
 
-fn id_token_algorithm(client: &ClientMetadata) -> Algorithm {
+/// The algorithm of a client's ID tokens and logout tokens.
+pub fn id_token_algorithm(client: &ClientMetadata) -> Algorithm {
     client.id_token_alg.unwrap_or(Algorithm::RS256)
 }
 
