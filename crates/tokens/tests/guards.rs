@@ -7,13 +7,14 @@ use actix_web::http::StatusCode;
 use actix_web::{App, test, web};
 use http::{Request, Response};
 use serde_json::{Value, json};
+use tokens::feed::{FeedSource, Follower};
 use tokens::{
     AccessToken, AccessTokenLayer, Algorithm, Denied, FetchError, Guard, KeySet, Reject,
     RequestParts, RequiredScope, Scoped, SigningKey, Verifier,
 };
 use tower_layer::Layer as _;
 use tower_service::Service as _;
-use wiremock::matchers::{method, path};
+use wiremock::matchers::{header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 const NOW: i64 = 1_800_000_000;
@@ -278,4 +279,112 @@ async fn keys_that_come_in_the_clear_are_refused() {
     // Said on purpose: within one network of containers.
     let verifier = Verifier::new("http://aa.example", "notes");
     assert!(Guard::new(verifier, "http://proxy:8080", KeySet::default()).is_ok());
+}
+
+/// Publishes keys, and a feed of ends with these revocations: each connection is told everything, and ended.
+async fn publish_ends(server: &MockServer, key: &SigningKey, revocations: Value) {
+    publish_keys(server, &[key]).await;
+    let data = json!({ "revocations": revocations });
+    let events =
+        format!("id: 7.7\nevent: revocations\ndata: {data}\n\nevent: current\ndata: {{}}\n\n");
+    let answer = ResponseTemplate::new(200).set_body_raw(events, "text/event-stream");
+    Mock::given(method("GET"))
+        .and(path("/revocations"))
+        .and(header("authorization", "Basic bm90ZXM6YSUzQWI="))
+        .respond_with(answer)
+        .mount(server)
+        .await;
+}
+
+fn follow(server: &MockServer) -> Follower {
+    let source = FeedSource {
+        authority: server.uri(),
+        client_id: "notes".to_owned(),
+        client_secret: "a:b".to_owned(),
+        name: String::new(),
+    };
+    Follower::follow(source, false).unwrap()
+}
+
+async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    for _ in 0..1000 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{what}");
+}
+
+#[actix_web::test]
+async fn ended_sessions_are_refused_and_silence_is_judged_by_each_route() {
+    let (server, key) = (MockServer::start().await, key());
+    publish_ends(&server, &key, json!([])).await;
+    let follower = follow(&server);
+    let plain = guard(&server);
+    let best_effort = plain.clone().best_effort(follower.clone());
+    let require = plain.clone().require(follower.clone(), Duration::from_secs(2));
+    until("the guards are ready", async || require.is_ready() && best_effort.is_ready()).await;
+    let token = token(&key, &server.uri(), "");
+    for guard in [&plain, &best_effort, &require] {
+        authenticate(guard, &token).await.unwrap();
+    }
+    // A route may want a fresher word than the others, and without a follower there is none.
+    let never = Duration::ZERO;
+    assert_eq!(authenticate(&best_effort.clone().at_most(never), &token).await, Err(Denied::Stale));
+    assert_eq!(authenticate(&plain.clone().at_most(never), &token).await, Err(Denied::Stale));
+
+    let route = web::scope("/money")
+        .app_data(best_effort.clone().at_most(never))
+        .route("/", web::get().to(any));
+    let app =
+        App::new().app_data(best_effort.clone()).route("/", web::get().to(any)).service(route);
+    let app = test::init_service(app).await;
+    for (uri, status) in [("/", StatusCode::OK), ("/money/", StatusCode::SERVICE_UNAVAILABLE)] {
+        let request = test::TestRequest::get().uri(uri);
+        let request = request.insert_header(("authorization", format!("Bearer {token}")));
+        assert_eq!(test::call_service(&app, request.to_request()).await.status(), status, "{uri}");
+    }
+
+    let end = json!({ "type": "client", "client_id": "worker", "issued_before": NOW + 1, "reason": "client_disabled",
+        "ended_at": NOW, "until": NOW + 400 });
+    publish_ends(&server, &key, json!([end])).await;
+    let is_ended = async || authenticate(&best_effort, &token).await == Err(Denied::Ended);
+    until("the end is known", is_ended).await;
+    assert_eq!(authenticate(&require, &token).await, Err(Denied::Ended));
+    authenticate(&plain, &token).await.unwrap();
+    let other = key.sign(
+        "at+jwt",
+        &json!({ "iss": server.uri(), "sub": "app:other", "aud": "notes",
+        "client_id": "other", "iat": NOW, "exp": NOW + 300, "jti": "two", "scope": "" }),
+    );
+    let other = other.unwrap();
+    authenticate(&require, &other).await.unwrap();
+
+    // The authority goes away: what is known stays known, and who requires its word answers nothing more.
+    publish_keys(&server, &[&key]).await;
+    until("the word is old", async || require.is_stale()).await;
+    assert_eq!(authenticate(&require, &other).await, Err(Denied::Stale));
+    assert!(!require.is_ready() && best_effort.is_ready());
+    authenticate(&best_effort, &other).await.unwrap();
+    assert_eq!(authenticate(&best_effort, &token).await, Err(Denied::Ended));
+}
+
+/// An end of a kind that this version does not know cannot be applied, so the follower does not say that it knows everything.
+#[actix_web::test]
+async fn a_follower_that_cannot_apply_an_end_is_not_current() {
+    let (server, key) = (MockServer::start().await, key());
+    publish_ends(
+        &server,
+        &key,
+        json!([{ "type": "galaxy", "reason": "", "ended_at": 1, "until": 2 }]),
+    )
+    .await;
+    let follower = follow(&server);
+    until("it has tried twice", async || {
+        let requests = server.received_requests().await.unwrap();
+        requests.iter().filter(|request| request.url.path() == "/revocations").count() >= 2
+    })
+    .await;
+    assert_eq!(follower.age(), None);
 }

@@ -5,6 +5,9 @@ use foundation::time::Timestamp;
 
 use super::{Result, Store};
 
+/// Followers of one client that are written down, at most.
+const MAX_OF_CLIENT: i64 = 20_000;
+
 /// What a follower has said of itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Confirmation {
@@ -42,13 +45,17 @@ impl Store {
         for ((client_id, name), confirmation) in confirmations {
             execute!(
                 tx.on(),
-                "INSERT INTO feed_followers (client_id, name, serial, seen_at) VALUES ($1, $2, COALESCE($3, 0), $4)
+                "INSERT INTO feed_followers (client_id, name, serial, seen_at)
+                 SELECT $1, $2, COALESCE($3, 0), $4
+                 WHERE EXISTS (SELECT 1 FROM feed_followers WHERE client_id = $1 AND name = $2)
+                    OR (SELECT COUNT(*) FROM feed_followers WHERE client_id = $1) < $5
                  ON CONFLICT (client_id, name)
                  DO UPDATE SET serial = COALESCE($3, feed_followers.serial), seen_at = $4",
                 client_id.as_str(),
                 name.as_str(),
                 confirmation.serial,
-                confirmation.seen_at.millis()
+                confirmation.seen_at.millis(),
+                MAX_OF_CLIENT
             )?;
         }
         tx.commit().await

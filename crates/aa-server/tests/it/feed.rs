@@ -7,6 +7,7 @@ use aa_server::domain::client::ClientType;
 use aa_server::ops::account::NewAccount;
 use aa_server::ops::sessions::end::end_everything;
 use aa_server::ops::{clients, users};
+use database::execute;
 use reqwest::StatusCode;
 use reqwest::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH, WWW_AUTHENTICATE};
 use rstest::rstest;
@@ -379,4 +380,29 @@ async fn administrators_see_what_followers_have_confirmed(#[case] engine: Engine
     }
     let page = ann.get("/sessions").await.text().await.unwrap();
     assert!(page.contains("You signed out in the app.") && !page.contains("followers"), "{page}");
+}
+
+/// One user with ten thousand sessions: their end is one event, and one row of the log.
+#[apply(both_databases)]
+async fn the_end_of_ten_thousand_sessions_is_one_event(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    t.add_user("ann@example.com").await;
+    let (app, api) = (t.confidential().await, Api::of(&t).await);
+    let (_, tokens) = open(&t, &app).await;
+    let mut tx = t.authority.store.db().begin().await.unwrap();
+    tx.without_timeout().await.unwrap();
+    execute!(tx.on(), "CREATE TABLE a_copy AS SELECT * FROM families").unwrap();
+    for _ in 0..10_000 {
+        execute!(tx.on(), "UPDATE a_copy SET id = $1", t.authority.random.uuid()).unwrap();
+        execute!(tx.on(), "INSERT INTO families SELECT * FROM a_copy").unwrap();
+    }
+    execute!(tx.on(), "DROP TABLE a_copy").unwrap();
+    tx.commit().await.unwrap();
+    let ann = t.authority.store.user_by_email("ann@example.com").await.unwrap().unwrap();
+    users::set_enabled(&t.authority, &ann, false, &Caller::operator()).await.unwrap();
+    api.refuses(&tokens).await;
+    let revocations = api.read("").await.1["revocations"].clone();
+    assert_eq!(revocations.as_array().unwrap().len(), 1, "{revocations}");
+    assert_eq!(revocations[0]["type"], "user");
+    assert_eq!(t.authority.store.ends_after(0, 100).await.unwrap().len(), 1);
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 use tokio::time::{Instant, timeout};
 use tracing::{debug, error, info, warn};
 use url::form_urlencoded;
@@ -74,6 +74,7 @@ struct Shared {
     source: FeedSource,
     http: reqwest::Client,
     heartbeat: AtomicU64,
+    heartbeat_changed: Notify,
     ended: EndedSet,
     now: fn() -> i64,
     began: Instant,
@@ -101,6 +102,7 @@ impl Follower {
             source,
             http,
             heartbeat: AtomicU64::new(HEARTBEAT.as_secs()),
+            heartbeat_changed: Notify::new(),
             ended: EndedSet::default(),
             now: crate::guard::system_time,
             began: instant(),
@@ -169,7 +171,9 @@ impl Follower {
     /// Asks the authority to say more often that it has nothing new, so that `max_age` can be kept to.
     pub(crate) fn ask_for_word_within(&self, max_age: Duration) {
         let seconds = (max_age.as_secs() / 3).clamp(1, HEARTBEAT.as_secs());
-        self.0.heartbeat.fetch_min(seconds, Ordering::AcqRel);
+        if self.0.heartbeat.fetch_min(seconds, Ordering::AcqRel) > seconds {
+            self.0.heartbeat_changed.notify_one();
+        }
     }
 }
 
@@ -241,15 +245,17 @@ async fn read(weak: &Weak<Shared>, mut answer: reqwest::Response) -> FeedError {
     let mut stream = EventStream::new(MAX_EVENT_BYTES);
     loop {
         let Some(shared) = weak.upgrade() else { return FeedError::Ended };
-        let patience = shared.patience();
-        drop(shared);
-        let chunk = match timeout(patience, answer.chunk()).await {
+        let chunk = tokio::select! {
+            chunk = timeout(shared.patience(), answer.chunk()) => chunk,
+            // The next connection asks for the heartbeat that is needed now.
+            () = shared.heartbeat_changed.notified() => return FeedError::Ended,
+        };
+        let chunk = match chunk {
             Ok(Ok(Some(chunk))) => chunk,
             Ok(Ok(None)) => return FeedError::Ended,
             Ok(Err(error)) => return error.into(),
             Err(_) => return FeedError::Silent,
         };
-        let Some(shared) = weak.upgrade() else { return FeedError::Ended };
         let taken = stream.read(&chunk).map_err(FeedError::from).and_then(|events| {
             events.into_iter().try_for_each(|event| shared.take(event).map_err(FeedError::from))
         });
