@@ -14,7 +14,7 @@ export function createClient({ pattern, backend = "", apis = [], name = `${patte
   const home = new URL(backend || "/", globalThis.location?.href);
   const targets = (pattern === "bff" ? [new URL("/api/", home)] : apis).map((api) => new URL(api, home));
   const listeners = new Set();
-  let held, csrf, who, pending, channel, leave, isOpen, arrived, following;
+  let held, csrf, who, pending, channel, leave, isOpen, arrived, following, leaving;
   const locks = globalThis.navigator?.locks;
 
   // Good is what has not been refused and has not expired; fresh is what need not be replaced yet. A token from the
@@ -59,6 +59,7 @@ export function createClient({ pattern, backend = "", apis = [], name = `${patte
   }
 
   async function over(reason) {
+    if (leaving) return; // it is this tab that signs out, and it will say so
     unfollow();
     if (reason === "superseded") {
       // The app was opened again in this browser: its cookie is that of the next session in a moment.
@@ -75,6 +76,7 @@ export function createClient({ pattern, backend = "", apis = [], name = `${patte
     if (globalThis.BroadcastChannel) {
       channel = new BroadcastChannel(name);
       channel.onmessage = ({ data }) => {
+        if (data.left) unfollow();
         if (data.out) forget(false, data.why, data.reason);
         else if (data.token) {
           held = data.token;
@@ -237,14 +239,18 @@ export function createClient({ pattern, backend = "", apis = [], name = `${patte
 
   async function signOut({ everywhere = false } = {}) {
     let url;
+    leaving = true;
     try {
       const all = everywhere && pattern === "spa" ? "-all" : "";
       url = (await ask(`/auth/logout${all}`, { method: "POST" })).logout_url;
     } catch (error) {
       if (!(error instanceof SignedOut)) throw error;
+    } finally {
+      leaving = false;
     }
+    channel?.postMessage({ out: 1, left: 1 }); // before another tab takes this one's place at the stream
     unfollow();
-    forget(true);
+    forget();
     if (everywhere && url) location.assign(url);
   }
 

@@ -315,6 +315,22 @@ test("the reason is told even after a call has found that the session is over", 
   assert.deepEqual(client.events, ["signed_out", "ended: password_changed"]);
 });
 
+test("signing out is told as that by every tab, and no tab goes on to follow", async () => {
+  const [one, two] = tabs(2, "spa");
+  await Promise.all([one.session(), two.session()]);
+  await settle();
+  const [stream] = streams;
+  backend["/auth/logout"] = async () => {
+    // The backend ends the stream before it answers.
+    stream.tell("ended", { reason: null });
+    await settle(20);
+    return json({ signed_out: true });
+  };
+  await one.signOut();
+  await settle();
+  assert.deepEqual([one.events, two.events, streams], [["signed_out"], ["signed_out"], []]);
+});
+
 test("an app that was opened again in the same browser goes on, if there is a session again", async () => {
   const client = tab("bff");
   await client.session();

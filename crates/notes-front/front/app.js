@@ -12,10 +12,10 @@ const REASONS = {
   signed_out: "You signed out.",
   logged_out_by_provider: "You signed out.",
   signed_in_again: "Another user signed in with this browser.",
-  revoked_by_user: "You ended this session on the page of your sessions.",
+  revoked_by_user: "You ended it on the page of your sessions.",
   revoked_by_app: "You signed out in the app.",
-  revoked_by_operator: "An administrator ended this session.",
-  reuse: "This session was used from two places at once, so it was ended. Have a look at your sessions.",
+  revoked_by_operator: "An administrator ended it.",
+  reuse: "It was used from two places at once. Have a look at your sessions.",
   superseded: "You opened the app again in this browser.",
   password_changed: "Your password was changed.",
   user_disabled: "Your account was disabled.",
@@ -23,6 +23,7 @@ const REASONS = {
   client_changed: "The app may not stay signed in any more.",
 };
 let next = null;
+let user = null;
 
 async function call(path, options = {}) {
   const headers = { Accept: "application/json", ...options.headers };
@@ -47,6 +48,18 @@ function leave(why) {
   notes.clear();
   render();
   show(false, why);
+}
+
+// What was being written when the session ended comes back when the same user signs in again in this tab.
+function keepDraft() {
+  const text = byId("text").value;
+  if (text && user) sessionStorage.setItem("draft", JSON.stringify({ user, text }));
+}
+
+function restoreDraft() {
+  const draft = JSON.parse(sessionStorage.getItem("draft") ?? "{}");
+  sessionStorage.removeItem("draft");
+  if (draft.user === user && !byId("text").value) byId("text").value = draft.text;
 }
 
 function notice(text) {
@@ -196,6 +209,7 @@ byId("new").addEventListener("submit", async (event) => {
 byId("more").addEventListener("click", () => attempt(() => load(next)));
 
 const signOut = (everywhere) => attempt(async () => {
+  byId("text").value = "";
   await client.signOut({ everywhere });
   leave("You are signed out of Notes.");
 });
@@ -205,6 +219,7 @@ byId("sign-out-all").addEventListener("click", () => signOut(true));
 // The session has ended elsewhere, another tab has signed out, or another user has signed in there.
 client.onChange((change, reason) => {
   if (change === "changed") return start();
+  keepDraft();
   if (change === "ended") return leave(REASONS[reason] ? `Your session has ended. ${REASONS[reason]}` : ENDED);
   return leave("You are signed out of Notes.");
 });
@@ -220,7 +235,9 @@ async function start() {
   try {
     const person = await client.session();
     if (!person) return show(false, "Sign in to see your notes.");
+    user = person.sub;
     byId("name").textContent = person.name || person.email || "";
+    restoreDraft();
     show(true);
     await attempt(() => load());
     follow();

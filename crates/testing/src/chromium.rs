@@ -128,16 +128,20 @@ pub async fn at(browser: &WebDriver, prefix: &str) -> WebDriverResult<()> {
 /// # Panics
 /// When the time runs out.
 pub async fn shows(browser: &WebDriver, css: &str, part: &str) -> WebDriverResult<String> {
+    let mut seen = None;
     for _ in 0..PAGE_TIMEOUT.as_millis() / 50 {
         if let Ok(element) = browser.find(By::Css(css)).await
             && let Ok(text) = element.text().await
-            && text.contains(part)
         {
-            return Ok(text);
+            if text.contains(part) {
+                return Ok(text);
+            }
+            seen = Some(text);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    panic!("`{part}` does not appear in {css} at {}", browser.current_url().await?);
+    let url = browser.current_url().await?;
+    panic!("`{part}` does not appear in {css} at {url}, but {seen:?}");
 }
 
 /// Fills in the authority's sign-in page.

@@ -15,7 +15,7 @@ use crate::proxy::Proxy;
 use crate::support::{Browser, World, world};
 
 const SECOND: Duration = Duration::from_secs(1);
-const WORDS: &str = "Your session has ended. You ended this session";
+const WORDS: &str = "Your session has ended. You ended it";
 
 /// Ends the session of the app with this name, in the browser of a user who looks after their sessions.
 async fn end_on_the_page(world: &World, name: &str) {
@@ -46,6 +46,7 @@ async fn an_open_tab_says_so(world: &World, browser: &WebDriver) -> WebDriverRes
         // The stream of the tab is there once the page has loaded its notes.
         find(browser, "#empty").await?;
         tokio::time::sleep(Duration::from_millis(500)).await;
+        find(browser, "#text").await?.send_keys("half a thought").await?;
         end_on_the_page(world, name).await;
         let told = async {
             while !find(browser, "#why").await?.text().await?.contains(WORDS) {
@@ -55,6 +56,12 @@ async fn an_open_tab_says_so(world: &World, browser: &WebDriver) -> WebDriverRes
         };
         timeout(SECOND, told).await.unwrap_or_else(|_| panic!("{name} is not told"))?;
         screenshot(browser, &format!("ended-elsewhere-{place}")).await?;
+        // One click, no password, and what was being written is there.
+        find(browser, "#sign-in").await?.click().await?;
+        at(browser, &url).await?;
+        find(browser, "#empty").await?;
+        let draft = find(browser, "#text").await?.prop("value").await?;
+        assert_eq!(draft.as_deref(), Some("half a thought"), "{name}");
     }
     Ok(())
 }
@@ -88,6 +95,9 @@ async fn the_calls_of_an_ended_session_are_refused_within_a_second() {
         call.await.unwrap().status()
     };
     assert_eq!((through().await.as_u16(), direct().await.as_u16()), (200, 200));
+    let stream = reqwest::Client::new().get(format!("{notes}/stream")).bearer_auth(&token);
+    let streams =
+        [stream.send().await.unwrap(), bff.api(Method::GET, &world.bff("/api/notes/stream")).await];
     for name in ["Notes", "Notes (token-mediating)"] {
         end_on_the_page(&world, name).await;
     }
@@ -97,6 +107,11 @@ async fn the_calls_of_an_ended_session_are_refused_within_a_second() {
         }
     };
     timeout(SECOND, refused).await.expect("they are answered still");
+    for mut stream in streams {
+        assert_eq!(stream.status(), 200);
+        let to_its_end = async { while stream.chunk().await.is_ok_and(|chunk| chunk.is_some()) {} };
+        timeout(SECOND, to_its_end).await.expect("the stream goes on");
+    }
 }
 
 /// A backend that does not follow the feed, as with any other provider, is told by back-channel logout: its sessions end, in

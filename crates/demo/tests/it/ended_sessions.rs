@@ -89,6 +89,20 @@ async fn a_websocket_is_closed_when_its_session_ends() {
     assert_eq!(&rest[4..], b"session ended");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_websocket_is_closed_when_the_authority_ends_the_session() {
+    let proxy = Proxy::start().await;
+    let (mut socket, answer) = open_socket(&proxy, Some(&proxy.url)).await;
+    assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+    let family = proxy.world.generations().await[0].0;
+    let authority = proxy.world.demo.authority();
+    revoke_by_operator(&authority, family, &Caller::operator()).await.unwrap();
+    let mut rest = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(2), socket.read_to_end(&mut rest)).await;
+    read.expect("the connection is closed").unwrap();
+    assert!(rest.ends_with(b"session ended"), "{rest:?}");
+}
+
 async fn csrf_token(world: &World, browser: &Browser) -> String {
     let me: Value = browser.get(&world.spa("/auth/me")).await.json().await.unwrap();
     me["csrf_token"].as_str().unwrap_or_else(|| panic!("{me}")).to_owned()
