@@ -34,7 +34,7 @@ struct Args {
     #[arg(long, default_value_t = 100)]
     ends: usize,
     /// Followers of one authority that are told of a storm.
-    #[arg(long, default_value_t = 9_500)]
+    #[arg(long, default_value_t = 10_000)]
     crowd: usize,
     /// Ends of that storm.
     #[arg(long, default_value_t = 1_000)]
@@ -115,9 +115,9 @@ async fn run() -> Result<(), Failure> {
     }
     crowd(&world, &args, &mut report).await?;
     mass_end(&world, &mut report).await?;
+    check(&world, &mut report).await?;
     away(&world, &args, &mut report).await?;
     down(&world, &args, &mut report).await?;
-    check(&world, &mut report).await?;
     std::fs::create_dir_all(&args.out)?;
     std::fs::write(args.out.join("ended.json"), format!("{:#}\n", report.to_json()))?;
     std::fs::write(args.out.join("ended.svg"), chart::draw(&curves))?;
