@@ -51,7 +51,7 @@ pub struct Chain {
 }
 
 impl App {
-    /// Its client id and secret.
+    /// The client id and secret.
     pub fn credentials(&self) -> (String, String) {
         (self.id.clone(), self.secret.clone())
     }

@@ -19,9 +19,9 @@ const METRICS_INTERVAL: Duration = Duration::from_secs(5);
 /// What an ended session means to the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Revocation {
-    /// Nothing: its tokens are accepted until they expire.
+    /// Nothing: tokens of an ended session are accepted until they expire.
     Ignore,
-    /// Its tokens are refused as soon as the authority has told of it; while the authority is away, nothing is told.
+    /// Tokens of an ended session are refused as soon as the authority has told of the end; while it is away, none is told.
     BestEffort,
     /// As best effort, and no token is accepted while the last word of the authority is older than this.
     Require(Duration),
@@ -54,7 +54,7 @@ impl FromStr for Revocation {
 pub struct Credentials {
     /// The client id that the API is registered under.
     pub client_id: String,
-    /// Its secret.
+    /// The secret of that id.
     pub client_secret: SecretString,
 }
 

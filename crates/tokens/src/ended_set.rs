@@ -22,7 +22,7 @@ const MAX_CLIENTS: usize = 10_000;
 
 /// A set of ends. Reading takes no lock; entries leave when no token that they concern can be valid any more.
 ///
-/// Its memory is bounded: when there are more ends than it keeps one by one, it drops them and takes every token as ended
+/// Memory is bounded: when there are more ends than it keeps one by one, it drops them and takes every token as ended
 /// that was issued before. Clients then refresh their tokens; no ended token is accepted.
 #[derive(Debug)]
 pub struct EndedSet {

@@ -24,12 +24,12 @@ pub struct Revocation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Revoked {
-    /// Those of these families.
+    /// Tokens of these families.
     Families {
         /// The families: the claim `sid`.
         sids: Vec<Uuid>,
     },
-    /// Those of a user whose `user_epoch` is not greater than `epoch`, or missing.
+    /// Tokens of a user whose `user_epoch` is not greater than `epoch`, or missing.
     User {
         /// The user: the claim `sub`.
         sub: Uuid,
@@ -39,14 +39,14 @@ pub enum Revoked {
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         except: Vec<Uuid>,
     },
-    /// Those of a client that were issued before a time.
+    /// Tokens of a client that were issued before a time.
     Client {
         /// The client: the claim `client_id`.
         client_id: String,
         /// The time, in Unix seconds: the claim `iat` is smaller.
         issued_before: i64,
     },
-    /// Every token that was issued before a time.
+    /// All tokens that were issued before a time.
     Everything {
         /// The time, in Unix seconds: the claim `iat` is smaller.
         issued_before: i64,

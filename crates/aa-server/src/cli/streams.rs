@@ -17,7 +17,7 @@ use crate::store::EventStream;
 pub(super) enum StreamCommand {
     /// Tell a receiver of ended sessions and changed passwords, by security events (CAEP).
     Add {
-        /// Its id.
+        /// The id of the stream.
         id: String,
         /// The URL that events are pushed to.
         #[arg(long)]
@@ -33,7 +33,7 @@ pub(super) enum StreamCommand {
     List,
     /// Remove a stream: its receiver is told nothing more.
     Remove {
-        /// Its id.
+        /// The id of the stream.
         id: String,
     },
 }

@@ -65,6 +65,9 @@ pub(super) async fn run(authority: Arc<Authority>) {
 /// Takes deliveries of the kinds that are sent here. A newer replica may have added others.
 async fn lease(authority: &Authority, free: usize) -> Result<Vec<LeasedDelivery>> {
     let mut due = Vec::new();
+    if !authority.store.has_due_delivery(authority.now()).await? {
+        return Ok(due);
+    }
     for kind in authority.outbox.kinds().chain([logout_tokens::KIND, security_events::KIND]) {
         let limit = u32::try_from(free - due.len()).unwrap_or(u32::MAX);
         due.extend(authority.store.lease_deliveries(kind, limit, LEASE, authority.now()).await?);

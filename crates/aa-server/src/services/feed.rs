@@ -60,7 +60,7 @@ impl FromStr for Position {
 /// have a token is none.
 #[derive(Debug)]
 pub struct PublishedEnd {
-    /// Its position in the log.
+    /// The position in the log.
     pub position: Position,
     /// The time from which it does not matter any more.
     pub until: Timestamp,
@@ -237,8 +237,9 @@ impl Ring {
     }
 }
 
-/// Renders ends as events; families that ended for the same reason are told of together. Only the last event of an end has its position, so that a follower that breaks off in between
-/// is sent the whole end again.
+/// Renders ends as events; families that ended for the same reason are told of together.
+///
+/// Only the last event of an end has the position, so that a follower that breaks off in between is sent the whole end again.
 pub fn frames(entries: &[Arc<PublishedEnd>]) -> Vec<Frame> {
     let mut frames = Vec::new();
     let mut pending: Vec<Revocation> = Vec::new();
@@ -357,6 +358,19 @@ mod tests {
         feed.has_read_all(at);
         assert!(feed.is_current(at + MAX_AGE));
         assert!(!feed.is_current(at + MAX_AGE + Duration::from_millis(1)));
+    }
+
+    #[test]
+    fn a_follower_that_is_too_slow_is_not_waited_for() {
+        let feed = Feed::default();
+        let (_, mut slow) = feed.follow(None).unwrap();
+        let (_, mut quick) = feed.follow(None).unwrap();
+        for serial in 1..=i64::try_from(CAPACITY).unwrap() + 1 {
+            feed.publish(vec![entry(serial, 1)]);
+            quick.try_recv().unwrap();
+        }
+        assert!(matches!(slow.try_recv(), Err(broadcast::error::TryRecvError::Lagged(_))));
+        assert_eq!(feed.since(Some(position(1))).entries.len(), CAPACITY, "it resumes");
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Consumers of the log of ends whose place is in the database: whichever replica is first moves them forward.
 
 use database::{all, execute, optional};
+use foundation::time::Timestamp;
 
 use super::{EndRecord, NewDelivery, Result, Store, outbox};
 use crate::domain::event::EndKind;
 use crate::domain::ids::{FamilyId, UserId};
-use foundation::time::Timestamp;
 
 /// Sessions that one end makes a consumer tell of, at most.
 const MAX_SESSIONS: i64 = 10_000;
@@ -98,27 +98,12 @@ impl Store {
                     MAX_SESSIONS
                 )
             }
-            EndKind::User if end.kept_browser_session_id.is_some() => {
-                all!(
-                    self.db.read(),
-                    EndedSession,
-                    "SELECT f.client_id, f.user_id, f.id AS family_id
-                     FROM families f JOIN clients a ON a.client_id = f.client_id
-                     WHERE f.user_id = $1 AND f.user_epoch = $2 AND f.generation > 0 AND f.ended_at IS NULL
-                       AND f.expires_at > $3 AND (a.outlives_sign_out OR EXISTS (
-                           SELECT 1 FROM browser_sessions i WHERE i.id = f.browser_session_id AND i.ended_at IS NULL))
-                     LIMIT $4",
-                    end.user_id,
-                    end.user_epoch,
-                    end.ended_at,
-                    MAX_SESSIONS
-                )
-            }
+            // If some of the user's sessions stay, the others are told of one by one.
             EndKind::User => {
                 all!(
                     self.db.read(),
                     EndedSession,
-                    "SELECT DISTINCT f.client_id, f.user_id, NULL AS family_id
+                    "SELECT DISTINCT f.client_id, f.user_id, CASE WHEN $5 THEN f.id END AS family_id
                      FROM families f JOIN clients a ON a.client_id = f.client_id
                      WHERE f.user_id = $1 AND f.user_epoch = $2 AND f.generation > 0 AND f.ended_at IS NULL
                        AND f.expires_at > $3 AND (a.outlives_sign_out OR EXISTS (
@@ -127,7 +112,8 @@ impl Store {
                     end.user_id,
                     end.user_epoch,
                     end.ended_at,
-                    MAX_SESSIONS
+                    MAX_SESSIONS,
+                    end.kept_browser_session_id.is_some()
                 )
             }
         }

@@ -16,7 +16,7 @@ const MAX_FAMILIES_OF_END: i64 = 100_000;
 /// An end in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndRecord {
-    /// Its position in the log, the cursor for [`Store::ends_after`].
+    /// The position in the log, which is the cursor for [`Store::ends_after`].
     pub serial: i64,
     /// The time of the end.
     pub ended_at: Timestamp,

@@ -6,7 +6,7 @@ use super::{Event, Result, Store};
 /// A stream of security events to a receiver.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct EventStream {
-    /// Its id.
+    /// The id.
     pub id: String,
     /// The URL that events are pushed to.
     pub url: String,

@@ -80,6 +80,17 @@ impl Store {
         tx.commit().await
     }
 
+    /// Whether a delivery of any kind is due. Only reads, so that an idle outbox takes no lock.
+    pub async fn has_due_delivery(&self, now: Timestamp) -> Result<bool> {
+        let found = optional!(
+            self.db.read(),
+            (i64,),
+            "SELECT attempts FROM deliveries WHERE next_attempt_at <= $1 AND failed_at IS NULL LIMIT 1",
+            now
+        )?;
+        Ok(found.is_some())
+    }
+
     /// Leases deliveries of one kind that are due, the longest waiting first. Until the lease ends no other replica gets
     /// them; if this one dies, they are due again then.
     pub async fn lease_deliveries(

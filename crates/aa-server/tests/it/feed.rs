@@ -406,3 +406,19 @@ async fn the_end_of_ten_thousand_sessions_is_one_event(#[case] engine: Engine) {
     assert_eq!(revocations[0]["type"], "user");
     assert_eq!(t.authority.store.ends_after(0, 100).await.unwrap().len(), 1);
 }
+
+/// A setting that was shortened does not forget the tokens that were issued under the longer one.
+#[apply(both_databases)]
+async fn the_longest_life_of_tokens_is_remembered_until_the_last_has_expired(
+    #[case] engine: Engine,
+) {
+    let Some(t) = engine.start().await else { return };
+    let (store, now) = (&t.authority.store, t.authority.now());
+    let at = |seconds| now + Duration::from_secs(seconds);
+    assert_eq!(store.remember_token_life(3600, at(0)).await.unwrap(), 3600);
+    assert_eq!(store.remember_token_life(60, at(1)).await.unwrap(), 3600, "they are valid still");
+    assert_eq!(store.remember_token_life(60, at(3599)).await.unwrap(), 3600);
+    assert_eq!(store.remember_token_life(60, at(7201)).await.unwrap(), 60);
+    assert_eq!(store.remember_token_life(600, at(7202)).await.unwrap(), 600);
+    assert_eq!(store.remember_token_life(60, at(7203)).await.unwrap(), 600);
+}

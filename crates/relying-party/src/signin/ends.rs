@@ -29,7 +29,7 @@ const LOGGED_OUT: &str = "logged_out_by_provider";
 /// Why a logout token ends nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum LogoutError {
-    /// It is not valid, or the provider's keys cannot be had.
+    /// The token is not valid, or the provider's keys cannot be had.
     #[error(transparent)]
     Provider(#[from] ProviderError),
     /// The session store did not answer: the provider tries again.

@@ -28,7 +28,7 @@ pub(super) struct Watched(Mutex<HashMap<IdHash, Entry>>);
 #[derive(Debug)]
 struct Entry {
     state: watch::Sender<State>,
-    /// Its identity at our own authority, and whether the store has newer ones.
+    /// The session's identity at our own authority, and whether the store has newer ones.
     identity: Option<(SessionIdentity, bool)>,
     /// Whether it was there at the last reading already.
     is_old: bool,

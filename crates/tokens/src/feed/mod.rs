@@ -46,7 +46,7 @@ pub struct FeedSource {
     pub authority: String,
     /// The client id of this API or backend.
     pub client_id: String,
-    /// Its secret.
+    /// The client secret.
     pub client_secret: String,
     /// The name of this process, by which an administrator tells followers of one client apart; may be empty.
     pub name: String,
@@ -64,7 +64,7 @@ impl std::fmt::Debug for FeedSource {
 
 /// A follower of an authority's ends, in the background. Clones share it; it ends with the last one.
 ///
-/// It resumes where it was when its connection breaks, with pauses of up to five seconds in between, and starts over when
+/// A follower resumes where it was when its connection breaks, with pauses of up to five seconds in between, and starts over when
 /// the authority does not know its position any more. What it knows of is never forgotten early.
 #[derive(Debug, Clone)]
 pub struct Follower(Arc<Shared>);
