@@ -18,6 +18,11 @@ test-js:
 prove-tabs seconds="120":
     TABS_SECONDS={{seconds}} cargo test -p demo --test it -- tabs:: --nocapture
 
+# Every page in every state, theme, width and language, on one sheet: target/screenshots/index.html
+screenshots:
+    npm install --silent --no-audit --no-fund --no-package-lock --no-save --prefix target/axe axe-core
+    GALLERY={{justfile_directory()}}/target/screenshots cargo test -p demo --test it -- gallery:: --nocapture
+
 # Formatting, lints, unused dependencies, and the dependencies' licences, sources and advisories
 check:
     cargo fmt --all --check
@@ -46,6 +51,11 @@ bench *args:
 show-ended *args:
     cargo build --release -p aa-server -p bench
     target/release/show-ended {{args}}
+
+# How long the authority takes for its pages (ten seconds once built)
+show-pages:
+    cargo build --release -p bench
+    target/release/show-pages
 
 # Interoperability with other software: authlib, openid-client, oidc-provider, Vite
 interop:

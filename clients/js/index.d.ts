@@ -46,6 +46,8 @@ export type Reason =
   | "reuse"
   | "superseded"
   | "password_changed"
+  | "account_closed"
+  | "factors_reset"
   | "user_disabled"
   | "client_disabled"
   | "client_changed"

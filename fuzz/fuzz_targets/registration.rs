@@ -2,7 +2,7 @@
 #![no_main]
 
 use aa_server::domain::client::ClientMetadata;
-use aa_server::domain::user::{Email, describe_browser};
+use aa_server::domain::user::{Email, Agent};
 use libfuzzer_sys::fuzz_target;
 use foundation::origin::PublicUrl;
 use tokens::Scope;
@@ -22,5 +22,5 @@ fuzz_target!(|input: (&str, &str)| {
         assert_eq!(scope.to_string().parse::<Scope>(), Ok(scope));
     }
     let _ = one.parse::<PublicUrl>();
-    let _ = describe_browser(one);
+    let _ = Agent::of(one);
 });

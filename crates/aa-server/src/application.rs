@@ -12,7 +12,7 @@ use foundation::steady_clock::SteadyClock;
 use foundation::time::Clock;
 use secrecy::ExposeSecret as _;
 use service::run::{self, Failure, Stop, print_line, to_exit};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::authority::{Authority, StartError, Startup};
 use crate::cli::{self, Invocation, Output, Request};
@@ -81,8 +81,10 @@ pub async fn open_with_consumers(
     consumers: Vec<Arc<dyn Consumer>>,
     stop: Stop,
 ) -> Result<Authority, StartError> {
-    let authority = Authority::open(config, startup, clock, random, consumers, stop).await?;
+    let authority =
+        Box::pin(Authority::open(config, startup, clock, random, consumers, stop)).await?;
     ops::keys::ensure(&authority).await?;
+    ops::account::factors::reseal(&authority).await?;
     Ok(authority)
 }
 
@@ -98,6 +100,10 @@ async fn serve(config: Config) -> Result<(), Failure> {
     refuse_ephemeral_data(&config)?;
     let authority = open_with_system(config, Stop::on_signals()).await?;
     ops::settings::record(&authority).await?;
+    if authority.mailer.is_folder() {
+        let folder = authority.config.mail.folder.display();
+        warn!("AA_SMTP_URL is not set: no mail is sent. What would be sent is put into {folder}");
+    }
     let link = ops::users::first_administrator(&authority).await?;
     let application = Application::build(authority)?;
     // On standard output: the log, which others may read, is on standard error.

@@ -14,15 +14,21 @@ use crate::config::Config;
 use crate::domain::caller::Caller;
 use crate::domain::event::{Actor, EventKind};
 use crate::domain::refresh_token::RefreshTokenCodec;
+use crate::services::branding::{Branding, BrandingError};
+use crate::services::catalogue::Catalogue;
 use crate::services::client_cache::ClientCache;
+use crate::services::countries::{Countries, CountriesError};
 use crate::services::cursor::CursorCodec;
 use crate::services::feed::Feed;
 use crate::services::keyring::Keyring;
+use crate::services::mailer::{Mailer, MailerError};
 use crate::services::outbound::Outbound;
 use crate::services::outbox::{Consumer, Outbox};
+use crate::services::passkeys::Passkeys;
 use crate::services::password_hasher::PasswordHasher;
 use crate::services::throttle::Throttle;
 use crate::services::time_reference;
+use crate::services::totp::Totp;
 use crate::services::write_probe::WriteProbe;
 use crate::store::{self, Event, Store};
 
@@ -51,12 +57,24 @@ pub struct Authority {
     pub client_cache: ClientCache,
     /// Messages to other systems.
     pub outbox: Outbox,
+    /// Sends mail.
+    pub mailer: Box<Mailer>,
+    /// Challenges for passkeys.
+    pub passkeys: Box<Passkeys>,
+    /// Codes of authenticator apps.
+    pub totp: Totp,
     /// Requests to the systems of others.
     pub outbound: Outbound,
     /// Ends that can still matter to an application token.
     pub feed: Feed,
     /// Encodes and decodes the cursors of paged lists.
     pub cursors: CursorCodec,
+    /// The countries of addresses.
+    pub countries: Countries,
+    /// How this deployment looks.
+    pub branding: Box<Branding>,
+    /// The texts of pages and mails.
+    pub catalogue: Arc<Catalogue>,
     /// The key of CSRF tokens.
     pub csrf_key: hmac::Key,
     /// The runtime in which detached work continues when a client disconnects.
@@ -124,6 +142,15 @@ pub enum StartError {
          PostgreSQL (AA_DATABASE_URL), or set AA_EPHEMERAL_DATA=true if that is meant"
     )]
     EphemeralData(String),
+    /// The branding cannot be used.
+    #[error("AA_BRANDING: {0}")]
+    Branding(#[from] BrandingError),
+    /// The database of countries cannot be used.
+    #[error("AA_GEOIP_FILE: {0}")]
+    Countries(#[from] CountriesError),
+    /// Mail cannot be sent as it was set.
+    #[error(transparent)]
+    Mailer(#[from] MailerError),
     /// Signing keys cannot be made or opened.
     #[error("signing keys: {0}")]
     Keys(#[from] crate::services::keyring::KeyError),
@@ -145,6 +172,7 @@ impl Authority {
         consumers: Vec<Arc<dyn Consumer>>,
         stop: Stop,
     ) -> Result<Self, StartError> {
+        let (branding, catalogue) = Branding::read(config.branding.as_deref())?;
         let db = match startup {
             Startup::Create => {
                 let db = Db::connect(&config.database_url).await?;
@@ -173,9 +201,15 @@ impl Authority {
             write_probe: WriteProbe::default(),
             client_cache: ClientCache::default(),
             outbox: Outbox::new(&config.secrets, consumers),
+            mailer: Box::new(Mailer::new(&config.mail)?),
+            passkeys: Box::new(Passkeys::new(&config.public_url, &branding.name, &config.secrets)),
+            totp: Totp::new(&config.secrets),
             outbound: Outbound::new(config.delivery_networks.clone()),
             feed: Feed::default(),
             cursors: CursorCodec::new(&config.secrets),
+            countries: Countries::open(config.geoip_file.as_deref())?,
+            branding: Box::new(branding),
+            catalogue: Arc::new(catalogue),
             csrf_key: config.secrets[0].mac_key("csrf"),
             runtime: tokio::runtime::Handle::current(),
             store,
@@ -204,6 +238,7 @@ impl Authority {
             user_agent: caller.user_agent.clone(),
             request_id: caller.request_id.clone(),
             detail: Value::Object(serde_json::Map::new()),
+            deliveries: Vec::new(),
         }
     }
 }

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use aa_server::domain::caller::Caller;
 use aa_server::domain::client::ClientType;
+use aa_server::domain::refresh_token::SecretHash;
+use aa_server::ops::authentication::next::{Demand, Origin};
 use aa_server::ops::authentication::sign_in::{SignIn, SignInError, sign_in};
 use aa_server::ops::users;
 use futures_util::future::join_all;
@@ -87,7 +89,8 @@ pub async fn times_accounts(world: &World) -> Outcome {
             for (place, kind) in kinds.iter().enumerate() {
                 let email = format!("{kind}-{account}@timed.example");
                 let started = now();
-                let refused = sign_in(&authority, wrong_guess(email, next()), &caller).await;
+                let refused =
+                    sign_in(&authority, wrong_guess(email, next()), &origin(), &caller).await;
                 let times = if attempt < 10 { &mut checked } else { &mut throttled };
                 times[place].push(started.elapsed());
                 match refused {
@@ -110,14 +113,19 @@ pub async fn times_accounts(world: &World) -> Outcome {
     Ok(if held { Ok(()) } else { Err("the medians differ by more than 5 %".to_owned()) })
 }
 
-fn wrong_guess(email: String, address: IpAddr) -> SignIn {
-    SignIn {
-        email,
-        password: "not the password".into(),
+/// A new browser.
+fn origin() -> Origin {
+    Origin {
         browser_token: None,
         session_token: None,
-        address,
+        binding: SecretHash::of(b"attack"),
+        return_to: "/apps".to_owned(),
+        demand: Demand::Policy,
     }
+}
+
+fn wrong_guess(email: String, address: IpAddr) -> SignIn {
+    SignIn { email, password: "not the password".into(), address }
 }
 
 /// An address that was not used before.
@@ -164,7 +172,7 @@ pub async fn starves_refreshes(world: &World) -> Outcome {
                 while !done.load(Ordering::Relaxed) {
                     let email = format!("flood-{number}@example.com");
                     let guess = wrong_guess(email, next());
-                    if sign_in(&authority, guess, &Caller::operator()).await.is_err() {
+                    if sign_in(&authority, guess, &origin(), &Caller::operator()).await.is_err() {
                         // Throttled, most of them: as fast as an attacker can.
                         tokio::time::sleep(Duration::from_millis(5)).await;
                     }

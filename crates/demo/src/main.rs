@@ -49,6 +49,7 @@ fn welcome(options: &Options) {
     for app in MICRO_APPS.iter().filter(|app| !app.about.is_empty()) {
         println!("  {:<32} {}", options.url(app.place), app.about);
     }
+    println!("  {:<32} The mails that would be sent", format!("{}/demo/mail", options.url(0)));
     println!("\n  {:<20} password", "e-mail");
     for user in USERS {
         let role = if user.admin { "  (administrator)" } else { "" };

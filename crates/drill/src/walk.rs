@@ -50,7 +50,7 @@ async fn walk(browser: &WebDriver, urls: &Urls) -> WebDriverResult<()> {
     let before = browser.find_all(By::Css("[data-family]")).await?.len();
     assert!(before >= 3, "{before} sessions");
     find(browser, "[data-family] button").await?.click().await?;
-    shows(browser, "main", "You ended it.").await?;
+    shows(browser, "main", "You signed it out.").await?;
     assert_eq!(browser.find_all(By::Css("[data-family]")).await?.len(), before - 1);
     screenshot(browser, "drill-sessions").await?;
 

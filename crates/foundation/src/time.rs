@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat};
 
 /// A moment, in milliseconds since the Unix epoch. Stored in a `BIGINT` column.
 #[derive(
@@ -40,6 +40,12 @@ impl Timestamp {
     /// Whole seconds since the Unix epoch, rounded down.
     pub const fn secs(self) -> i64 {
         self.0.div_euclid(1000)
+    }
+
+    /// The beginning of a day in UTC, written as `2027-01-31`.
+    pub fn from_day(day: &str) -> Option<Self> {
+        let day: NaiveDate = day.parse().ok()?;
+        Some(Self(day.and_time(NaiveTime::MIN).and_utc().timestamp_millis()))
     }
 
     /// The time since `earlier`; zero if that is later.

@@ -18,6 +18,8 @@ const REASONS = {
   reuse: "It was used from two places at once. Have a look at your sessions.",
   superseded: "You opened the app again in this browser.",
   password_changed: "Your password was changed.",
+  account_closed: "You closed your account.",
+  factors_reset: "An administrator removed your passkeys and your authenticator app.",
   user_disabled: "Your account was disabled.",
   client_disabled: "The app was disabled.",
   client_changed: "The app may not stay signed in any more.",
@@ -142,6 +144,15 @@ async function remove(note) {
   if (!gone) return;
   notes.delete(note.id);
   render();
+  byId("text").focus();
+  const undo = Object.assign(document.createElement("button"), { type: "button", textContent: "Undo", className: "quiet" });
+  undo.addEventListener("click", () => attempt(async () => {
+    const again = await call("", { method: "POST", body: JSON.stringify({ text: note.text }) });
+    notes.set(again.id, again);
+    render();
+  }));
+  notice("Deleted. ");
+  byId("notice").append(undo);
 }
 
 async function load(before) {

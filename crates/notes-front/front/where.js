@@ -62,7 +62,7 @@ async function start() {
     byId("others").replaceChildren("The same page in each: ", ...places.flatMap((name, place) => [link(name, place), " "]));
   }
   const person = await client.session().catch(() => null);
-  byId("person").replaceChildren(person ? JSON.stringify(person) : "no user: ");
+  byId("person").replaceChildren(person ? person.name || person.email || person.sub || "yes" : "no one: ");
   if (!person) byId("person").append(Object.assign(document.createElement("a"), { href: "/auth/login?return_to=/where", textContent: "sign in" }));
   for (;;) {
     await look();

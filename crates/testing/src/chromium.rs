@@ -186,24 +186,45 @@ pub async fn run(browser: &WebDriver, body: &str) -> WebDriverResult<Value> {
 }
 
 impl Driver {
-    /// Disconnects or reconnects the network of the current tab.
-    ///
-    /// # Errors
-    /// When the driver fails.
+    /// Runs a command of Chrome's debugging protocol in the current tab; returns its result.
     ///
     /// # Panics
     /// When the driver refuses.
-    pub async fn cut(&self, browser: &WebDriver, offline: bool) -> WebDriverResult<()> {
+    pub async fn command(&self, browser: &WebDriver, name: &str, params: Value) -> Value {
         let session = browser.handle().session_id().to_string();
         let url = format!("http://127.0.0.1:{}/session/{session}/goog/cdp/execute", self.port);
+        let command = json!({ "cmd": name, "params": params });
+        let answer = reqwest::Client::new().post(&url).json(&command).send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{name}: {text}");
+        let answer: Value = serde_json::from_str(&text).unwrap();
+        answer["value"].clone()
+    }
+
+    /// Disconnects or reconnects the network of the current tab.
+    ///
+    /// # Panics
+    /// When the driver refuses.
+    pub async fn cut(&self, browser: &WebDriver, offline: bool) {
         let params = json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
-        let commands =
-            [("Network.enable", json!({})), ("Network.emulateNetworkConditions", params)];
-        for (name, params) in commands {
-            let command = json!({ "cmd": name, "params": params });
-            let answer = reqwest::Client::new().post(&url).json(&command).send().await.unwrap();
-            assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
-        }
-        Ok(())
+        self.command(browser, "Network.enable", json!({})).await;
+        self.command(browser, "Network.emulateNetworkConditions", params).await;
+    }
+
+    /// Gives the browser an authenticator that keeps passkeys and verifies its user; returns its id.
+    pub async fn add_authenticator(&self, browser: &WebDriver) -> String {
+        let options = json!({
+            "protocol": "ctap2",
+            "transport": "internal",
+            "hasResidentKey": true,
+            "hasUserVerification": true,
+            "isUserVerified": true,
+            "automaticPresenceSimulation": true,
+        });
+        self.command(browser, "WebAuthn.enable", json!({})).await;
+        let made = self
+            .command(browser, "WebAuthn.addVirtualAuthenticator", json!({ "options": options }))
+            .await;
+        made["authenticatorId"].as_str().unwrap().to_owned()
     }
 }

@@ -11,6 +11,7 @@ use url::Url;
 use super::Output;
 use crate::authority::StartError;
 use crate::config::Config;
+use crate::services::branding::Branding;
 use crate::services::keyring::Keyring;
 use crate::services::time_reference::TOLERATED;
 use crate::store::{self, Store};
@@ -114,6 +115,17 @@ async fn look_at_database(
 }
 
 fn look_at_settings(config: &Config, report: &mut Report) {
+    match &config.mail.smtp {
+        Some(smtp) => report.line(format!("mail: {} as {}", smtp.shown(), config.mail.from)),
+        None => report.note(format!(
+            "no mail is sent, but put into {}: set AA_SMTP_URL, or users cannot reset their passwords",
+            config.mail.folder.display()
+        )),
+    }
+    match Branding::read(config.branding.as_deref()) {
+        Ok((branding, _)) => report.line(format!("branding: {}", branding.name)),
+        Err(error) => report.note(format!("AA_BRANDING: {error}")),
+    }
     let public_url = &config.public_url;
     if public_url.is_https() && config.trusted_proxies.is_empty() {
         report.note(

@@ -16,6 +16,7 @@ use super::output::Output;
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
 use crate::domain::client::{ClientMetadata, ClientType, Lifetimes, RefreshTokenIn};
+use crate::ops::client_icons;
 use crate::ops::clients::{self, Change};
 use crate::ops::lists::{self, PageRequest};
 
@@ -42,6 +43,13 @@ pub(super) enum AppCommand {
         /// The old one stops working at once.
         #[arg(long)]
         now: bool,
+    },
+    /// Set the icon of an app on the launcher from a PNG, JPEG or WebP file; without one, remove it.
+    Icon {
+        /// Its client id.
+        id: String,
+        /// The file. It is drawn anew, 128 by 128.
+        file: Option<PathBuf>,
     },
     /// Disable an app: it gets no more tokens.
     Disable {
@@ -116,6 +124,9 @@ pub(super) struct AddApp {
     /// Issue an ID token at every refresh.
     #[arg(long)]
     id_token_on_refresh: bool,
+    /// Its users have to show two factors.
+    #[arg(long)]
+    two_factors: bool,
 }
 
 /// Flags that, after `app add`, set the app's own value.
@@ -187,6 +198,16 @@ pub(super) async fn run(
             );
             Output::new(text, with_secret(&id, Some(&secret)))
         }
+        AppCommand::Icon { id, file } => {
+            let bytes = file.as_ref().map(std::fs::read).transpose();
+            let bytes = bytes.map_err(|error| {
+                format!("{}: {error}", file.clone().unwrap_or_default().display())
+            })?;
+            client_icons::set(authority, &id, bytes.as_deref(), &operator).await?;
+            let done = if bytes.is_some() { "has a new icon" } else { "has no icon any more" };
+            let json = json!({ "client_id": id, "icon": bytes.is_some() });
+            Output::new(format!("{id} {done}."), json)
+        }
         AppCommand::Disable { id } => {
             clients::set_enabled(authority, &id, false, &operator).await?;
             let json = json!({ "client_id": id, "enabled": false });
@@ -240,6 +261,7 @@ fn metadata(add: AddApp, (lifetimes, at_alg): OwnSettings) -> ClientMetadata {
         at_alg,
         id_token_alg: add.id_token_alg,
         id_token_on_refresh: add.id_token_on_refresh,
+        two_factors: add.two_factors,
         lifetimes,
     }
 }

@@ -25,7 +25,7 @@ pub(super) async fn run(authority: &Authority, command: SecretCommand) -> Result
         .enumerate()
         .map(|(index, line)| {
             let number = index + 1;
-            let keys = line.signing_keys;
+            let (keys, apps) = (line.signing_keys, line.authenticator_apps);
             let tokens = match (index, line.tokens_until) {
                 (0, _) => "new tokens are made under it".to_owned(),
                 (_, Some(until)) => {
@@ -33,7 +33,10 @@ pub(super) async fn run(authority: &Authority, command: SecretCommand) -> Result
                 }
                 (_, None) => "no token is made under it".to_owned(),
             };
-            format!("line {number} ({}): {keys} signing keys, {tokens}", line.fingerprint)
+            format!(
+                "line {number} ({}): {keys} signing keys, {apps} authenticator apps, {tokens}",
+                line.fingerprint
+            )
         })
         .collect();
     let mut text = text.join("\n");
@@ -48,6 +51,7 @@ fn to_json(line: &SecretLine) -> Value {
     json!({
         "fingerprint": line.fingerprint,
         "signing_keys": line.signing_keys,
+        "authenticator_apps": line.authenticator_apps,
         "tokens_until": line.tokens_until.map(|until| until.to_string()),
     })
 }

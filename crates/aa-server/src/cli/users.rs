@@ -42,7 +42,7 @@ pub(super) enum UserCommand {
     },
     /// List the users, by address.
     List(PageArgs),
-    /// Print a one-time link for creating an account.
+    /// Print a one-time link for creating an account. With an address and a mail server, it is mailed, too.
     Invite {
         /// Only for this address.
         #[arg(long, default_value = "")]
@@ -58,6 +58,11 @@ pub(super) enum UserCommand {
     },
     /// Let a user sign in again.
     Enable {
+        /// Their e-mail address.
+        email: String,
+    },
+    /// Remove a user's passkeys, authenticator app and recovery codes, which ends all their sessions.
+    ResetFactors {
         /// Their e-mail address.
         email: String,
     },
@@ -117,12 +122,17 @@ pub(super) async fn run(authority: &Authority, command: UserCommand) -> Result<O
             list(page, None, read, user_line, user_json).await?
         }
         UserCommand::Invite { email, admin } => {
+            let mailed = if email.is_empty() || authority.mailer.is_folder() {
+                String::new()
+            } else {
+                format!(" It is on its way to {email}, too.")
+            };
             let invitation = Invitation { email, admin };
             let link = users::invite(authority, &invitation, Actor::Operator, &operator).await?;
             let link = link.expose_secret();
             let hours = users::INVITATION_TTL.as_secs() / 3600;
             Output::new(link, json!({ "url": link }))
-                .with_note(Some(format!("It makes one account, within {hours} hours.")))
+                .with_note(Some(format!("It makes one account, within {hours} hours.{mailed}")))
         }
         UserCommand::Disable { email } => {
             let user = find(authority, &email).await?;
@@ -141,6 +151,16 @@ pub(super) async fn run(authority: &Authority, command: UserCommand) -> Result<O
             Output::new(
                 format!("{email} may sign in again."),
                 json!({ "id": user.id, "enabled": true }),
+            )
+        }
+        UserCommand::ResetFactors { email } => {
+            let user = find(authority, &email).await?;
+            users::reset_factors(authority, &user, &operator).await?;
+            Output::new(
+                format!(
+                    "{email} has no second factor any more, and all their sessions have ended."
+                ),
+                json!({ "id": user.id }),
             )
         }
         UserCommand::SetPassword { email, password } => {
@@ -214,6 +234,8 @@ fn user_json(user: &User) -> Value {
         "name": user.name,
         "enabled": user.enabled,
         "roles": user.roles(),
+        "email_verified": user.email_verified_at.is_some(),
+        "closes_at": user.closes_at.map(|at| at.to_string()),
         "created_at": user.created_at.to_string(),
         "last_seen_at": user.last_seen_at.map(|at| at.to_string()),
     })

@@ -5,6 +5,7 @@ use foundation::time::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use tokens::Scope;
 
+use super::authentication::{AAL1, AAL2, is_multi_factor};
 use super::client::{ClientMetadata, OFFLINE_ACCESS};
 
 /// Bytes of a `state` or `nonce`, at most: they are stored until the request is answered.
@@ -104,6 +105,12 @@ pub struct AuthorizationRequest {
     pub subject: Option<String>,
     /// The `login_hint`, filled in on the sign-in page.
     pub login_hint: Option<String>,
+    /// Whether the user has to show two factors (`acr_values`, or the client's own rule).
+    #[serde(default)]
+    pub two_factors: bool,
+    /// The `ui_locales`, in which the sign-in page is shown.
+    #[serde(default)]
+    pub ui_locales: Option<String>,
 }
 
 fn scope_from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Scope, D::Error> {
@@ -193,6 +200,12 @@ impl From<Repeated> for Refusal {
     }
 }
 
+/// Whether one of the levels that there are here would do for the client, and none below two factors.
+fn demands_two_factors(acr_values: &str) -> bool {
+    let has = |level: &str| acr_values.split(' ').any(|value| value == level);
+    has(AAL2) && !has(AAL1)
+}
+
 /// Whether a value that is kept with the request is no longer than it may be.
 fn is_short(value: &&str) -> bool {
     value.len() <= MAX_KEPT_VALUE
@@ -272,21 +285,26 @@ impl AuthorizationRequest {
             max_age,
             subject,
             login_hint: owned("login_hint")?,
+            two_factors: client.two_factors || get("acr_values")?.is_some_and(demands_two_factors),
+            ui_locales: owned("ui_locales")?.filter(|list| list.len() <= MAX_KEPT_VALUE),
         })
     }
 
-    /// Whether a sign-in will do: of the user whom the client expects, and recent enough.
+    /// Whether a sign-in will do: of the user whom the client expects, with the factors that it demands, and recent enough.
     ///
     /// A sign-in after `floor` is recent enough whatever the request says: the user was asked for it. The floor is
     /// known to the authority alone, never read from the browser.
     pub fn accepts(
         &self,
         subject: &str,
-        auth_time: Timestamp,
+        (auth_time, amr): (Timestamp, &str),
         floor: Option<Timestamp>,
         now: Timestamp,
     ) -> bool {
         if self.subject.as_deref().is_some_and(|expected| expected != subject) {
+            return false;
+        }
+        if self.two_factors && !is_multi_factor(amr) {
             return false;
         }
         let too_old =

@@ -94,6 +94,9 @@ pub struct ClientMetadata {
     /// Whether it gets an ID token at every refresh.
     #[serde(default)]
     pub id_token_on_refresh: bool,
+    /// Whether its users have to show two factors.
+    #[serde(default)]
+    pub two_factors: bool,
     /// Lifetimes, if not the deployment's.
     #[serde(default, skip_serializing_if = "Lifetimes::is_empty")]
     pub lifetimes: Lifetimes,
@@ -175,6 +178,7 @@ impl ClientMetadata {
             at_alg: None,
             id_token_alg: None,
             id_token_on_refresh: false,
+            two_factors: false,
             lifetimes: Lifetimes::default(),
         }
     }

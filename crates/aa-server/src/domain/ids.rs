@@ -1,4 +1,4 @@
-//! The ids of users, families, browsers and browser sessions.
+//! The ids of users, families, browsers, browser sessions, events and passkeys.
 
 use foundation::uuid_id;
 
@@ -25,4 +25,9 @@ uuid_id! {
 uuid_id! {
     /// The id of an event.
     EventId
+}
+
+uuid_id! {
+    /// The id of a passkey.
+    PasskeyId
 }

@@ -1,5 +1,7 @@
 //! Rules for new passwords (contract §7): long enough, and not among the most common ones.
 
+use super::message::Message;
+
 /// The longest password, in characters. It bounds the cost of hashing.
 pub const MAX_CHARS: usize = 1024;
 /// The default for the shortest password, in characters.
@@ -28,6 +30,19 @@ pub enum WeakPassword {
     /// The e-mail address or the part before its `@`.
     #[error("Please choose a password that is not your e-mail address.")]
     IsEmail,
+}
+
+impl WeakPassword {
+    /// Its text in the catalogue.
+    pub fn message(self) -> Message {
+        match self {
+            Self::Nul => Message::new("weak-nul"),
+            Self::TooShort(least) => Message::new("weak-short").with("least", least),
+            Self::TooLong => Message::new("weak-long"),
+            Self::Common => Message::new("weak-common"),
+            Self::IsEmail => Message::new("weak-email"),
+        }
+    }
 }
 
 /// Checks a new password. There are no composition rules.

@@ -81,7 +81,7 @@ impl fmt::Debug for FamilySecret {
 pub struct SecretHash(Vec<u8>);
 
 impl SecretHash {
-    /// Of any secret with at least 256 random bits.
+    /// Of a secret that cannot be guessed from its hash: at least 80 random bits.
     pub fn of(secret: &[u8]) -> Self {
         Self(digest(&SHA256, secret).as_ref().to_vec())
     }

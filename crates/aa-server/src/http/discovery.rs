@@ -8,9 +8,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use service::run;
+use strum::VariantArray as _;
 
 use crate::authority::Authority;
+use crate::domain::authentication::{AAL1, AAL2};
 use crate::domain::client::DEFAULT_SCOPES;
+use crate::domain::language::Language;
 use crate::services::time_reference::{MAX_OFF, off_by};
 
 /// `GET /.well-known/openid-configuration` (OpenID Connect Discovery §4).
@@ -27,8 +30,10 @@ pub async fn openid_configuration(
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["RS256", "ES256", "EdDSA"],
         "claim_types_supported": ["normal"],
-        "claims_supported": ["sub", "iss", "aud", "azp", "exp", "iat", "auth_time", "amr", "nonce", "at_hash",
-            "sid", "name", "preferred_username", "email", "email_verified"],
+        "acr_values_supported": [AAL1, AAL2],
+        "ui_locales_supported": Language::VARIANTS.iter().map(|language| language.tag()).collect::<Vec<_>>(),
+        "claims_supported": ["sub", "iss", "aud", "azp", "exp", "iat", "auth_time", "acr", "amr", "nonce", "at_hash",
+            "sid", "name", "preferred_username", "locale", "email", "email_verified"],
         "claims_parameter_supported": false,
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,

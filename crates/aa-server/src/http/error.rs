@@ -9,6 +9,7 @@ use actix_web::http::StatusCode;
 use tracing::error;
 
 use super::request::params::BadParams;
+use crate::domain::message::Message;
 use crate::ops::authentication::client::AuthenticateError;
 use crate::ops::grants::error::GrantError;
 use crate::ops::lists::PageError;
@@ -19,14 +20,14 @@ use crate::store;
 /// Why a request is not answered as asked.
 #[derive(Debug)]
 pub enum Error {
-    /// A refusal or a fault, in words for people.
+    /// A refusal or a fault.
     Refused {
         /// The HTTP status.
         status: StatusCode,
-        /// The heading of a page.
-        title: &'static str,
-        /// What happened, and what to do.
-        message: String,
+        /// The text for people: the heading of a page, with what happened and what to do as its attribute `message`.
+        message: Message,
+        /// What the developers of a client should know, in English; empty if there is nothing.
+        detail: String,
         /// The time to wait before the next attempt.
         retry_after: Option<Duration>,
     },
@@ -34,6 +35,8 @@ pub enum Error {
     Parameters(BadParams),
     /// The user has to sign in first, and then goes on to this local path.
     SignIn(String),
+    /// The user, who is signed in, has to sign in once more, and then goes on to this local path.
+    SignInAgain(String),
     /// An error of RFC 6749 §5.2 or one of its extensions, with a description for the client's developers.
     OAuth(OAuthError, String),
     /// The client could not be authenticated: `invalid_client` (RFC 6749 §5.2).
@@ -63,23 +66,33 @@ pub enum OAuthError {
 }
 
 impl Error {
-    /// A request that cannot be understood: 400.
-    pub fn bad_request(message: impl Into<String>) -> Self {
-        Self::refused(StatusCode::BAD_REQUEST, "That did not work", message)
+    /// A request that cannot be understood: 400. The detail is for the developers of a client.
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self::refused(StatusCode::BAD_REQUEST, "error-bad-request").because(detail)
     }
 
-    /// A refusal with this status.
-    pub fn refused(status: StatusCode, title: &'static str, message: impl Into<String>) -> Self {
-        Self::Refused { status, title, message: message.into(), retry_after: None }
+    /// A refusal with this status, and the text with this name.
+    pub fn refused(status: StatusCode, text: &'static str) -> Self {
+        Self::Refused {
+            status,
+            message: Message::new(text),
+            detail: String::new(),
+            retry_after: None,
+        }
+    }
+
+    /// Adds what the developers of a client should know.
+    #[must_use]
+    pub fn because(mut self, why: impl Into<String>) -> Self {
+        if let Self::Refused { detail, .. } = &mut self {
+            *detail = why.into();
+        }
+        self
     }
 
     /// Something that does not exist, or that belongs to another user: 404.
     pub fn not_found() -> Self {
-        Self::refused(
-            StatusCode::NOT_FOUND,
-            "Page not found",
-            "The address may be mistyped, or what was here is gone.",
-        )
+        Self::refused(StatusCode::NOT_FOUND, "error-not-found")
     }
 
     /// An OAuth error.
@@ -87,45 +100,48 @@ impl Error {
         Self::OAuth(code, description.into())
     }
 
-    /// A fault that will pass: 503.
-    pub fn unavailable() -> Self {
+    fn for_a_moment(text: &'static str) -> Self {
         Self::Refused {
             status: StatusCode::SERVICE_UNAVAILABLE,
-            title: "Please try again in a moment",
-            message: "The service cannot answer right now. Nothing has been lost.".to_owned(),
+            message: Message::new(text),
+            detail: String::new(),
             retry_after: Some(Duration::from_secs(1)),
         }
+    }
+
+    /// A fault that will pass: 503.
+    pub fn unavailable() -> Self {
+        Self::for_a_moment("error-unavailable")
     }
 
     /// A fault that will pass, after which it is not known yet what was done: 503.
     pub fn unanswered() -> Self {
-        Self::Refused {
-            status: StatusCode::SERVICE_UNAVAILABLE,
-            title: "Please try again in a moment",
-            message: "The service cannot answer right now. Send the same request again.".to_owned(),
-            retry_after: Some(Duration::from_secs(1)),
-        }
+        Self::for_a_moment("error-unanswered")
     }
 
     /// Too many attempts: 429.
     pub fn too_many(retry_after: Duration) -> Self {
-        let minutes = retry_after.as_secs().div_ceil(60).max(1);
-        let unit = if minutes == 1 { "minute" } else { "minutes" };
         Self::Refused {
             status: StatusCode::TOO_MANY_REQUESTS,
-            title: "Too many attempts",
-            message: format!("Try again in {minutes} {unit}."),
+            message: too_many_attempts(retry_after),
+            detail: String::new(),
             retry_after: Some(retry_after),
         }
     }
 }
 
+/// The text about too many attempts.
+pub fn too_many_attempts(retry_after: Duration) -> Message {
+    let minutes = i64::try_from(retry_after.as_secs().div_ceil(60).max(1)).unwrap_or(i64::MAX);
+    Message::new("error-too-many").with("minutes", minutes)
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused { status, title, .. } => write!(f, "{status}: {title}"),
+            Self::Refused { status, message, .. } => write!(f, "{status}: {}", message.id),
             Self::Parameters(bad) => bad.fmt(f),
-            Self::SignIn(_) => f.write_str("sign-in is needed"),
+            Self::SignIn(_) | Self::SignInAgain(_) => f.write_str("sign-in is needed"),
             Self::OAuth(code, _) => f.write_str(code.into()),
             Self::InvalidClient => f.write_str("invalid_client"),
         }
@@ -136,7 +152,7 @@ impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::Refused { status, .. } => *status,
-            Self::SignIn(_) => StatusCode::SEE_OTHER,
+            Self::SignIn(_) | Self::SignInAgain(_) => StatusCode::SEE_OTHER,
             Self::InvalidClient => StatusCode::UNAUTHORIZED,
             Self::Parameters(_) | Self::OAuth(..) => StatusCode::BAD_REQUEST,
         }
@@ -149,20 +165,14 @@ impl From<store::Error> for Error {
         if cause.is_unavailable() {
             return Self::unavailable();
         }
-        Self::refused(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "Something is wrong on our side",
-            "The error has been recorded. Please try again later.",
-        )
+        Self::refused(StatusCode::INTERNAL_SERVER_ERROR, "error-server")
     }
 }
 
 impl From<PageError> for Error {
     fn from(failed: PageError) -> Self {
         match failed {
-            PageError::BadCursor(_) => Self::bad_request(
-                "This link leads to a page of another list. Open the list from its beginning.",
-            ),
+            PageError::BadCursor(_) => Self::refused(StatusCode::BAD_REQUEST, "error-cursor"),
             PageError::Store(cause) => cause.into(),
         }
     }

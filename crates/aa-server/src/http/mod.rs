@@ -25,8 +25,10 @@ use service::run;
 
 pub use error::Error;
 pub use render::Kind;
+use request::current_user;
 
 use crate::authority::Authority;
+use crate::domain::message::Message;
 use crate::services::telemetry;
 
 /// One line of the route table.
@@ -59,6 +61,20 @@ routes! {
     GET  "/"                                        Page    => pages::root;
     GET  "/login"                                   Page    => pages::login::show;
     POST "/login"                                   Form    => pages::login::submit;
+    POST "/login/passkey"                           Form    => pages::login::by_passkey;
+    GET  "/login/verify"                            Page    => pages::verify::show;
+    POST "/login/verify"                            Form    => pages::verify::submit;
+    GET  "/login/enrol"                             Page    => pages::verify::show_enrol;
+    POST "/login/enrol"                             Form    => pages::verify::submit_enrol;
+    GET  "/login/code"                              Page    => pages::mail_code::show;
+    POST "/login/code"                              Form    => pages::mail_code::submit;
+    GET  "/password/forgot"                         Page    => pages::password::show_forgot;
+    POST "/password/forgot"                         Form    => pages::password::submit_forgot;
+    GET  "/password/reset"                          Page    => pages::password::show_reset;
+    POST "/password/reset"                          Form    => pages::password::submit_reset;
+    POST "/password/strength"                       Form    => pages::strength::measure;
+    GET  "/register/confirm"                        Page    => pages::register::show_confirm;
+    POST "/register/confirm"                        Form    => pages::register::submit_confirm;
     GET  "/register"                                Page    => pages::register::show;
     POST "/register"                                Form    => pages::register::submit;
     POST "/logout"                                  Form    => pages::login::sign_out;
@@ -71,8 +87,27 @@ routes! {
     POST "/sessions/revoke-others"                  Form    => pages::sessions::end_others;
     POST "/sessions/revoke-all"                     Form    => pages::sessions::end_all;
     GET  "/account"                                 Page    => pages::account::show;
-    POST "/account/password"                        Form    => pages::account::change_password;
-    GET  "/account/activity"                        Page    => pages::account::activity;
+    POST "/account/profile"                         Form    => pages::account::save;
+    POST "/account/email"                           Form    => pages::email::ask_change;
+    GET  "/account/email/change"                    Page    => pages::email::show_change;
+    POST "/account/email/change"                    Form    => pages::email::change;
+    GET  "/account/email/confirm"                   Page    => pages::email::show_confirm;
+    POST "/account/email/confirm"                   Form    => pages::email::ask_confirm;
+    GET  "/account/export"                          Page    => pages::account::export;
+    POST "/account/close"                           Form    => pages::account::close;
+    POST "/account/keep"                            Form    => pages::account::keep;
+    GET  "/account/security"                        Page    => pages::security::show;
+    POST "/account/password"                        Form    => pages::security::change_password;
+    POST "/account/passkeys"                        Form    => pages::factors::add_passkey;
+    POST "/account/passkeys/later"                  Form    => pages::factors::later;
+    POST "/account/passkeys/{passkey}/rename"       Form    => pages::factors::rename_passkey;
+    POST "/account/passkeys/{passkey}/remove"       Form    => pages::factors::remove_passkey;
+    GET  "/account/totp"                            Page    => pages::factors::show_totp;
+    POST "/account/totp"                            Form    => pages::factors::add_totp;
+    POST "/account/totp/remove"                     Form    => pages::factors::remove_totp;
+    POST "/account/recovery-codes"                  Form    => pages::factors::make_recovery_codes;
+    GET  "/account/activity"                        Page    => pages::activity::show;
+    GET  "/demo/mail"                               Page    => pages::demo_mail::show;
     GET  "/oauth/authorize"                         Page    => oauth::authorize::get;
     POST "/oauth/authorize"                         Page    => oauth::authorize::post;
     GET  "/continue"                                Page    => oauth::continue_to::get;
@@ -86,12 +121,13 @@ routes! {
     GET  "/.well-known/openid-configuration"        Machine => discovery::openid_configuration;
     GET  "/.well-known/oauth-authorization-server"  Machine => discovery::authorization_server;
     GET  "/.well-known/jwks.json"                   Machine => discovery::jwks;
-    GET  "/.well-known/change-password"             Page    => pages::account::change_password_url;
+    GET  "/.well-known/change-password"             Page    => pages::security::change_password_url;
     GET  "/livez"                                   Machine => run::livez;
     GET  "/readyz"                                  Machine => discovery::readyz;
     GET  "/version"                                 Machine => discovery::version;
     GET  "/revocations"                             Machine => revocations::get;
     GET  "/assets/{name}"                           Asset   => assets::get;
+    GET  "/icons/{name}"                            Asset   => assets::icon;
 }
 
 fn on(method: &str) -> ActixRoute {
@@ -146,7 +182,15 @@ async fn render_errors(
         return Ok(response.map_into_left_body());
     };
     let request = response.request();
-    let rendered = render::error(kind_of(request), error);
+    let kind = kind_of(request);
+    // Who is signed in keeps the navigation; where the database does not answer, the page goes without.
+    let user = match (kind, request.app_data::<web::Data<Authority>>()) {
+        (Kind::Page | Kind::Form, Some(authority)) => {
+            current_user(authority, request).await.ok().flatten()
+        }
+        _ => None,
+    };
+    let rendered = render::error(request, kind, error, user.as_ref());
     Ok(response.into_response(rendered).map_into_right_body())
 }
 
@@ -161,7 +205,7 @@ fn kind_of(request: &HttpRequest) -> Kind {
 }
 
 /// A request that matches no route: 404, or 405 with the methods that there are.
-async fn not_found(request: HttpRequest) -> HttpResponse {
+async fn not_found(authority: web::Data<Authority>, request: HttpRequest) -> HttpResponse {
     let methods: Vec<&str> = ROUTES
         .iter()
         .filter(|route| ResourceDef::new(route.path).is_match(request.path()))
@@ -171,11 +215,10 @@ async fn not_found(request: HttpRequest) -> HttpResponse {
         if is_program(&request) {
             return problem(StatusCode::NOT_FOUND, "there is nothing at this address");
         }
-        return render::message(
-            StatusCode::NOT_FOUND,
-            "Page not found",
-            "The address may be mistyped, or the page may have moved.",
-        );
+        let text = Message::new("error-not-found");
+        let user = current_user(&authority, &request).await.ok().flatten();
+        let status = StatusCode::NOT_FOUND;
+        return render::message_to(&authority, &request, status, &text, user.as_ref());
     }
     let mut allow = methods.join(", ");
     if methods.contains(&"GET") {
@@ -187,11 +230,8 @@ async fn not_found(request: HttpRequest) -> HttpResponse {
     let mut response = if is_program(&request) {
         problem(StatusCode::METHOD_NOT_ALLOWED, "this address does not answer that method")
     } else {
-        render::message(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "That does not work here",
-            "This address does not answer that kind of request.",
-        )
+        let text = Message::new("error-method");
+        render::message(&authority, &request, StatusCode::METHOD_NOT_ALLOWED, &text)
     };
     if let Ok(allow) = header::HeaderValue::from_str(&allow) {
         response.headers_mut().insert(header::ALLOW, allow);

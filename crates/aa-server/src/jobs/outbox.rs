@@ -9,6 +9,7 @@ use tracing::{error, warn};
 
 use crate::authority::Authority;
 use crate::domain::delivery::next_attempt;
+use crate::ops::mail;
 use crate::ops::security_events;
 use crate::ops::sessions::logout_tokens;
 use crate::services::outbox::DeliveryError;
@@ -68,7 +69,9 @@ async fn lease(authority: &Authority, free: usize) -> Result<Vec<LeasedDelivery>
     if !authority.store.has_due_delivery(authority.now()).await? {
         return Ok(due);
     }
-    for kind in authority.outbox.kinds().chain([logout_tokens::KIND, security_events::KIND]) {
+    for kind in
+        authority.outbox.kinds().chain([mail::KIND, logout_tokens::KIND, security_events::KIND])
+    {
         let limit = u32::try_from(free - due.len()).unwrap_or(u32::MAX);
         due.extend(authority.store.lease_deliveries(kind, limit, LEASE, authority.now()).await?);
     }
@@ -103,6 +106,7 @@ async fn send(
         authority.outbox.open(delivery).map_err(|error| DeliveryError(error.to_string()))?;
     let sending = async {
         match delivery.kind.as_str() {
+            mail::KIND => mail::send(authority, &message).await,
             logout_tokens::KIND => logout_tokens::send(authority, &message).await,
             security_events::KIND => security_events::send(authority, &message).await,
             kind => match authority.outbox.consumer(kind) {

@@ -3,10 +3,12 @@
 
 pub mod account;
 pub mod authentication;
+pub mod client_icons;
 pub mod clients;
 pub mod grants;
 pub mod keys;
 pub mod lists;
+pub mod mail;
 pub mod security_events;
 pub mod sessions;
 pub mod settings;

@@ -38,6 +38,8 @@ pub struct SecretLine {
     pub fingerprint: String,
     /// Signing keys that are sealed under it.
     pub signing_keys: usize,
+    /// Secrets of authenticator apps that are sealed under it.
+    pub authenticator_apps: usize,
     /// The time until which a refresh token that was made under it may be presented; `None` if none was.
     pub tokens_until: Option<Timestamp>,
 }
@@ -52,6 +54,9 @@ pub async fn secret_lines(authority: &Authority) -> Result<SecretLines> {
     let rows = authority.store.keys(authority.now()).await?;
     let lines_of_keys: Vec<_> =
         rows.iter().map(|row| (row, authority.keyring.line_of(row))).collect();
+    let apps = authority.store.totp_secrets().await?;
+    let lines_of_apps: Vec<Option<usize>> =
+        apps.iter().map(|(user, sealed)| authority.totp.line_of(*user, sealed)).collect();
     let lines = authority.config.secrets.iter().enumerate().map(|(index, secret)| {
         let fingerprint = secret.derive("fingerprint");
         let newest_from = known.iter().find(|(known, _)| known[..] == fingerprint[..]);
@@ -62,6 +67,7 @@ pub async fn secret_lines(authority: &Authority) -> Result<SecretLines> {
         SecretLine {
             fingerprint: URL_SAFE_NO_PAD.encode(&fingerprint[..6]),
             signing_keys: lines_of_keys.iter().filter(|(_, line)| *line == Some(index)).count(),
+            authenticator_apps: lines_of_apps.iter().filter(|line| **line == Some(index)).count(),
             tokens_until: match index {
                 0 => None,
                 _ => replaced_at.map(|at| at + idle),

@@ -12,6 +12,7 @@ use crate::domain::event::{Actor, EventKind};
 use crate::domain::ids::UserId;
 use crate::domain::password;
 use crate::domain::refresh_token::SecretHash;
+use crate::ops::mail::{self, Mail};
 use crate::store::{self, Invitation, User};
 
 /// Life of an invitation.
@@ -58,11 +59,19 @@ async fn keep_invitation(
     let event = authority
         .event(EventKind::InvitationMade, actor, caller)
         .detail(json!({ "email": invitation.email, "admin": invitation.admin }));
+    let link = authority.config.public_url.join(&format!("/register?invitation={token}"));
+    let event = match invitation.email.as_str() {
+        "" => event,
+        email => {
+            let mail = Mail::Invitation { email: email.to_owned(), link: link.clone() };
+            event.tell(mail::seal(authority, email, mail, None))
+        }
+    };
     authority
         .store
         .add_invitation(&hash, invitation, (alone, now + INVITATION_TTL), event, now)
         .await?;
-    Ok(authority.config.public_url.join(&format!("/register?invitation={token}")).into())
+    Ok(link.into())
 }
 
 /// A one-time link to make the first administrator, while there is none. Earlier links stop working.
@@ -95,9 +104,29 @@ pub async fn reset_password(
         .password_hasher
         .hash(&user.email.to_lowercase(), new, authority.random.bytes())
         .await?;
-    let event = authority.event(EventKind::PasswordReset, Actor::Operator, caller).user(user.id);
+    let event = authority
+        .event(EventKind::PasswordReset, Actor::Operator, caller)
+        .user(user.id)
+        .tell(mail::notice(authority, user.id, EventKind::PasswordReset, caller));
     authority.store.reset_password(user.id, &hash, event, authority.now()).await?;
     Ok(())
+}
+
+/// Removes all second factors of a user, for an operator, and ends all sessions of the user: the way back in for a user who has
+/// lost everything. The password stays needed.
+///
+/// # Errors
+/// When the database cannot answer.
+pub async fn reset_factors(
+    authority: &Authority,
+    user: &User,
+    caller: &Caller,
+) -> Result<(), store::Error> {
+    let event = authority
+        .event(EventKind::FactorsReset, Actor::Operator, caller)
+        .user(user.id)
+        .tell(mail::notice(authority, user.id, EventKind::FactorsReset, caller));
+    authority.store.reset_factors(user.id, event, authority.now()).await
 }
 
 /// Disables a user, which ends all their sessions, or enables them again.

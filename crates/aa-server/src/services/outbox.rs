@@ -8,10 +8,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use foundation::random::Random;
-use foundation::seal::{MasterSecret, Seal, UnsealError};
+use foundation::seal::{MasterSecret, UnsealError};
 use foundation::time::Timestamp;
 use zeroize::Zeroizing;
 
+use super::vault::Vault;
 use crate::domain::delivery::DeliveryId;
 use crate::store::{LeasedDelivery, NewDelivery, Result, Store};
 
@@ -52,14 +53,14 @@ pub trait Consumer: Send + Sync + fmt::Debug {
 /// Encrypts payloads for the database, and knows who sends them.
 #[derive(Debug)]
 pub struct Outbox {
-    seals: Vec<Seal>,
+    vault: Vault,
     consumers: Vec<Arc<dyn Consumer>>,
 }
 
 impl Outbox {
     /// An outbox under these secrets, newest first, with these consumers.
     pub fn new(secrets: &[MasterSecret], consumers: Vec<Arc<dyn Consumer>>) -> Self {
-        Self { seals: secrets.iter().map(|secret| secret.seal("deliveries")).collect(), consumers }
+        Self { vault: Vault::new(secrets, "deliveries"), consumers }
     }
 
     /// Encrypts the payload of a delivery.
@@ -69,7 +70,7 @@ impl Outbox {
 
     /// Encrypts what senders need, bound to a context.
     pub fn seal_for(&self, context: &[u8], plain: &[u8]) -> Vec<u8> {
-        self.seals[0].seal(context, plain)
+        self.vault.seal(context, plain)
     }
 
     /// Decrypts what [`Outbox::seal_for`] has encrypted.
@@ -81,8 +82,7 @@ impl Outbox {
         context: &[u8],
         sealed: &[u8],
     ) -> std::result::Result<Zeroizing<Vec<u8>>, UnsealError> {
-        let opened = self.seals.iter().find_map(|seal| seal.unseal(context, sealed).ok());
-        opened.ok_or(UnsealError)
+        self.vault.unseal(context, sealed)
     }
 
     /// The kinds that the consumers send.

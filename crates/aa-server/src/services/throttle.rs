@@ -17,7 +17,7 @@ use foundation::time::Timestamp;
 use quick_cache::UnitWeighter;
 use quick_cache::unsync::Cache;
 
-use crate::domain::ids::BrowserId;
+use crate::domain::ids::{BrowserId, UserId};
 use crate::store::{self, SharedTries, Store, TryCounter};
 
 /// Counters that are remembered.
@@ -34,6 +34,14 @@ pub enum Counter {
     KnownBrowser(String, BrowserId),
     /// A network: the bits of its address, and how many of them count.
     Network(u128, u8),
+    /// The second factors of a user.
+    Factor(UserId),
+    /// Codes that are mailed to an account. It need not exist.
+    MailCode(String),
+    /// Mails to an address.
+    Mail(String),
+    /// Mails that the requests of a network cause.
+    MailsOfNetwork(u128),
     /// Authorization requests of a network that are stored until the user has signed in: the first 64 bits of its address,
     /// or all of an IPv4 address.
     StoredRequests(u128),
@@ -58,10 +66,25 @@ impl Counter {
         }
     }
 
+    /// The counters of a mail to this address, which a request from this network causes.
+    pub fn mail(email_key: &str, ip: IpAddr) -> [Self; 2] {
+        let network = match ip.to_canonical() {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+            IpAddr::V6(v6) => v6.to_bits() & (u128::MAX << 64),
+        };
+        [Self::Mail(email_key.to_owned()), Self::MailsOfNetwork(network)]
+    }
+
     /// The number of tries at once, and the time until one more.
     const fn quota(&self) -> (u32, Duration) {
         match self {
-            Self::Account(_) | Self::KnownBrowser(..) => (10, Duration::from_mins(1)),
+            Self::Account(_) | Self::KnownBrowser(..) | Self::MailCode(_) => {
+                (10, Duration::from_mins(1))
+            }
+            // Three codes of a million are good at once: with some 300 guesses a day, one in a thousand days is right.
+            Self::Factor(_) => (5, Duration::from_mins(5)),
+            Self::Mail(_) => (5, Duration::from_mins(10)),
+            Self::MailsOfNetwork(_) => (30, Duration::from_secs(30)),
             Self::Network(_, 56) => (200, Duration::from_millis(2_500)),
             Self::Network(_, 48) => (400, Duration::from_millis(1_250)),
             Self::Network(..) => (100, Duration::from_secs(5)),
@@ -75,6 +98,10 @@ impl Counter {
             Self::Account(account) => format!("a{account}"),
             Self::KnownBrowser(account, browser) => format!("b{browser}{account}"),
             Self::Network(bits, prefix) => format!("n{prefix}/{bits}"),
+            Self::Factor(user) => format!("f{user}"),
+            Self::MailCode(account) => format!("c{account}"),
+            Self::Mail(address) => format!("m{address}"),
+            Self::MailsOfNetwork(bits) => format!("o{bits}"),
             Self::StoredRequests(bits) => format!("r{bits}"),
         }
     }

@@ -1,4 +1,4 @@
-use database::{execute, optional};
+use database::{all, execute, optional};
 use foundation::time::Timestamp;
 
 use super::ends::End;
@@ -57,7 +57,49 @@ pub struct NewBrowserSession<'a> {
     pub replaces: Option<SecretHash>,
 }
 
+/// A browser in which a user is signed in.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct SignedInBrowser {
+    /// Its id.
+    pub id: BrowserId,
+    /// The name that the user gave it, or empty.
+    pub name: String,
+    /// The time the user was first seen in it.
+    pub first_seen_at: Timestamp,
+    /// The time the user was last seen in it.
+    pub last_seen_at: Timestamp,
+    /// The address that it was last seen at.
+    pub ip: String,
+    /// Its user agent.
+    pub user_agent: String,
+}
+
+/// Browsers that are listed, at most.
+const MAX_BROWSERS: i64 = 100;
+
 impl Store {
+    /// The browsers in which a user is signed in, whether or not an app is open there, the last used first.
+    pub async fn signed_in_browsers(
+        &self,
+        user: UserId,
+        now: Timestamp,
+    ) -> Result<Vec<SignedInBrowser>> {
+        all!(
+            self.db.read(),
+            SignedInBrowser,
+            "SELECT b.browser_id AS id, b.name, b.first_seen_at, b.last_seen_at, b.ip, b.user_agent
+             FROM user_browsers b
+             WHERE b.user_id = $1 AND EXISTS (
+                 SELECT i.id FROM browser_sessions i JOIN users u ON u.id = i.user_id
+                 WHERE i.user_id = b.user_id AND i.browser_id = b.browser_id AND i.ended_at IS NULL
+                   AND i.expires_at > $2 AND i.idle_expires_at > $2 AND u.epoch = i.user_epoch)
+             ORDER BY b.last_seen_at DESC LIMIT $3",
+            user,
+            now,
+            MAX_BROWSERS
+        )
+    }
+
     /// The browser with this cookie.
     pub async fn browser(&self, token_hash: &SecretHash) -> Result<Option<BrowserId>> {
         let found = optional!(

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Result, Store, inconsistent};
+use super::{Result, SealedDelivery, Store, inconsistent, outbox};
 use crate::domain::event::{Actor, EventKind};
 use crate::domain::ids::{EventId, FamilyId, UserId};
 
@@ -33,6 +33,8 @@ pub struct Event {
     pub request_id: String,
     /// Details, without secrets.
     pub detail: Value,
+    /// Messages that tell the user of it: they are sent if and only if the event is committed.
+    pub deliveries: Vec<SealedDelivery>,
 }
 
 /// An event as it was recorded.
@@ -179,6 +181,13 @@ impl Event {
         self
     }
 
+    /// Adds a message that tells the user of it.
+    #[must_use]
+    pub fn tell(mut self, delivery: SealedDelivery) -> Self {
+        self.deliveries.push(delivery);
+        self
+    }
+
     fn count(&self) {
         metrics::counter!("aa_events_total", "kind" => self.kind.as_str()).increment(1);
     }
@@ -201,8 +210,11 @@ impl Event {
             self.user_agent.as_str(),
             self.request_id.as_str(),
             self.detail.to_string()
-        )
-        .map(drop)
+        )?;
+        for delivery in &self.deliveries {
+            outbox::enqueue(tx, &delivery.row(), now).await?;
+        }
+        Ok(())
     }
 }
 

@@ -28,6 +28,9 @@ enum Old {
     BrowserSessions,
     Ends,
     Attempts,
+    PendingSignIns,
+    Confirmations,
+    Challenges,
     Tries,
     Invitations,
     ClientSecrets,
@@ -58,6 +61,34 @@ impl Store {
             }
         }
         failure.map_or(Ok(removed), Err)
+    }
+
+    /// Removes a batch of what was good for a short time.
+    async fn remove_expired(&self, old: Old, now: Timestamp) -> Result<u64> {
+        let db = self.db.write();
+        match old {
+            Old::PendingSignIns => execute!(
+                db,
+                "DELETE FROM pending_sign_ins WHERE token_hash IN (
+                     SELECT token_hash FROM pending_sign_ins WHERE expires_at < $1 LIMIT $2)",
+                now,
+                BATCH
+            ),
+            Old::Confirmations => execute!(
+                db,
+                "DELETE FROM confirmations WHERE token_hash IN (
+                     SELECT token_hash FROM confirmations WHERE expires_at < $1 LIMIT $2)",
+                now,
+                BATCH
+            ),
+            _ => execute!(
+                db,
+                "DELETE FROM used_challenges WHERE challenge_hash IN (
+                     SELECT challenge_hash FROM used_challenges WHERE expires_at < $1 LIMIT $2)",
+                now,
+                BATCH
+            ),
+        }
     }
 
     async fn remove_batch(&self, old: Old, now: Timestamp, events_kept: Duration) -> Result<u64> {
@@ -102,6 +133,9 @@ impl Store {
                 remembered - DAY,
                 BATCH
             ),
+            Old::PendingSignIns | Old::Confirmations | Old::Challenges => {
+                self.remove_expired(old, now).await
+            }
             Old::Attempts => execute!(
                 db,
                 "DELETE FROM authentication_attempts WHERE token_hash IN (

@@ -3,14 +3,18 @@
 //! Statements stand in the methods that use them, as one text for both databases. A test finds every one of
 //! them in this folder and prepares it on both.
 
+mod accounts;
 mod authentication_attempts;
 mod browser_sessions;
+mod client_icons;
 mod clients;
+mod confirmations;
 mod end_consumers;
 mod end_log;
 mod ends;
 mod event_streams;
 mod events;
+mod factors;
 mod families;
 mod family;
 mod feed_followers;
@@ -19,6 +23,7 @@ mod keys;
 mod maintenance;
 mod migrations;
 mod outbox;
+mod pending_sign_ins;
 mod rotation;
 mod tries;
 mod users;
@@ -29,21 +34,24 @@ use database::Db;
 use tokio::sync::Notify;
 
 pub use authentication_attempts::{ATTEMPT_TTL, AttemptKey, AuthenticationAttempt, MAX_ATTEMPTS};
-pub use browser_sessions::{BrowserSession, NewBrowserSession};
+pub use browser_sessions::{BrowserSession, NewBrowserSession, SignedInBrowser};
 pub use clients::{Client, ClientChange, ClientSecretHash};
+pub use confirmations::{NewConfirmation, PendingConfirmation};
 pub use database::{Error, Result};
 pub use end_consumers::EndedSession;
 pub use end_log::{ENDS_CHANNEL, EndRecord};
 pub use ends::KeptSession;
 pub use event_streams::EventStream;
 pub use events::{Event, EventFilter, EventPosition, EventRow};
+pub use factors::{FactorCounts, PasskeyRow, TotpRow};
 pub use families::{MAX_OPEN_DELEGATIONS, NewFamily, Redeemed, SessionRow};
 pub use family::{Family, GraceElsewhere, Grant, Place, TwoPlaces};
 pub use feed_followers::{Confirmation, FeedFollower};
 pub use invitations::Invitation;
 pub use keys::{KeyRow, NewKey};
 pub use migrations::migrations;
-pub use outbox::{DeliveryRow, LeasedDelivery, NewDelivery};
+pub use outbox::{DeliveryRow, LeasedDelivery, NewDelivery, SealedDelivery};
+pub use pending_sign_ins::{PENDING_TTL, PendingSignIn};
 pub use rotation::{MAX_WAITING, ROTATE, Rotation};
 pub use tries::{SharedTries, TryCounter};
 pub use users::{NewUser, User};

@@ -19,6 +19,26 @@ pub struct NewDelivery<'a> {
     pub payload: &'a [u8],
 }
 
+/// A message that is to be sent when what it tells of is committed.
+#[derive(Debug, Clone)]
+pub struct SealedDelivery {
+    /// Its id.
+    pub id: DeliveryId,
+    /// Selects the consumer that sends it.
+    pub kind: &'static str,
+    /// The recipient, in the terms of the consumer.
+    pub target: String,
+    /// The encrypted payload.
+    pub payload: Vec<u8>,
+}
+
+impl SealedDelivery {
+    /// The row of it.
+    pub fn row(&self) -> NewDelivery<'_> {
+        NewDelivery { id: self.id, kind: self.kind, target: &self.target, payload: &self.payload }
+    }
+}
+
 /// A delivery that this replica has leased. `id` and `attempts` name the lease.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct LeasedDelivery {

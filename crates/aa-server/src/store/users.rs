@@ -24,6 +24,14 @@ pub struct User {
     pub epoch: i64,
     /// The time the account was made.
     pub created_at: Timestamp,
+    /// The time the user proved to read mail at the address.
+    pub email_verified_at: Option<Timestamp>,
+    /// The tag of the chosen language; empty for the browser's.
+    pub language: String,
+    /// The time the account is deleted, after its user has closed it.
+    pub closes_at: Option<Timestamp>,
+    /// The time a second factor was turned on first, or its offer put off.
+    pub factor_offered_at: Option<Timestamp>,
     /// The time the user was last seen in any browser, where users are listed.
     #[sqlx(default)]
     pub last_seen_at: Option<Timestamp>,
@@ -67,6 +75,8 @@ pub struct NewUser<'a> {
     pub password_hash: &'a str,
     /// Whether the user administers the authority.
     pub admin: bool,
+    /// The time the user proved to read mail at the address.
+    pub email_verified_at: Option<Timestamp>,
 }
 
 impl Store {
@@ -86,7 +96,8 @@ impl Store {
         optional!(
             self.db.read(),
             User,
-            "SELECT id, email, name, password_hash, enabled, roles, epoch, created_at
+            "SELECT id, email, name, password_hash, enabled, roles, epoch, created_at,
+                 email_verified_at, language, closes_at, factor_offered_at
              FROM users WHERE id = $1",
             id
         )
@@ -97,7 +108,8 @@ impl Store {
         optional!(
             self.db.read(),
             User,
-            "SELECT id, email, name, password_hash, enabled, roles, epoch, created_at
+            "SELECT id, email, name, password_hash, enabled, roles, epoch, created_at,
+                 email_verified_at, language, closes_at, factor_offered_at
              FROM users WHERE email_key = $1",
             email_key
         )
@@ -109,6 +121,7 @@ impl Store {
             self.db.read(),
             User,
             "SELECT id, email, name, password_hash, enabled, roles, epoch, created_at,
+                 email_verified_at, language, closes_at, factor_offered_at,
                  (SELECT MAX(last_seen_at) FROM user_browsers WHERE user_id = users.id) AS last_seen_at
              FROM users WHERE email_key > $1 ORDER BY email_key LIMIT $2",
             email_key,
@@ -244,8 +257,8 @@ pub(super) async fn add(tx: &mut Tx, user: &NewUser<'_>, now: Timestamp) -> Resu
     execute!(
         tx.on(),
         "INSERT INTO users (id, email, email_key, name, password_hash, enabled, roles, epoch,
-                            created_at, password_changed_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $8)",
+                            created_at, password_changed_at, email_verified_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $8, $9)",
         user.id,
         user.email,
         user.email_key,
@@ -253,7 +266,8 @@ pub(super) async fn add(tx: &mut Tx, user: &NewUser<'_>, now: Timestamp) -> Resu
         user.password_hash,
         true,
         if user.admin { "admin" } else { "" },
-        now.millis()
+        now.millis(),
+        user.email_verified_at
     )
     .map(drop)
 }

@@ -255,7 +255,7 @@ async fn ends_are_kept_for_a_month_and_what_they_ended_stays_ended(#[case] engin
     browser.submit("/sessions", "/sessions/revoke-all", &[]).await;
     browser.sign_in("ann@example.com", PASSWORD).await;
     let page = browser.get("/sessions").await.text().await.unwrap();
-    assert!(page.contains("You ended it."), "{page}");
+    assert!(page.contains("You signed it out."), "{page}");
 
     t.advance(30 * DAY);
     t.authority.store.remove_old(t.authority.now(), t.authority.config.events_kept).await.unwrap();

@@ -70,7 +70,7 @@ async fn activity_shows_a_renamed_browser_and_unknown_kinds(#[case] engine: Engi
     .unwrap();
     let page = browser.get("/account/activity").await.text().await.unwrap();
     assert!(
-        page.contains("Renamed a browser") && page.contains("Unknown event (tea.made)"),
+        page.contains("Renamed a device") && page.contains("Unknown event (tea.made)"),
         "{page}"
     );
 

@@ -375,7 +375,7 @@ async fn administrators_see_what_followers_have_confirmed(#[case] engine: Engine
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    for part in ["Confirmed by 2 of 2 followers.", "on first", "on second", "notes"] {
+    for part in ["Confirmed by 2 of 2 followers.", ">first</span>", ">second</span>", "notes"] {
         assert!(page.contains(part), "{part} in {page}");
     }
     let page = ann.get("/sessions").await.text().await.unwrap();

@@ -72,7 +72,10 @@ async fn every_answer_has_the_headers() {
             let inline = body.contains(" style=")
                 || body.contains("<style")
                 || body.split_whitespace().any(handler);
-            assert!(!inline && !body.contains("<script"), "{at}: nothing inline");
+            let scripts = body.split("<script").skip(1);
+            let ours =
+                |tag: &str| tag.starts_with(" nonce=\"") && tag.contains("src=\"/assets/aa-");
+            assert!(!inline && scripts.into_iter().all(ours), "{at}: nothing inline");
         }
     }
 }
@@ -174,7 +177,16 @@ async fn pages_for_people_are_shown_to_nobody_else() {
     let public = [
         "/",
         "/login",
+        "/login/verify",
+        "/login/enrol",
+        "/login/code",
+        "/password/forgot",
+        "/password/reset",
         "/register",
+        "/register/confirm",
+        "/account/email/confirm",
+        "/account/email/change",
+        "/demo/mail",
         "/oauth/authorize",
         "/oauth/logout",
         "/.well-known/change-password",
@@ -200,7 +212,9 @@ async fn other_methods_and_paths_are_refused_in_their_terms() {
         assert!(answer.headers()["allow"].to_str().unwrap().contains(route.method));
         if route.method == "GET" {
             let head = client().head(&url).send().await.unwrap();
-            assert!(head.status().as_u16() < 405, "HEAD {} {}", route.path, head.status());
+            // Links of mails have expired without a token.
+            let status = head.status().as_u16();
+            assert!(status < 405 || status == 410, "HEAD {} {}", route.path, head.status());
             assert!(head.text().await.unwrap().is_empty());
         }
     }

@@ -96,7 +96,7 @@ async fn a_copy_used_elsewhere_is_seen_once_and_ends_the_session_at_the_second_t
         refresh_at(&app, second.refresh_token(), HOME).await.refused("invalid_grant");
         assert!(!t.is_live(first.family()).await);
         let page = browser.get("/sessions").await.text().await.unwrap();
-        assert!(page.contains("Its token was used twice"), "{page}");
+        assert!(page.contains("It was used twice"), "{page}");
     }
 }
 

@@ -238,7 +238,7 @@ async fn rule_5_reuse_ends_the_family_and_names_both_places(#[case] engine: Engi
         assert!(detail[place]["at"].as_str().unwrap().starts_with("20"));
     }
     let page = browser.get("/sessions").await.text().await.unwrap();
-    assert!(page.contains("Its token was used twice, from 127.0.0.1 (Firefox on Linux)"), "{page}");
+    assert!(page.contains("It was used twice: from Firefox on Linux, 127.0.0.1"), "{page}");
 }
 
 #[apply(both_databases)]
@@ -343,7 +343,7 @@ async fn rule_7_signing_out_ends_this_browsers_families(#[case] engine: Engine) 
     let there = app.redeem(&not_found.open(&app).await).await.ok();
     let pending = browser.open(&app).await;
     let left = browser.submit("/apps", "/logout", &[]).await;
-    assert_eq!(location(&left), "/login");
+    assert_eq!(location(&left), "/login?done=signed-out");
     assert_eq!(browser.cookie("aa_identity"), None);
     app.refresh(here.refresh_token()).await.refused("invalid_grant");
     app.redeem(&pending).await.refused("invalid_grant");
@@ -414,7 +414,7 @@ async fn rule_7_a_password_change_ends_all_but_this_browser(#[case] engine: Engi
     let new = "violet anchor 9";
     let fields = [("current_password", PASSWORD), ("new_password", new)];
     let changed = browser.submit("/account", "/account/password", &fields).await;
-    assert_eq!(location(&changed), "/account?changed=1");
+    assert_eq!(location(&changed), "/account/security?done=password-changed");
     let here = app.refresh(here.refresh_token()).await.ok();
     app.refresh(there.refresh_token()).await.refused("invalid_grant");
     assert_eq!(browser.get("/apps").await.status(), StatusCode::OK);

@@ -65,6 +65,8 @@ fn redacted(test: impl FnOnce()) {
         (r"nonce-[A-Za-z0-9_+/=-]+", "nonce-[nonce]"),
         (r#"nonce="[A-Za-z0-9_+/=-]+""#, r#"nonce="[nonce]""#),
         (r#"value="[A-Za-z0-9_-]{43}""#, r#"value="[csrf]""#),
+        (r#"data-passkey="[^"]+""#, r#"data-passkey="[challenge]""#),
+        (r#"name="state" value="[A-Za-z0-9_-]+""#, r#"name="state" value="[state]""#),
         (r"(aa_[a-z]+)=[A-Za-z0-9_-]{40,}", "${1}=[cookie]"),
         (r"/assets/([a-z]+)-[A-Za-z0-9_-]{12}\.", "/assets/${1}-[hash]."),
         (r"(attempt(?:=|%3D))[A-Za-z0-9_-]+", "${1}[attempt]"),

@@ -18,7 +18,8 @@ const SECOND: &str = "the second of two 7";
 async fn change(browser: &Browser, csrf: &str, current: &str, new: &str) -> bool {
     let form = [("csrf", csrf), ("current_password", current), ("new_password", new)];
     let answer = browser.post("/account/password", &form, &[]).await;
-    answer.status() == StatusCode::SEE_OTHER && location(&answer).ends_with("/account?changed=1")
+    answer.status() == StatusCode::SEE_OTHER
+        && location(&answer).ends_with("/account/security?done=password-changed")
 }
 
 async fn signs_in(t: &TestApp, email: &str, password: &str) -> bool {
@@ -140,6 +141,6 @@ async fn a_new_password_is_another_one(#[case] engine: Engine) {
         [("csrf", csrf.as_str()), ("current_password", PASSWORD), ("new_password", PASSWORD)];
     let answer = owner.post("/account/password", &form, &[]).await;
     assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(answer.text().await.unwrap().contains("The new password is the current one."));
+    assert!(answer.text().await.unwrap().contains("This is your current password."));
     assert!(is_signed_in(&owner).await);
 }

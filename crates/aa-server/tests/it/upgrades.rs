@@ -33,6 +33,8 @@ const UNDO: &[(i64, &str)] = &[
     (23, include_str!("undo/0023.sql")),
     (24, include_str!("undo/0024.sql")),
     (25, include_str!("undo/0025.sql")),
+    (26, include_str!("undo/0026.sql")),
+    (27, include_str!("undo/0027.sql")),
 ];
 
 #[apply(both_databases)]

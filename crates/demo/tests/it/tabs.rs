@@ -138,7 +138,7 @@ async fn work_in_tabs(driver: &Driver, browser: &WebDriver, world: &World) -> We
             for offline in [true, false] {
                 for tab in &tabs {
                     browser.switch_to_window(tab.window.clone()).await?;
-                    driver.cut(browser, offline).await?;
+                    driver.cut(browser, offline).await;
                 }
                 if offline {
                     tokio::time::sleep(CUT).await;

@@ -21,6 +21,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
+use aa_server::services::branding::Branding;
 use microapp_bff::Routes;
 use tempfile::TempDir;
 
@@ -164,6 +165,9 @@ fn parse(snippet: &Snippet, folder: &Path) {
         }
         Some("app") if applied("app apply") => {}
         Some("user") if applied("user apply") => {}
+        Some("accent") if snippet.info == "branding.toml" => {
+            Branding::read(Some(folder)).unwrap_or_else(|error| panic!("{snippet}: {error}"));
+        }
         first => panic!("{snippet}: {first:?} is read by no parser and applied by no command"),
     }
 }

@@ -8,6 +8,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse, fn_service};
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::{Compress, Next, from_fn};
 use actix_web::{Error, HttpRequest, HttpResponse, web};
+use askama::Template;
 use service::embedded::Embedded;
 use service::http::CspNonce;
 
@@ -151,14 +152,21 @@ fn nothing_here(request: &HttpRequest) -> HttpResponse {
     message(request, StatusCode::NOT_FOUND, "Page not found", "The address may be mistyped.")
 }
 
+#[derive(Template)]
+#[template(path = "message.html")]
+struct Message<'a> {
+    nonce: String,
+    title: &'a str,
+    text: &'a str,
+}
+
 /// A page that says one thing, and leads on. It needs no file beside it.
 pub fn message(request: &HttpRequest, status: StatusCode, title: &str, text: &str) -> HttpResponse {
-    let page = include_str!("message.html")
-        .replace("{nonce}", &CspNonce::of(request))
-        .replace("{title}", title)
-        .replace("{text}", text);
-    HttpResponse::build(status)
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .content_type("text/html; charset=utf-8")
-        .body(page)
+    let page = Message { nonce: CspNonce::of(request), title, text };
+    let mut response = HttpResponse::build(status);
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    match page.render() {
+        Ok(page) => response.content_type("text/html; charset=utf-8").body(page),
+        Err(_) => response.finish(),
+    }
 }

@@ -94,11 +94,11 @@ fn a_sign_in_must_be_of_the_expected_user_and_recent_enough() {
         (vec![("id_token_hint", "good")], 1, None, true),
     ] {
         let request = parse(&more).unwrap();
-        let accepted = request.accepts("ann", at(auth_time), floor.map(at), now);
+        let accepted = request.accepts("ann", (at(auth_time), "pwd"), floor.map(at), now);
         assert_eq!(accepted, expected, "{more:?} {auth_time} {floor:?}");
     }
     let hinted = parse(&[("id_token_hint", "good"), ("prompt", "login")]).unwrap();
-    assert!(!hinted.accepts("ben", at(1_000), Some(at(1)), now));
+    assert!(!hinted.accepts("ben", (at(1_000), "pwd"), Some(at(1)), now));
 }
 
 #[test]

@@ -4,11 +4,9 @@
 //! sign-in page, or from the question whether they want to continue to the app.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use foundation::time::Timestamp;
-use service::http::CspNonce;
 use url::{Url, form_urlencoded};
 
 use super::printable;
@@ -19,14 +17,14 @@ use crate::domain::authorization_request::{
 };
 use crate::domain::client::{ClientMetadata, form_source};
 use crate::http::error::Error;
+use crate::http::pages;
 use crate::http::pages::login::attempt_expired;
-use crate::http::render::{allow_form_origins, html};
+use crate::http::render::{Frame, allow_form_origins, append_cookie, html};
 use crate::http::request::params::Params;
 use crate::http::request::{
     Csrf, CurrentUser, address, body_params, caller, current_user, detached, is_for_a_window,
     is_speculative, query_params,
 };
-use crate::http::{assets, pages};
 use crate::ops::authentication::attempt::{self, Attempt};
 use crate::ops::grants::delegation::{Delegate, delegate};
 use crate::ops::tokens::id_token_hint;
@@ -40,11 +38,7 @@ pub async fn get(
         return Ok(HttpResponse::NoContent().finish());
     }
     if !is_for_a_window(&request) {
-        return Err(Error::refused(
-            StatusCode::FORBIDDEN,
-            "That does not work here",
-            "Apps are opened in a window, not as an image or by a script.",
-        ));
+        return Err(Error::refused(StatusCode::FORBIDDEN, "error-not-by-script"));
     }
     let params = query_params(&request)?;
     // A client may send a parameter of this name: unknown ones are ignored (RFC 6749 §3.1).
@@ -132,11 +126,7 @@ async fn enabled_client(authority: &Authority, client_id: &str) -> Result<Client
 
 /// The page about a request that cannot be answered.
 fn broken_link(refused: &AuthorizationError) -> Error {
-    Error::refused(
-        StatusCode::BAD_REQUEST,
-        "This link does not work",
-        format!("An app sent you here with {refused}. Please tell the app's team."),
-    )
+    Error::refused(StatusCode::BAD_REQUEST, "error-broken-link").because(refused.to_string())
 }
 
 /// Creates a code if a suitable user is signed in, else leads to the page that the user has to see first.
@@ -214,8 +204,9 @@ fn accepts(
     current_user: &CurrentUser,
     floor: Option<Timestamp>,
 ) -> bool {
-    let auth_time = current_user.browser_session.auth_time;
-    asked.accepts(&current_user.user.id.to_string(), auth_time, floor, authority.now())
+    let session = &current_user.browser_session;
+    let done = (session.auth_time, session.amr.as_str());
+    asked.accepts(&current_user.user.id.to_string(), done, floor, authority.now())
 }
 
 /// Leads to a page that the user has to see first, which leads back here by a reference to the stored request. A client that
@@ -234,6 +225,7 @@ async fn show_first(
         return refuse(authority, request, client, &refused);
     }
     let csrf = Csrf::of(authority, request);
+    let ui_locales = asked.ui_locales.clone();
     let reference = if let Some(attempt) = attempt {
         attempt.reference
     } else {
@@ -243,27 +235,31 @@ async fn show_first(
         };
         detached(authority, work).await?
     };
-    let mut response = pages::redirect(&page.url(&reference));
-    if let Some((name, value)) = csrf.set_cookie(authority)
-        && let Ok(value) = header::HeaderValue::from_str(&value)
-    {
-        response.headers_mut().append(name, value);
+    let mut response = pages::redirect(&page.url(&reference, ui_locales.as_deref()));
+    if let Some(cookie) = csrf.set_cookie(authority) {
+        append_cookie(&mut response, cookie);
     }
     Ok(response)
 }
 
 impl Page {
-    fn url(&self, reference: &str) -> String {
-        match self {
+    fn url(&self, reference: &str, ui_locales: Option<&str>) -> String {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        let page = match self {
             Self::SignIn => {
-                let query = form_urlencoded::Serializer::new(String::new())
-                    .append_pair("return_to", &format!("/oauth/authorize?attempt={reference}"))
-                    .append_pair("again", "1")
-                    .finish();
-                format!("/login?{query}")
+                query.append_pair("return_to", &format!("/oauth/authorize?attempt={reference}"));
+                query.append_pair("again", "1");
+                "/login"
             }
-            Self::Continue => format!("/continue?attempt={reference}"),
+            Self::Continue => {
+                query.append_pair("attempt", reference);
+                "/continue"
+            }
+        };
+        if let Some(list) = ui_locales {
+            query.append_pair("ui_locales", list);
         }
+        format!("{page}?{}", query.finish())
     }
 }
 
@@ -287,12 +283,10 @@ pub(super) fn refuse(
 #[derive(Template)]
 #[template(path = "form_post.html")]
 struct FormPost<'a> {
+    frame: Frame,
     action: &'a str,
     fields: &'a [(&'a str, &'a str)],
-    nonce: &'a str,
     app: &'a str,
-    stylesheet: String,
-    icon: String,
 }
 
 /// Sends the answer to the app, with `state` and `iss` (RFC 9207).
@@ -311,15 +305,9 @@ fn answer(
     if target.response_mode == ResponseMode::Query {
         return pages::redirect(&with_query(&target.redirect_uri, &fields));
     }
-    let nonce = CspNonce::of(request);
-    let page = FormPost {
-        action: &target.redirect_uri,
-        fields: &fields,
-        nonce: &nonce,
-        app: &client.name,
-        stylesheet: assets::stylesheet(),
-        icon: assets::icon(),
-    };
+    let mut frame = Frame::bare(authority, request, String::new());
+    frame.title = frame.t1("continue-to", "app", &*client.name);
+    let page = FormPost { frame, action: &target.redirect_uri, fields: &fields, app: &client.name };
     let origin = Url::parse(&target.redirect_uri).map(|uri| form_source(&uri));
     let mut response = html(StatusCode::OK, &page);
     allow_form_origins(request, &mut response, &[origin.unwrap_or_default()]);

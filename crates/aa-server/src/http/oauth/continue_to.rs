@@ -8,6 +8,7 @@ use askama::Template;
 
 use super::authorize::{self, Pending, must_confirm};
 use crate::authority::Authority;
+use crate::domain::message::Message;
 use crate::http::error::Error;
 use crate::http::pages;
 use crate::http::pages::login::attempt_expired;
@@ -20,7 +21,7 @@ struct Question<'a> {
     frame: Frame,
     app: &'a str,
     user_id: String,
-    email: &'a str,
+    question: String,
     attempt: &'a str,
 }
 
@@ -41,14 +42,19 @@ pub async fn get(
         return Ok(pages::redirect(&resume()));
     }
     let csrf = Csrf::of(&authority, &request);
+    let mut frame = Frame::new(&authority, &request, "continue", &csrf, Some(&current_user));
+    frame.title = frame.t1("continue-title", "app", &*client.name);
+    let question = Message::new("continue-question")
+        .with("app", client.name.as_str())
+        .with("email", current_user.user.email.as_str());
     let page = Question {
-        frame: Frame::new("Continue to an app", &csrf, Some(&current_user)),
+        question: frame.texts.message(&question),
+        frame,
         app: &client.name,
         user_id: current_user.user.id.to_string(),
-        email: &current_user.user.email,
         attempt: reference,
     };
-    let mut response = html_with(&authority, &csrf, StatusCode::OK, &page);
+    let mut response = html_with(&authority, &request, &csrf, StatusCode::OK, &page);
     allow_form_origins(&request, &mut response, &client.origins());
     Ok(response)
 }

@@ -12,6 +12,7 @@ use url::Url;
 
 use crate::authority::Authority;
 use crate::domain::client::ClientMetadata;
+use crate::domain::message::Message;
 use crate::http::error::Error;
 use crate::http::pages;
 use crate::http::render::{allow_form_origins, message};
@@ -83,11 +84,8 @@ impl Asked {
 
 async fn read(authority: &Authority, params: &Params) -> Result<Asked, Error> {
     let wrong = |what: &str| {
-        Error::refused(
-            StatusCode::BAD_REQUEST,
-            "This link does not work",
-            format!("An app sent you here to sign out with {what}. Please tell the app's team."),
-        )
+        Error::refused(StatusCode::BAD_REQUEST, "error-broken-link")
+            .because(format!("sign-out with {what}"))
     };
     // A hint that cannot be verified counts as none: the key may be long gone. Then the user is asked.
     let hint = params.get("id_token_hint")?.and_then(|text| id_token_hint::read(authority, text));
@@ -140,11 +138,11 @@ fn confirm(
         .into_iter()
         .filter_map(|name| params.get(name).ok().flatten().map(|value| (name, value)));
     let page = Question {
-        frame: Frame::new("Sign out", &csrf, Some(current_user)),
+        frame: Frame::new(authority, request, "logout-title", &csrf, Some(current_user)),
         app: asked.app.as_ref().map(|known| known.name.as_str()),
         fields: client_id.into_iter().chain(others).collect(),
     };
-    let mut response = html_with(authority, &csrf, StatusCode::OK, &page);
+    let mut response = html_with(authority, request, &csrf, StatusCode::OK, &page);
     let origin = asked.to.as_deref().and_then(|to| Url::parse(to).ok()).map(|to| to.origin());
     if let Some(origin) = origin {
         allow_form_origins(request, &mut response, &[origin.ascii_serialization()]);
@@ -160,11 +158,7 @@ async fn finish(
 ) -> Result<HttpResponse, Error> {
     let response = match &asked.to {
         Some(to) => pages::redirect(to),
-        None => message(
-            StatusCode::OK,
-            "You are signed out",
-            "Your sessions in this browser have ended.",
-        ),
+        None => message(authority, request, StatusCode::OK, &Message::new("signed-out")),
     };
     pages::login::signed_out(authority, request, current_user, response).await
 }

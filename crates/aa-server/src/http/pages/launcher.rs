@@ -1,5 +1,7 @@
 //! The launcher: the apps that the user may open, and opening one.
 
+use std::collections::HashMap;
+
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
@@ -7,6 +9,7 @@ use askama::Template;
 use super::{Frame, html_with, redirect};
 use crate::authority::Authority;
 use crate::domain::client::ClientMetadata;
+use crate::http::assets::icon_path;
 use crate::http::error::Error;
 use crate::http::oauth::authorize::with_query;
 use crate::http::request::{Csrf, is_speculative, query_params, signed_in};
@@ -22,11 +25,14 @@ struct Page {
     frame: Frame,
     apps: Vec<Tile>,
     more: Option<String>,
+    is_admin: bool,
+    offer_passkey: bool,
 }
 
 struct Tile {
     name: String,
     initial: String,
+    icon: Option<String>,
     href: String,
     host: String,
 }
@@ -38,10 +44,25 @@ pub async fn show(
 ) -> Result<HttpResponse, Error> {
     let current_user = signed_in(&authority, &request, "/apps").await?;
     let (mut apps, more) = launchable(&authority, query_params(&request)?.get("cursor")?).await?;
-    apps.sort_by_key(|tile| tile.name.to_lowercase());
+    let user = &current_user.user;
+    // Those used last come first, then the others by name.
+    let used = authority.store.recently_used_apps(user.id).await?;
+    let place = |href: &str| used.iter().position(|id| href.strip_prefix("/open/") == Some(id));
+    apps.sort_by_key(|tile| (place(&tile.href).unwrap_or(usize::MAX), tile.name.to_lowercase()));
+    let icons: HashMap<_, _> = authority.store.client_icons().await?.into_iter().collect();
+    for app in &mut apps {
+        let icon = app.href.strip_prefix("/open/").and_then(|id| icons.get(id));
+        app.icon = icon.map(|name| icon_path(name));
+    }
     let csrf = Csrf::of(&authority, &request);
-    let page = Page { frame: Frame::new("Apps", &csrf, Some(&current_user)), apps, more };
-    Ok(html_with(&authority, &csrf, StatusCode::OK, &page))
+    let page = Page {
+        is_admin: user.roles().iter().any(|role| role == "admin"),
+        offer_passkey: user.factor_offered_at.is_none() && authority.passkeys.is_available(),
+        frame: Frame::new(&authority, &request, "apps-title", &csrf, Some(&current_user)),
+        apps,
+        more,
+    };
+    Ok(html_with(&authority, &request, &csrf, StatusCode::OK, &page))
 }
 
 /// A page of apps that the launcher can open, and the cursor of the next.
@@ -70,6 +91,7 @@ fn tile(client: &ClientMetadata) -> Tile {
     let url = address.and_then(|address| url::Url::parse(address).ok());
     Tile {
         name: client.name.clone(),
+        icon: None,
         initial: client.name.chars().next().unwrap_or('?').to_uppercase().to_string(),
         href: format!("/open/{}", client.client_id),
         host: url.map_or_else(String::new, |url| {
@@ -91,11 +113,7 @@ pub async fn open(
     // Only a user's navigation opens an app; an image or a script of another page does not.
     let mode = request.headers().get("sec-fetch-mode").map(header::HeaderValue::as_bytes);
     if mode.is_some_and(|mode| mode != b"navigate") {
-        return Err(Error::refused(
-            StatusCode::FORBIDDEN,
-            "That does not work here",
-            "Apps are opened by following a link.",
-        ));
+        return Err(Error::refused(StatusCode::FORBIDDEN, "error-not-by-script"));
     }
     let client_id = client_id.into_inner();
     let id_char = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);

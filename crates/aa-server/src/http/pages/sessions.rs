@@ -1,12 +1,16 @@
 //! The user's sessions: one entry per app and browser, each with its own button.
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::{Frame, When, html_with, redirect, with_session};
+use super::{Frame, When, agent_in_words, append_cookie, html_with, redirect, with_session};
+use foundation::time::Timestamp;
+
 use crate::authority::Authority;
 use crate::domain::ids::{BrowserId, FamilyId};
+use crate::domain::message::Message;
+use crate::domain::user::{Agent, check_name};
 use crate::http::error::Error;
 use crate::http::request::params::Params;
 use crate::http::request::{
@@ -14,8 +18,10 @@ use crate::http::request::{
 };
 use crate::ops::sessions::end;
 use crate::ops::sessions::followers::followers;
-use crate::ops::sessions::overview::overview;
+use crate::ops::sessions::overview::{self, Reason, overview};
 use crate::ops::sessions::rename;
+use crate::services::catalogue::Texts;
+use crate::store::{Place, TwoPlaces};
 
 const PAGE: &str = "/sessions";
 
@@ -34,10 +40,12 @@ struct Page {
 
 struct BrowserCard {
     id: BrowserId,
+    kind: &'static str,
     title: String,
     browser: String,
     name: String,
-    ip: String,
+    place: String,
+    question: String,
     first_seen: When,
     last_seen: When,
     is_this: bool,
@@ -60,7 +68,7 @@ struct Ended {
     reason: String,
     alarming: bool,
     /// How many followers know of it, for administrators.
-    known_to: Option<usize>,
+    known_to: Option<String>,
 }
 
 struct FollowerRow {
@@ -81,54 +89,32 @@ pub async fn show(
     let cursors = (query.get("cursor")?, query.get("ended")?);
     let this = Some(current_user.browser_session.browser_id);
     let seen = overview(&authority, current_user.user.id, this, cursors).await?;
-    let browsers: Vec<BrowserCard> = seen
-        .browsers
-        .into_iter()
-        .map(|browser| BrowserCard {
-            id: browser.id,
-            title: if browser.name.is_empty() {
-                browser.browser.clone()
-            } else {
-                browser.name.clone()
-            },
-            browser: browser.browser,
-            name: browser.name,
-            ip: browser.ip,
-            first_seen: When::new(browser.first_seen, now),
-            last_seen: When::new(browser.last_seen, now),
-            is_this: browser.is_this,
-            sessions: browser
-                .live
-                .into_iter()
-                .map(|session| Session {
-                    id: session.id,
-                    app: session.app,
-                    started: When::new(session.started, now),
-                    last_used: When::new(session.last_used, now),
-                    ip: session.ip,
-                    warning: session.warning,
-                })
-                .collect(),
-        })
-        .collect();
+    let csrf = Csrf::of(&authority, &request);
+    let frame = Frame::new(&authority, &request, "sessions-title", &csrf, Some(&current_user));
+    let texts = &frame.texts;
+    let done = notice(texts, query.get("done")?, query.get("session")?, &seen.ended);
+    let browsers: Vec<BrowserCard> =
+        seen.browsers.into_iter().map(|browser| card(&authority, texts, browser, now)).collect();
     let is_admin = current_user.user.roles().iter().any(|role| role == "admin");
     let followers = if is_admin { followers(&authority).await? } else { Vec::new() };
-    let known_to = |at| is_admin.then(|| followers.iter().filter(|one| one.knows(at)).count());
+    let known_to = |at| {
+        let known = followers.iter().filter(|one| one.knows(at)).count();
+        let text = Message::new("ended-known-to").with("known", known).with("all", followers.len());
+        is_admin.then(|| texts.message(&text))
+    };
     let ended = seen
         .ended
         .into_iter()
         .map(|ended| Ended {
-            app: ended.app,
-            browser: ended.browser,
-            at: When::new(ended.at, now),
-            reason: ended.reason,
-            alarming: ended.alarming,
+            browser: name_of(texts, &ended.browser_name, &ended.agent),
+            at: When::new(ended.at, now, texts),
+            alarming: matches!(ended.reason, Reason::Reuse(_)),
+            reason: reason_in_words(&authority, texts, &ended.app, &ended.reason),
             known_to: known_to(ended.at),
+            app: ended.app,
         })
         .collect();
-    let csrf = Csrf::of(&authority, &request);
     let page = Page {
-        frame: Frame::new("Sessions", &csrf, Some(&current_user)),
         others: browsers.iter().any(|browser| !browser.is_this),
         browsers,
         more: seen.more,
@@ -139,12 +125,120 @@ pub async fn show(
             .map(|follower| FollowerRow {
                 client: follower.client,
                 name: follower.name,
-                confirmed: follower.confirmed.map(|at| When::new(at, now)),
-                seen: When::new(follower.seen_at, now),
+                confirmed: follower.confirmed.map(|at| When::new(at, now, texts)),
+                seen: When::new(follower.seen_at, now, texts),
             })
             .collect(),
+        frame: frame.clone().noticed(done),
     };
-    Ok(html_with(&authority, &csrf, StatusCode::OK, &page))
+    Ok(html_with(&authority, &request, &csrf, StatusCode::OK, &page))
+}
+
+/// What was done, in words.
+fn notice(
+    texts: &Texts,
+    done: Option<&str>,
+    session: Option<&str>,
+    ended: &[overview::Ended],
+) -> String {
+    let id = match done {
+        Some("session") => {
+            let found = ended.iter().find(|ended| session == Some(&*ended.id.to_string()));
+            return found.map_or_else(String::new, |ended| {
+                let browser = name_of(texts, &ended.browser_name, &ended.agent);
+                let text =
+                    Message::new("done-session").with("app", &*ended.app).with("browser", browser);
+                texts.message(&text)
+            });
+        }
+        Some("browser") => "done-browser",
+        Some("others") => "done-others",
+        Some("renamed") => "done-saved",
+        _ => return String::new(),
+    };
+    texts.get(id)
+}
+
+/// The name that the user gave a browser, or what it is.
+fn name_of(texts: &Texts, name: &str, agent: &Agent) -> String {
+    if name.is_empty() { agent_in_words(texts, agent) } else { name.to_owned() }
+}
+
+fn card(
+    authority: &Authority,
+    texts: &Texts,
+    browser: overview::Browser,
+    now: Timestamp,
+) -> BrowserCard {
+    let title = name_of(texts, &browser.name, &browser.agent);
+    let session = |session: overview::Session| Session {
+        id: session.id,
+        warning: session
+            .two_places
+            .as_ref()
+            .map(|places| two_places(authority, texts, "session-two-places", &session.app, places)),
+        app: session.app,
+        started: When::new(session.started, now, texts),
+        last_used: When::new(session.last_used, now, texts),
+        ip: authority.countries.describe(&session.ip, texts.language()),
+    };
+    BrowserCard {
+        id: browser.id,
+        kind: browser.agent.device.into(),
+        browser: agent_in_words(texts, &browser.agent),
+        question: texts.get1(
+            if browser.is_this { "ask-this-device" } else { "ask-device" },
+            "browser",
+            &*title,
+        ),
+        title,
+        name: browser.name,
+        place: authority.countries.describe(&browser.ip, texts.language()),
+        first_seen: When::new(browser.first_seen, now, texts),
+        last_seen: When::new(browser.last_seen, now, texts),
+        is_this: browser.is_this,
+        sessions: browser.live.into_iter().map(session).collect(),
+    }
+}
+
+/// A sentence about two places. An app's servers say nothing to a person about whose they are, so they are not named as such.
+fn two_places(
+    authority: &Authority,
+    texts: &Texts,
+    id: &'static str,
+    app: &str,
+    places: &TwoPlaces,
+) -> String {
+    let agents = [&places.first, &places.second].map(|place| Agent::of(&place.user_agent));
+    if agents.iter().all(|agent| !agent.is_browser()) {
+        let id = if id == "end-reuse" { "end-reuse-server" } else { "session-two-places-server" };
+        let text = Message::new(id)
+            .with("app", app)
+            .with("first", &*places.first.ip)
+            .with("second", &*places.second.ip);
+        return texts.message(&text);
+    }
+    let place = |place: &Place| {
+        let agent = agent_in_words(texts, &Agent::of(&place.user_agent));
+        texts.message(
+            &Message::new("place-browser")
+                .with("ip", authority.countries.describe(&place.ip, texts.language()))
+                .with("agent", agent),
+        )
+    };
+    let text =
+        Message::new(id).with("first", place(&places.first)).with("second", place(&places.second));
+    texts.message(&text)
+}
+
+fn reason_in_words(authority: &Authority, texts: &Texts, app: &str, reason: &Reason) -> String {
+    let id = match reason {
+        Reason::Reuse(places) => return two_places(authority, texts, "end-reuse", app, places),
+        Reason::Expired => "end-expired",
+        Reason::Unknown => "end-unknown",
+        Reason::Ended(reason) => return texts.get(&reason.text()),
+    };
+    texts.get(id)
 }
 
 /// Reads a form of this page, and the user who sent it.
@@ -165,16 +259,16 @@ pub async fn end_family(
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
     let (current_user, _) = submitted(&authority, &request, payload).await?;
-    let family = family.parse().map_err(|_| Error::not_found())?;
+    let family: FamilyId = family.parse().map_err(|_| Error::not_found())?;
     let caller = caller(&authority, &request)?;
     let done = detached(&authority, |authority| async move {
         end::end_family(&authority, &current_user.browser_session, family, &caller).await
     });
     done.await?.ok_or_else(Error::not_found)?;
-    Ok(redirect(PAGE))
+    Ok(redirect(&format!("/sessions?done=session&session={family}")))
 }
 
-/// `POST /sessions/browsers/{device}/revoke`.
+/// `POST /sessions/devices/{device}/revoke`.
 pub async fn end_browser(
     authority: web::Data<Authority>,
     request: HttpRequest,
@@ -183,15 +277,16 @@ pub async fn end_browser(
 ) -> Result<HttpResponse, Error> {
     let (current_user, _) = submitted(&authority, &request, payload).await?;
     let browser = browser.parse().map_err(|_| Error::not_found())?;
+    let is_this = browser == current_user.browser_session.browser_id;
     let caller = caller(&authority, &request)?;
     let done = detached(&authority, |authority| async move {
         end::end_browser(&authority, &current_user.browser_session, browser, &caller).await
     });
     done.await?.ok_or_else(Error::not_found)?;
-    Ok(redirect(PAGE))
+    Ok(redirect(if is_this { "/login?done=signed-out" } else { "/sessions?done=browser" }))
 }
 
-/// `POST /sessions/browsers/{device}/rename`.
+/// `POST /sessions/devices/{device}/rename`.
 pub async fn rename_browser(
     authority: web::Data<Authority>,
     request: HttpRequest,
@@ -200,15 +295,15 @@ pub async fn rename_browser(
 ) -> Result<HttpResponse, Error> {
     let (current_user, fields) = submitted(&authority, &request, payload).await?;
     let browser = browser.parse().map_err(|_| Error::not_found())?;
-    let name = crate::domain::user::check_name(fields.get("name")?.unwrap_or_default())
-        .map_err(Error::bad_request)?;
+    let name = check_name(fields.get("name")?.unwrap_or_default())
+        .map_err(|wrong| Error::bad_request(wrong.to_string()))?;
     let caller = caller(&authority, &request)?;
     let renamed = detached(&authority, |authority| async move {
         rename::rename_browser(&authority, &current_user.browser_session, browser, &name, &caller)
             .await
     });
     renamed.await?.ok_or_else(Error::not_found)?;
-    Ok(redirect(PAGE))
+    Ok(redirect("/sessions?done=renamed"))
 }
 
 /// `POST /sessions/revoke-others`.
@@ -223,7 +318,7 @@ pub async fn end_others(
         end::end_others(&authority, &current_user.browser_session, &caller).await
     });
     let token = done.await?.ok_or_else(|| Error::SignIn(PAGE.to_owned()))?;
-    Ok(with_session(&authority, redirect(PAGE), &token))
+    Ok(with_session(&authority, redirect("/sessions?done=others"), &token))
 }
 
 /// `POST /sessions/revoke-all`.
@@ -238,10 +333,7 @@ pub async fn end_all(
         end::end_all(&authority, &current_user.browser_session, &caller).await
     });
     done.await?;
-    let mut response = redirect("/login");
-    let (name, value) = Cookie::BrowserSession.remove(&authority);
-    if let Ok(value) = header::HeaderValue::from_str(&value) {
-        response.headers_mut().append(name, value);
-    }
+    let mut response = redirect("/login?done=signed-out-everywhere");
+    append_cookie(&mut response, Cookie::BrowserSession.remove(&authority));
     Ok(response)
 }

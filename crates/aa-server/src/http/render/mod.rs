@@ -1,14 +1,19 @@
 //! How errors and pages leave the authority: one rendering per surface.
 
+mod english;
 mod oauth;
 mod page;
 mod problem;
 
-use actix_web::HttpResponse;
+use actix_web::{HttpRequest, HttpResponse};
 
 use super::error::Error;
+use super::request::CurrentUser;
 
-pub use page::{Frame, allow_form_origins, html, html_with, message, policy, redirect};
+pub use page::{
+    Frame, allow_form_origins, append_cookie, html, html_with, message, message_to, policy,
+    redirect,
+};
 
 /// The kind of a route: the form of its answers and of its errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,10 +31,15 @@ pub enum Kind {
 }
 
 /// Renders an error as the kind of the route has it.
-pub fn error(kind: Kind, error: &Error) -> HttpResponse {
+pub fn error(
+    request: &HttpRequest,
+    kind: Kind,
+    error: &Error,
+    current_user: Option<&CurrentUser>,
+) -> HttpResponse {
     match kind {
-        Kind::Page | Kind::Form | Kind::Asset => page::error(error),
-        Kind::OAuth => oauth::error(error),
-        Kind::Machine => problem::error(error),
+        Kind::Page | Kind::Form | Kind::Asset => page::error(request, error, current_user),
+        Kind::OAuth => oauth::error(request, error),
+        Kind::Machine => problem::error(request, error),
     }
 }

@@ -1,12 +1,13 @@
 //! Errors as JSON (RFC 6749 §5.2).
 
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpResponse, ResponseError as _};
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
 use serde_json::json;
 
+use super::english::in_english;
 use crate::http::error::{Error, OAuthError};
 
-pub(super) fn error(error: &Error) -> HttpResponse {
+pub(super) fn error(request: &HttpRequest, error: &Error) -> HttpResponse {
     let mut response = HttpResponse::build(error.status_code());
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     response.insert_header((header::PRAGMA, "no-cache"));
@@ -18,13 +19,13 @@ pub(super) fn error(error: &Error) -> HttpResponse {
             ("invalid_client", "the client is not known or could not be authenticated".to_owned())
         }
         Error::Parameters(bad) => (OAuthError::InvalidRequest.into(), bad.to_string()),
-        Error::Refused { status, message, retry_after, .. } => {
+        Error::Refused { status, message, detail, retry_after } => {
             if let Some(wait) = retry_after {
                 response.insert_header((header::RETRY_AFTER, wait.as_secs().max(1)));
             }
-            (code_of(*status).into(), message.clone())
+            (code_of(*status).into(), in_english(request, message, detail))
         }
-        Error::SignIn(_) => {
+        Error::SignIn(_) | Error::SignInAgain(_) => {
             response.status(StatusCode::UNAUTHORIZED);
             (OAuthError::InvalidRequest.into(), "a user has to sign in first".to_owned())
         }

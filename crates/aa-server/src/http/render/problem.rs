@@ -1,14 +1,16 @@
 //! Errors as problem details (RFC 9457).
 
 use actix_web::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use actix_web::{HttpResponse, ResponseError as _};
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
 use service::http::problem;
 
+use super::english::in_english;
 use crate::http::error::Error;
 
-pub(super) fn error(error: &Error) -> HttpResponse {
+pub(super) fn error(request: &HttpRequest, error: &Error) -> HttpResponse {
     let detail = match error {
-        Error::Refused { message, .. } | Error::OAuth(_, message) => message.clone(),
+        Error::Refused { message, detail, .. } => in_english(request, message, detail),
+        Error::OAuth(_, description) => description.clone(),
         Error::InvalidClient => "the client is not known or could not be authenticated".to_owned(),
         other => other.to_string(),
     };

@@ -24,29 +24,18 @@ pub async fn body_params(request: &HttpRequest, payload: web::Payload) -> Result
         value.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
     });
     if !is_form {
-        return Err(Error::refused(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "That did not work",
-            "The body must be application/x-www-form-urlencoded.",
-        ));
+        return Err(Error::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "error-bad-request")
+            .because("the body must be application/x-www-form-urlencoded"));
     }
     let arrived = tokio::time::timeout(FORM_TIMEOUT, payload.to_bytes_limited(MAX_FORM)).await;
     let body = match arrived {
         Ok(Ok(Ok(body))) => body,
-        Ok(Ok(Err(_))) => return Err(Error::bad_request("The request broke off.")),
+        Ok(Ok(Err(_))) => return Err(Error::bad_request("the request broke off")),
         Ok(Err(_)) => {
-            return Err(Error::refused(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "That was too much",
-                "The body is larger than 64 KiB.",
-            ));
+            return Err(Error::refused(StatusCode::PAYLOAD_TOO_LARGE, "error-too-large"));
         }
         Err(_) => {
-            return Err(Error::refused(
-                StatusCode::REQUEST_TIMEOUT,
-                "That took too long",
-                "The body did not arrive in time.",
-            ));
+            return Err(Error::refused(StatusCode::REQUEST_TIMEOUT, "error-too-slow"));
         }
     };
     Ok(Params::parse(&body)?)

@@ -26,7 +26,7 @@ pub fn address(authority: &Authority, request: &HttpRequest) -> Result<IpAddr, E
     if !trusted(address) {
         return Ok(address);
     }
-    let unreadable = || Error::bad_request("A proxy's X-Forwarded-For header cannot be read.");
+    let unreadable = || Error::bad_request("a proxy's X-Forwarded-For header cannot be read");
     let values: Vec<&str> = request
         .headers()
         .get_all("x-forwarded-for")

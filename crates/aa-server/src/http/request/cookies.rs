@@ -15,6 +15,8 @@ pub enum Cookie {
     Browser,
     /// The random value that CSRF tokens are made from.
     Csrf,
+    /// The language that was chosen in this browser.
+    Language,
 }
 
 impl Cookie {
@@ -24,6 +26,7 @@ impl Cookie {
             Self::BrowserSession => "aa_identity",
             Self::Browser => "aa_device",
             Self::Csrf => "aa_csrf",
+            Self::Language => "aa_language",
         })
     }
 
@@ -39,7 +42,7 @@ impl Cookie {
         let max_age = match self {
             Self::BrowserSession => Some(authority.config.ttls.browser_session.as_secs()),
             // As long as browsers keep one.
-            Self::Browser => Some(400 * 24 * 3600),
+            Self::Browser | Self::Language => Some(400 * 24 * 3600),
             Self::Csrf => None,
         };
         self.header(authority, value, max_age)

@@ -81,12 +81,36 @@ pub fn check_form(
 }
 
 fn expired_form() -> Error {
-    Error::refused(
-        StatusCode::FORBIDDEN,
-        "This form has expired",
-        "It was not sent from one of our pages, or your browser was restarted meanwhile. \
-         Please go back, load the page again, and send it once more.",
-    )
+    Error::refused(StatusCode::FORBIDDEN, "error-form-expired")
+}
+
+/// A form of ours, as it was sent.
+#[derive(Debug)]
+pub enum Form {
+    /// Its CSRF token is right.
+    Valid(Params),
+    /// It comes from our pages, but the browser was restarted since: it is to be shown again, filled in.
+    Expired(Params),
+}
+
+/// As [`form`], for a form that can be shown again when it has expired, so that nothing typed is lost.
+///
+/// # Errors
+/// As [`form`], but for an expired one.
+pub async fn form_again(
+    authority: &Authority,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<Form, Error> {
+    if !is_from_our_pages(authority, request) {
+        return Err(expired_form());
+    }
+    let params = body_params(request, payload).await?;
+    match check_form(authority, request, &params) {
+        Ok(()) => Ok(Form::Valid(params)),
+        Err(Error::Refused { status: StatusCode::FORBIDDEN, .. }) => Ok(Form::Expired(params)),
+        Err(other) => Err(other),
+    }
 }
 
 /// Whether a browser says that a form comes from our own pages.

@@ -4,6 +4,7 @@ mod body;
 mod caller;
 mod cookies;
 mod csrf;
+mod language;
 pub mod params;
 mod session;
 
@@ -15,7 +16,8 @@ use crate::authority::Authority;
 pub use body::{body_params, query_params};
 pub use caller::{address, caller, caller_for_client};
 pub use cookies::Cookie;
-pub use csrf::{Csrf, check_form, form};
+pub use csrf::{Csrf, Form, check_form, form, form_again};
+pub use language::{chosen_language, language};
 pub use session::{CurrentUser, current_user, signed_in};
 
 /// Whether a browser asks ahead of time, or without wanting a body: nothing may be made for that.

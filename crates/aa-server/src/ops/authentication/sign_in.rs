@@ -1,4 +1,4 @@
-//! Signs a user in by password, with a new session cookie whatever cookie came before.
+//! The first step by password.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -6,22 +6,21 @@ use std::time::Duration;
 use secrecy::SecretString;
 use uuid::Uuid;
 
+use super::next::{Origin, Outcome, known_browser, proceed};
 use crate::authority::Authority;
 use crate::domain::authentication::{Authentication, Step};
 use crate::domain::caller::Caller;
 use crate::domain::event::{Actor, EventKind};
-use crate::domain::ids::BrowserId;
 use crate::domain::password::MAX_CHARS;
-use crate::domain::refresh_token::SecretHash;
 use crate::services::password_hasher::Busy;
 use crate::services::throttle::{Counter, ThrottleError};
-use crate::store::{self, NewBrowserSession, User};
+use crate::store;
 
 /// The longest address of e-mail that is looked at (RFC 5321 §4.5.3.1.3, without its brackets).
 const MAX_EMAIL_BYTES: usize = 254;
 
 /// The time without failed sign-ins after which the next one is an event of its own.
-const FAILURES_WITHIN: Duration = Duration::from_hours(1);
+pub(super) const FAILURES_WITHIN: Duration = Duration::from_hours(1);
 
 /// A request to sign in.
 #[derive(Debug)]
@@ -30,21 +29,8 @@ pub struct SignIn {
     pub email: String,
     /// The password.
     pub password: SecretString,
-    /// The browser cookie, if there is one.
-    pub browser_token: Option<String>,
-    /// The session cookie, if there is one: that session ends.
-    pub session_token: Option<String>,
     /// The address that attempts are counted by.
     pub address: IpAddr,
-}
-
-/// The tokens of a new sign-in.
-#[derive(Debug)]
-pub struct SignedIn {
-    /// The token for the session cookie.
-    pub session_token: SecretString,
-    /// The token for the browser cookie, when the browser is new.
-    pub browser_token: Option<SecretString>,
 }
 
 /// Why a sign-in is refused.
@@ -53,6 +39,9 @@ pub enum SignInError {
     /// No such user, a disabled one, or another password: answered alike.
     #[error("the email or the password is incorrect")]
     Wrong,
+    /// A passkey that was removed here.
+    #[error("the passkey is not known")]
+    UnknownPasskey,
     /// Too many tries, or they could not be counted.
     #[error(transparent)]
     Throttle(#[from] ThrottleError),
@@ -64,7 +53,7 @@ pub enum SignInError {
     Store(#[from] store::Error),
 }
 
-/// Signs in.
+/// Checks address and password.
 ///
 /// An unknown address costs one password hash, as a known one does.
 ///
@@ -73,13 +62,14 @@ pub enum SignInError {
 pub async fn sign_in(
     authority: &Authority,
     command: SignIn,
+    origin: &Origin,
     caller: &Caller,
-) -> Result<SignedIn, SignInError> {
+) -> Result<Outcome, SignInError> {
     let key = command.email.trim().to_lowercase();
     if key.len() > MAX_EMAIL_BYTES {
         return Err(SignInError::Wrong);
     }
-    let browser = known_browser(authority, command.browser_token.as_deref()).await?;
+    let browser = known_browser(authority, origin.browser_token.as_deref()).await?;
     let user = authority.store.user_by_email(&key).await?;
     // Asked in any case, so that a known account takes no query more than an unknown one.
     let user_id = user.as_ref().map_or_else(|| Uuid::nil().into(), |user| user.id);
@@ -119,56 +109,5 @@ pub async fn sign_in(
     // Not the address's: right passwords cost a hash each, too.
     authority.throttle.give_back(&counters[..1]).await?;
     let done = Authentication::begin(Step::Password, authority.now());
-    let replaces = command.session_token.as_deref();
-    Ok(begin(authority, (&user, &done), browser, replaces, caller).await?)
-}
-
-/// The browser of a cookie.
-pub(in crate::ops) async fn known_browser(
-    authority: &Authority,
-    token: Option<&str>,
-) -> Result<Option<BrowserId>, store::Error> {
-    match token {
-        Some(token) => authority.store.browser(&SecretHash::of(token.as_bytes())).await,
-        None => Ok(None),
-    }
-}
-
-/// Records the sign-in of a user who has done these steps.
-pub(in crate::ops) async fn begin(
-    authority: &Authority,
-    (user, authentication): (&User, &Authentication),
-    browser: Option<BrowserId>,
-    replaces: Option<&str>,
-    caller: &Caller,
-) -> Result<SignedIn, store::Error> {
-    let now = authority.now();
-    let session_token = authority.random.token();
-    let browser_token = browser.is_none().then(|| authority.random.token());
-    let browser_id = browser.unwrap_or_else(|| authority.random.uuid().into());
-    let browser_session = NewBrowserSession {
-        id: authority.random.uuid_at(now).into(),
-        token_hash: SecretHash::of(session_token.as_bytes()),
-        user_id: user.id,
-        user_epoch: user.epoch,
-        browser_id,
-        browser_token_hash: browser_token.as_ref().map(|token| SecretHash::of(token.as_bytes())),
-        amr: &authentication.amr(),
-        auth_time: authentication.auth_time(),
-        ip: &caller.ip,
-        user_agent: &caller.user_agent,
-        idle_expires_at: now
-            + authority.config.ttls.browser_session_idle.min(authority.config.ttls.browser_session),
-        expires_at: now + authority.config.ttls.browser_session,
-        replaces: replaces.map(|token| SecretHash::of(token.as_bytes())),
-    };
-    let event = authority
-        .event(EventKind::BrowserSessionStarted, Actor::User(user.id), caller)
-        .user(user.id)
-        .detail(serde_json::json!({ "device": browser_id, "new_device": browser.is_none() }));
-    authority.store.sign_in(&browser_session, event, now).await?;
-    Ok(SignedIn {
-        session_token: session_token.into(),
-        browser_token: browser_token.map(Into::into),
-    })
+    Ok(proceed(authority, &user, done, origin, caller).await?)
 }

@@ -8,16 +8,14 @@ use foundation::time::Timestamp;
 use crate::authority::Authority;
 use crate::domain::event::EndReason;
 use crate::domain::ids::{BrowserId, FamilyId, UserId};
-use crate::domain::user::describe_browser;
+use crate::domain::user::Agent;
 use crate::ops::lists::{self, PageError, PageRequest, Sessions, client_names};
-use crate::store::{self, Place, SessionRow, TwoPlaces};
+use crate::store::{self, SessionRow, SignedInBrowser, TwoPlaces};
 
 /// The time for which ended sessions are shown.
 const SHOWN: Duration = Duration::from_hours(30 * 24);
 /// Sessions of a page, live ones and ended ones each.
 const PAGE: u32 = 100;
-/// Stands for the reason of a session that no one ended.
-const EXPIRED: &str = "expired";
 
 /// One browser of a user.
 #[derive(Debug)]
@@ -26,8 +24,8 @@ pub struct Browser {
     pub id: BrowserId,
     /// The name the user gave it, or empty.
     pub name: String,
-    /// Browser and system: "Firefox on Linux".
-    pub browser: String,
+    /// Browser and system.
+    pub agent: Agent,
     /// The address it was last seen at.
     pub ip: String,
     /// The time it was first seen.
@@ -53,23 +51,38 @@ pub struct Session {
     pub last_used: Timestamp,
     /// The address of the last refresh.
     pub ip: String,
-    /// A warning that it was used from two places, in words.
-    pub warning: Option<String>,
+    /// The places of a refresh token that was used from two.
+    pub two_places: Option<TwoPlaces>,
 }
 
 /// A session that ended.
 #[derive(Debug)]
 pub struct Ended {
+    /// The family.
+    pub id: FamilyId,
     /// The app's name.
     pub app: String,
-    /// The browser, by its name or in words.
-    pub browser: String,
+    /// The name that the user gave the browser, or empty.
+    pub browser_name: String,
+    /// Browser and system.
+    pub agent: Agent,
     /// The time of the end.
     pub at: Timestamp,
-    /// The reason of the end, in words.
-    pub reason: String,
-    /// Whether the user should act on it.
-    pub alarming: bool,
+    /// The reason of the end.
+    pub reason: Reason,
+}
+
+/// The reason of a session's end.
+#[derive(Debug)]
+pub enum Reason {
+    /// A user, an app or an operator ended it.
+    Ended(EndReason),
+    /// A token was used twice, from these places.
+    Reuse(TwoPlaces),
+    /// It was not used for too long, or reached its greatest age.
+    Expired,
+    /// A newer version knows why.
+    Unknown,
 }
 
 /// A page of the sessions page: live sessions by browser, and ended ones.
@@ -97,6 +110,7 @@ pub async fn overview(
 ) -> Result<Overview, PageError> {
     let now = authority.now();
     let limit = PAGE;
+    let first_page = live.is_none();
     let live =
         lists::sessions(authority, user, Sessions::Live, PageRequest { cursor: live, limit })
             .await?;
@@ -108,7 +122,16 @@ pub async fn overview(
     let ended = past.items.iter().filter_map(|row| ended_session(row, &names, now).transpose());
     let mut ended: Vec<Ended> = ended.collect::<store::Result<_>>()?;
     ended.sort_by_key(|ended| std::cmp::Reverse(ended.at));
-    let browsers = by_browser(&live.items, &names, this)?;
+    let mut browsers = by_browser(&live.items, &names, this)?;
+    if first_page {
+        for signed_in in authority.store.signed_in_browsers(user, now).await? {
+            match browsers.iter_mut().find(|browser| browser.id == signed_in.id) {
+                Some(browser) => browser.last_seen = browser.last_seen.max(signed_in.last_seen_at),
+                None => browsers.push(browser_without_apps(signed_in, this)),
+            }
+        }
+        browsers.sort_by_key(|browser| (!browser.is_this, std::cmp::Reverse(browser.last_seen)));
+    }
     Ok(Overview { browsers, more: live.next, ended, older: past.next })
 }
 
@@ -117,9 +140,10 @@ fn ended_session(
     names: &HashMap<String, String>,
     now: Timestamp,
 ) -> store::Result<Option<Ended>> {
-    let Some((at, reason, alarming)) = end_of(row, now)? else { return Ok(None) };
+    let Some((at, reason)) = end_of(row, now)? else { return Ok(None) };
     let app = names.get(&row.client_id).unwrap_or(&row.client_id).clone();
-    let ended = Ended { app, browser: browser_of(row), at, reason, alarming };
+    let (browser_name, agent) = (row.browser_name.clone(), Agent::of(&row.browser_user_agent));
+    let ended = Ended { id: row.id, app, browser_name, agent, at, reason };
     Ok((at + SHOWN > now).then_some(ended))
 }
 
@@ -136,7 +160,7 @@ fn by_browser(
             started: row.created_at,
             last_used: row.rotated_at,
             ip: row.rotated_ip.clone(),
-            warning: row.places_of_grace()?.as_ref().map(elsewhere_in_words),
+            two_places: row.places_of_grace()?,
         };
         match browsers.iter_mut().find(|browser| browser.id == row.browser_id) {
             Some(browser) => browser.live.push(session),
@@ -150,18 +174,24 @@ fn by_browser(
     Ok(browsers)
 }
 
-fn elsewhere_in_words(places: &TwoPlaces) -> String {
-    let places = in_words(places);
-    format!(
-        "It was used from two places at once: {places}. If one of them is not yours, end it and change your password."
-    )
+fn browser_without_apps(browser: SignedInBrowser, this: Option<BrowserId>) -> Browser {
+    Browser {
+        is_this: this == Some(browser.id),
+        id: browser.id,
+        name: browser.name,
+        agent: Agent::of(&browser.user_agent),
+        ip: browser.ip,
+        first_seen: browser.first_seen_at,
+        last_seen: browser.last_seen_at,
+        live: Vec::new(),
+    }
 }
 
 fn browser_of_row(row: &SessionRow, this: Option<BrowserId>, first: Session) -> Browser {
     Browser {
         id: row.browser_id,
         name: row.browser_name.clone(),
-        browser: describe_browser(&row.browser_user_agent),
+        agent: Agent::of(&row.browser_user_agent),
         ip: row.browser_ip.clone(),
         first_seen: row.browser_first_seen_at,
         last_seen: row.browser_last_seen_at.max(row.rotated_at),
@@ -170,16 +200,8 @@ fn browser_of_row(row: &SessionRow, this: Option<BrowserId>, first: Session) -> 
     }
 }
 
-fn browser_of(row: &SessionRow) -> String {
-    if row.browser_name.is_empty() {
-        describe_browser(&row.browser_user_agent)
-    } else {
-        row.browser_name.clone()
-    }
-}
-
-/// The time and reason of a session's first end, in words; `None` while it is live.
-fn end_of(row: &SessionRow, now: Timestamp) -> store::Result<Option<(Timestamp, String, bool)>> {
+/// The time and reason of a session's first end; `None` while it is live.
+fn end_of(row: &SessionRow, now: Timestamp) -> store::Result<Option<(Timestamp, Reason)>> {
     let stored = [
         (row.ended_at, &row.end_reason),
         (row.epoch_ended_at, &row.epoch_reason),
@@ -187,43 +209,14 @@ fn end_of(row: &SessionRow, now: Timestamp) -> store::Result<Option<(Timestamp, 
     ];
     let expired = row.expires_at.min(row.idle_expires_at);
     let stored = stored.into_iter().filter_map(|(at, reason)| Some((at?, reason.as_deref()?)));
-    let first = stored
-        .min_by_key(|(at, _)| *at)
-        .filter(|(at, _)| *at <= expired)
-        .or((expired <= now).then_some((expired, EXPIRED)));
-    let Some((at, reason)) = first else { return Ok(None) };
-    let text = match EndReason::from_stored(reason) {
-        Some(EndReason::SignedOut) => "You signed out.".to_owned(),
-        Some(EndReason::SignedInAgain) => "Another user signed in with this browser.".to_owned(),
-        Some(EndReason::RevokedByUser) => "You ended it.".to_owned(),
-        Some(EndReason::RevokedByApp) => "You signed out in the app.".to_owned(),
-        Some(EndReason::RevokedByOperator) => "An administrator ended it.".to_owned(),
-        Some(EndReason::Superseded) => "You opened the app again in the same browser.".to_owned(),
-        Some(EndReason::PasswordChanged) => "Your password was changed.".to_owned(),
-        Some(EndReason::UserDisabled) => "Your account was disabled.".to_owned(),
-        Some(EndReason::ClientDisabled) => "The app was disabled.".to_owned(),
-        Some(EndReason::ClientChanged) => {
-            "The app may not stay signed in any more. Open it again.".to_owned()
-        }
-        Some(EndReason::Reuse) => {
-            return Ok(Some((at, reuse_in_words(&row.places_of_reuse()?), true)));
-        }
-        None if reason == EXPIRED => "It was not used for a long time.".to_owned(),
-        // A reason of a newer version.
-        None => "It has ended.".to_owned(),
+    let first = stored.min_by_key(|(at, _)| *at).filter(|(at, _)| *at <= expired);
+    let Some((at, reason)) = first else {
+        return Ok((expired <= now).then_some((expired, Reason::Expired)));
     };
-    Ok(Some((at, text, false)))
-}
-
-fn reuse_in_words(places: &TwoPlaces) -> String {
-    let places = in_words(places);
-    format!(
-        "Its token was used twice, from {places}. If one of them is not yours, change your password."
-    )
-}
-
-/// "192.0.2.1 (Firefox on Linux) and from 192.0.2.2 (Chrome on Windows)".
-fn in_words(places: &TwoPlaces) -> String {
-    let place = |place: &Place| format!("{} ({})", place.ip, describe_browser(&place.user_agent));
-    format!("{} and from {}", place(&places.first), place(&places.second))
+    let reason = match EndReason::from_stored(reason) {
+        Some(EndReason::Reuse) => Reason::Reuse(row.places_of_reuse()?),
+        Some(reason) => Reason::Ended(reason),
+        None => Reason::Unknown,
+    };
+    Ok(Some((at, reason)))
 }

@@ -10,6 +10,7 @@ use tokens::{Algorithm, Scope};
 use uuid::Uuid;
 
 use crate::authority::Authority;
+use crate::domain::authentication::acr;
 use crate::domain::client::{ClientMetadata, OPENID};
 use crate::domain::ids::{FamilyId, UserId};
 use crate::domain::refresh_token::{EncodedToken, FamilySecret, RefreshToken};
@@ -289,6 +290,7 @@ fn id_token(
         ("exp".to_owned(), json!(now.secs() + ID_TOKEN_SECONDS)),
         ("auth_time".to_owned(), json!(grant.auth_time.secs())),
         ("amr".to_owned(), json!(grant.amr.split_whitespace().collect::<Vec<_>>())),
+        ("acr".to_owned(), json!(acr(&grant.amr))),
         ("sid".to_owned(), json!(grant.family)),
     ]);
     if signer.algorithm() != Algorithm::EdDSA {
@@ -310,11 +312,13 @@ pub fn user_claims(user: &User, has_scope: impl Fn(&str) -> bool) -> Map<String,
     if has_scope("profile") {
         claims.insert("name".to_owned(), json!(user.display_name()));
         claims.insert("preferred_username".to_owned(), json!(user.email));
+        if !user.language.is_empty() {
+            claims.insert("locale".to_owned(), json!(user.language));
+        }
     }
     if has_scope("email") {
         claims.insert("email".to_owned(), json!(user.email));
-        // Addresses are not verified by mail yet.
-        claims.insert("email_verified".to_owned(), json!(false));
+        claims.insert("email_verified".to_owned(), json!(user.email_verified_at.is_some()));
     }
     claims
 }

@@ -1,7 +1,10 @@
 //! The settings of the authority, read once (contract §5, `docs/contract.md`).
 
+mod accounts;
+mod secrets;
+
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -9,15 +12,17 @@ use foundation::origin::PublicUrl;
 use foundation::random::Random;
 use foundation::seal::MasterSecret;
 use ipnet::IpNet;
-use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use service::private_file::read_or_make_private;
 use service::run::LogFormat;
 use service::settings::{Setting, Settings, SettingsError};
 use tokens::Algorithm;
 
 use crate::domain::client::{ClientMetadata, ClientType, MAX_AT_TTL, MAX_DT_TTL, RefreshTokenIn};
 use crate::domain::password::DEFAULT_MIN_CHARS;
+use crate::services::mailer::{MailSettings, SmtpUrl};
+pub use accounts::SecondFactor;
+use accounts::{read_mail, read_second_factor};
+use secrets::{SECRET_FILE, read_secrets};
 
 /// The prefix of every environment variable.
 pub const PREFIX: &str = "AA_";
@@ -48,7 +53,24 @@ pub const SETTINGS: &[Setting] = &[
         "Networks besides public addresses that back-channel logout may reach, by commas",
     ),
     Setting::new("events_kept", "400d", "How long events are kept"),
-    Setting::secret("smtp_url", "Where to send mail"),
+    Setting::optional("branding", "Folder with branding.toml, a logo, and texts/"),
+    Setting::optional("geoip_file", "MaxMind database (.mmdb) with the countries of addresses"),
+    Setting::secret(
+        "smtp_url",
+        "Mail server: smtp://user:password@host:587 (STARTTLS) or smtps://…",
+    ),
+    Setting::optional("smtp_url_file", "File with the URL of the mail server"),
+    Setting::optional("smtp_ca_file", "Certificate (PEM) that the mail server's is signed with"),
+    Setting::optional("mail_from", "Sender of mails: Name <address>"),
+    Setting::new("sign_in_code", "false", "Let users sign in with a code by mail"),
+    Setting::new(
+        "second_factor",
+        "optional",
+        "Who needs two factors: optional, admins or everybody",
+    ),
+    Setting::optional("second_factor_from", "The day from which they need them: 2027-01-31"),
+    Setting::optional("remember_browser", "How long a browser may need no second factor"),
+    Setting::new("closing_grace", "14d", "How long a closed account can be kept"),
     Setting::new("log", "info", "Which log lines to write, as a filter"),
     Setting::new("log_format", "text", "text or json"),
     Setting::optional("metrics_listen", "Address and port for /metrics, which is nowhere else"),
@@ -62,8 +84,6 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("insecure_http", "false", "Accept an http public URL that is not this machine"),
 ];
 
-/// The file of the server's secret in the data folder, unless a setting names another.
-const SECRET_FILE: &str = "secret";
 /// Default grace where a thief of the refresh token needs nothing more to use it.
 const GRACE_BEARER: Duration = Duration::from_secs(10);
 /// Default grace where the refresh token is kept on a server, and is useless without the client secret.
@@ -165,6 +185,20 @@ pub struct Config {
     pub database_url: String,
     /// The folder for everything that is not in the database.
     pub data_dir: PathBuf,
+    /// The folder of the branding.
+    pub branding: Option<PathBuf>,
+    /// The database (`.mmdb`) with the countries of addresses.
+    pub geoip_file: Option<PathBuf>,
+    /// Where mail goes.
+    pub mail: Box<MailSettings>,
+    /// Whether `/demo/mail` shows the mails in the folder, to every visitor: no setting, for the demo alone.
+    pub mail_page: bool,
+    /// Whether users may sign in with a code by mail.
+    pub sign_in_code: bool,
+    /// Who needs a second factor.
+    pub second_factor: SecondFactor,
+    /// The time for which a closed account can be kept.
+    pub closing_grace: Duration,
     /// The server's secrets, newest first. Empty when there is none and none was to be made.
     pub secrets: Vec<MasterSecret>,
     secret_file: Option<PathBuf>,
@@ -223,9 +257,6 @@ impl Config {
                  Use https (a proxy may end TLS), or --insecure-http if you know what you are doing"
             )));
         }
-        if settings.is_set("smtp_url") {
-            return Err(SettingsError::new("AA_SMTP_URL: this version does not send mail yet"));
-        }
         let data_dir: PathBuf = settings.get("data_dir")?;
         let database_url = settings
             .optional("database_url")?
@@ -237,6 +268,7 @@ impl Config {
         if !(DEFAULT_MIN_CHARS..=64).contains(&password_min_chars) {
             return Err(SettingsError::new("AA_PASSWORD_MIN_CHARS must be from 8 to 64"));
         }
+        let mail = read_mail(settings, &public_url, &data_dir)?;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             listen,
@@ -245,6 +277,13 @@ impl Config {
             public_url,
             database_url,
             data_dir,
+            branding: settings.optional("branding")?,
+            geoip_file: settings.optional("geoip_file")?,
+            mail: Box::new(mail),
+            mail_page: false,
+            sign_in_code: settings.get("sign_in_code")?,
+            second_factor: read_second_factor(settings)?,
+            closing_grace: at_least_a_day(settings, "closing_grace")?,
             ttls: read_ttls(settings)?,
             at_alg: settings.get("at_alg")?,
             registration: settings.get("registration")?,
@@ -303,6 +342,13 @@ impl Config {
             "registration": self.registration.as_str(),
             "events_kept": duration(self.events_kept),
             "password_min_chars": self.password_min_chars,
+            "smtp": self.mail.smtp.as_ref().map(SmtpUrl::shown),
+            "mail_from": self.mail.from.to_string(),
+            "sign_in_code": self.sign_in_code,
+            "second_factor": <&str>::from(self.second_factor.policy),
+            "second_factor_from": self.second_factor.from.map(|day| day.to_string()),
+            "remember_browser": self.second_factor.remember.map(duration),
+            "closing_grace": duration(self.closing_grace),
             "trusted_proxies": in_words(&self.trusted_proxies),
             "delivery_networks": in_words(&self.delivery_networks),
             "log": self.log,
@@ -355,44 +401,6 @@ fn read_ttls(settings: &Settings) -> Result<Ttls, SettingsError> {
         browser_session_idle: positive("identity_idle_ttl")?,
         browser_session: positive("identity_ttl")?,
     })
-}
-
-fn read_secrets(
-    settings: &Settings,
-    database_url: &str,
-    data_dir: &Path,
-    random: Option<&dyn Random>,
-) -> Result<Vec<MasterSecret>, SettingsError> {
-    let given = settings.secret("secret", "secret_file")?;
-    let text = match given {
-        Some(text) => text,
-        None if database_url.starts_with("sqlite:") => {
-            let path = data_dir.join(SECRET_FILE);
-            let text = match random {
-                Some(random) => read_or_make_private(&path, || random.token()),
-                None if !path.exists() => return Ok(Vec::new()),
-                None => std::fs::read_to_string(&path).map(Into::into),
-            };
-            text.map_err(|error| SettingsError::new(format!("{}: {error}", path.display())))?
-        }
-        None => {
-            return Err(SettingsError::new(
-                "AA_SECRET_FILE must be set: replicas on PostgreSQL share one secret. Make one with\n    \
-                 (umask 077; head -c 32 /dev/urandom | base64 > aa-secret)",
-            ));
-        }
-    };
-    let lines: Vec<&str> =
-        text.expose_secret().lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let secrets: Option<Vec<MasterSecret>> =
-        lines.iter().map(|line| MasterSecret::new(line.as_bytes().to_vec())).collect();
-    match secrets {
-        Some(secrets) if !secrets.is_empty() => Ok(secrets),
-        _ => Err(SettingsError::new(
-            "the server's secret (AA_SECRET_FILE) needs at least 32 bytes in each line. Make one with\n    \
-             (umask 077; head -c 32 /dev/urandom | base64 > aa-secret)",
-        )),
-    }
 }
 
 #[cfg(test)]

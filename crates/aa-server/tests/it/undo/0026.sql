@@ -1,0 +1,11 @@
+DROP TABLE used_challenges;
+DROP TABLE pending_sign_ins;
+DROP TABLE recovery_codes;
+DROP TABLE totp_secrets;
+DROP TABLE passkeys;
+DROP TABLE confirmations;
+ALTER TABLE user_browsers DROP COLUMN remembered_until;
+ALTER TABLE users DROP COLUMN factor_offered_at;
+ALTER TABLE users DROP COLUMN closes_at;
+ALTER TABLE users DROP COLUMN language;
+ALTER TABLE users DROP COLUMN email_verified_at;
