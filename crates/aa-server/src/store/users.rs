@@ -103,6 +103,17 @@ impl Store {
         )
     }
 
+    /// The id of the user with this address, as it is compared. Reading no more, it takes the same time if there is none.
+    pub async fn user_id_by_email(&self, email_key: &str) -> Result<Option<UserId>> {
+        let found = optional!(
+            self.db.read(),
+            (UserId,),
+            "SELECT id FROM users WHERE email_key = $1",
+            email_key
+        )?;
+        Ok(found.map(|(id,)| id))
+    }
+
     /// The user with this address, as it is compared.
     pub async fn user_by_email(&self, email_key: &str) -> Result<Option<User>> {
         optional!(

@@ -70,9 +70,9 @@ pub async fn sign_in(
         return Err(SignInError::Wrong);
     }
     let browser = known_browser(authority, origin.browser_token.as_deref()).await?;
-    let user = authority.store.user_by_email(&key).await?;
     // Asked in any case, so that a known account takes no query more than an unknown one.
-    let user_id = user.as_ref().map_or_else(|| Uuid::nil().into(), |user| user.id);
+    let user_id = authority.store.user_id_by_email(&key).await?;
+    let user_id = user_id.unwrap_or_else(|| Uuid::nil().into());
     let browser_id = browser.unwrap_or_else(|| Uuid::nil().into());
     let familiar = authority.store.is_known_browser(user_id, browser_id).await?;
     let by_account = match browser {
@@ -86,6 +86,7 @@ pub async fn sign_in(
     }
     authority.throttle.take(&counters, authority.now()).await?;
 
+    let user = authority.store.user_by_email(&key).await?;
     let too_long =
         secrecy::ExposeSecret::expose_secret(&command.password).chars().count() > MAX_CHARS;
     let hash = user.as_ref().filter(|_| !too_long).map(|user| user.password_hash.clone());
