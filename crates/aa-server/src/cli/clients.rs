@@ -33,12 +33,12 @@ pub(super) enum AppCommand {
     List(PageArgs),
     /// Show the settings of an app.
     Show {
-        /// Its client id.
+        /// The client id.
         id: String,
     },
     /// Give an app a new secret, and print it, once. The old one works for another day.
     RotateSecret {
-        /// Its client id.
+        /// The client id.
         id: String,
         /// The old one stops working at once.
         #[arg(long)]
@@ -46,19 +46,19 @@ pub(super) enum AppCommand {
     },
     /// Set the icon of an app on the launcher from a PNG, JPEG or WebP file; without one, remove it.
     Icon {
-        /// Its client id.
+        /// The client id.
         id: String,
         /// The file. It is drawn anew, 128 by 128.
         file: Option<PathBuf>,
     },
     /// Disable an app: it gets no more tokens.
     Disable {
-        /// Its client id.
+        /// The client id.
         id: String,
     },
     /// Enable an app again.
     Enable {
-        /// Its client id.
+        /// The client id.
         id: String,
     },
 }
@@ -77,7 +77,7 @@ pub(super) struct ApplyApps {
 
 #[derive(Debug, Args)]
 pub(super) struct AddApp {
-    /// Its client id.
+    /// The client id.
     id: String,
     /// Its display name.
     #[arg(long)]
@@ -124,7 +124,7 @@ pub(super) struct AddApp {
     /// Issue an ID token at every refresh.
     #[arg(long)]
     id_token_on_refresh: bool,
-    /// Its users have to show two factors.
+    /// Users have to show two factors.
     #[arg(long)]
     two_factors: bool,
 }

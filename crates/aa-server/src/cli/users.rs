@@ -23,7 +23,7 @@ use crate::store::{Invitation, User};
 pub(super) enum UserCommand {
     /// Create a user.
     Add {
-        /// Their e-mail address.
+        /// The user's e-mail address.
         #[arg(long)]
         email: String,
         /// Display name.
@@ -53,22 +53,22 @@ pub(super) enum UserCommand {
     },
     /// Disable a user, which ends all their sessions.
     Disable {
-        /// Their e-mail address.
+        /// The user's e-mail address.
         email: String,
     },
     /// Let a user sign in again.
     Enable {
-        /// Their e-mail address.
+        /// The user's e-mail address.
         email: String,
     },
     /// Remove a user's passkeys, authenticator app and recovery codes, which ends all their sessions.
     ResetFactors {
-        /// Their e-mail address.
+        /// The user's e-mail address.
         email: String,
     },
     /// Set a user's password, which ends all their sessions.
     SetPassword {
-        /// Their e-mail address.
+        /// The user's e-mail address.
         email: String,
         #[command(flatten)]
         password: PasswordInput,

@@ -77,7 +77,7 @@ pub(super) fn read_second_factor(settings: &Settings) -> Result<SecondFactor, Se
     Ok(SecondFactor { policy, from: from.transpose()?, remember })
 }
 
-/// Who needs a second factor, and where none is asked for.
+/// The users who need a second factor, and the browsers where none is asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct SecondFactor {
     /// The users.

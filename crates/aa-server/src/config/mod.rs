@@ -195,7 +195,7 @@ pub struct Config {
     pub mail_page: bool,
     /// Whether users may sign in with a code by mail.
     pub sign_in_code: bool,
-    /// Who needs a second factor.
+    /// The policy of second factors.
     pub second_factor: SecondFactor,
     /// The time for which a closed account can be kept.
     pub closing_grace: Duration,

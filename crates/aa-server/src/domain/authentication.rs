@@ -106,7 +106,7 @@ pub fn acr(amr: &str) -> &'static str {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, strum::EnumString, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum FactorPolicy {
-    /// Those who want one.
+    /// Only users who want one.
     #[default]
     Optional,
     /// Administrators.
@@ -118,7 +118,7 @@ pub enum FactorPolicy {
 /// Whether a user without a second factor has to set one up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Enrolment {
-    /// They need none.
+    /// The user needs none.
     Optional,
     /// From this time on. Until then they may put it off.
     Soon(Timestamp),

@@ -1,4 +1,4 @@
-//! What a one-time link in a mail confirms.
+//! The purposes of one-time links in mails.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub enum ConfirmationKind {
     Register,
     /// Choosing a new password.
     ResetPassword,
-    /// That the user reads mail at the address of the account.
+    /// The address of an account: its user reads mail there.
     ConfirmEmail,
     /// Another address for the account.
     ChangeEmail,

@@ -37,9 +37,9 @@ impl From<usize> for Value {
 /// A text of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
-    /// Its name in the catalogue.
+    /// The text's name in the catalogue.
     pub id: &'static str,
-    /// What is filled in, by name.
+    /// The values that are filled in, by name.
     pub values: Vec<(&'static str, Value)>,
 }
 

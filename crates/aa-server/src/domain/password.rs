@@ -33,7 +33,7 @@ pub enum WeakPassword {
 }
 
 impl WeakPassword {
-    /// Its text in the catalogue.
+    /// The text in the catalogue.
     pub fn message(self) -> Message {
         match self {
             Self::Nul => Message::new("weak-nul"),

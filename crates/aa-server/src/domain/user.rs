@@ -20,7 +20,7 @@ pub enum InvalidUser {
 }
 
 impl InvalidUser {
-    /// Its text in the catalogue.
+    /// The text in the catalogue.
     pub const fn message(self) -> Message {
         match self {
             Self::Email => Message::new("wrong-email"),
@@ -101,7 +101,7 @@ pub enum Device {
     Tablet,
 }
 
-/// What a `User-Agent` says about the browser.
+/// The browser and system that a `User-Agent` names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agent {
     /// The name of the browser.
@@ -143,7 +143,7 @@ impl Agent {
         self.name.is_some() && self.system.is_some()
     }
 
-    /// Its text in the catalogue: "Firefox on Linux".
+    /// The text in the catalogue: "Firefox on Linux".
     pub fn message(&self) -> Message {
         match (&self.name, &self.system) {
             (Some(name), Some(system)) => {

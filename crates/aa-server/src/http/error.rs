@@ -26,7 +26,7 @@ pub enum Error {
         status: StatusCode,
         /// The text for people: the heading of a page, with what happened and what to do as its attribute `message`.
         message: Message,
-        /// What the developers of a client should know, in English; empty if there is nothing.
+        /// The cause, in English, for the developers of a client; empty if there is nothing to add.
         detail: String,
         /// The time to wait before the next attempt.
         retry_after: Option<Duration>,

@@ -45,7 +45,7 @@ impl Asset {
         }
     }
 
-    /// Its path.
+    /// The path of the file.
     pub fn path(&self) -> String {
         format!("/assets/{}", self.name)
     }

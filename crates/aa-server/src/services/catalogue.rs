@@ -38,10 +38,10 @@ impl std::fmt::Debug for Catalogue {
 /// Why texts cannot be used, in words for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogueError {
-    /// They are not in Fluent's format.
+    /// The texts are not in Fluent's format.
     #[error("texts for `{0}`: {1}")]
     Syntax(&'static str, String),
-    /// They replace a text that does not exist.
+    /// The texts replace one that does not exist.
     #[error("texts for `{0}`: there is no text `{1}`")]
     Unknown(&'static str, String),
 }

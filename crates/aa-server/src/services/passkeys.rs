@@ -1,6 +1,6 @@
 //! Passkeys (Web Authentication Level 3): challenges and the checking of their answers.
 //!
-//! What has to be known until the answer comes travels through the browser, sealed, bound to the browser and in time; each
+//! The state of a challenge travels through the browser, sealed, bound to the browser and in time; each
 //! challenge is good for one answer, which the store remembers.
 
 use std::time::Duration;
@@ -33,7 +33,7 @@ const MAX_ANSWER: usize = 8 * 1024;
 pub struct Challenge {
     /// The options for `navigator.credentials`, as JSON.
     pub options: String,
-    /// What has to come back with the answer.
+    /// The sealed state, which has to come back with the answer.
     pub state: String,
 }
 
@@ -110,6 +110,10 @@ impl Passkeys {
         self.webauthn.is_some()
     }
 
+    fn webauthn(&self) -> Result<&Webauthn, PasskeyError> {
+        self.webauthn.as_ref().ok_or(PasskeyError::Unavailable)
+    }
+
     /// The id of the relying party.
     pub fn rp_id(&self) -> Option<String> {
         let origin = self.webauthn.as_ref()?.get_allowed_origins().first()?;
@@ -127,7 +131,7 @@ impl Passkeys {
         binding: &SecretHash,
         now: Timestamp,
     ) -> Result<Challenge, PasskeyError> {
-        let webauthn = self.webauthn.as_ref().ok_or(PasskeyError::Unavailable)?;
+        let webauthn = self.webauthn()?;
         let exclude: Vec<CredentialID> = known
             .iter()
             .filter_map(|json| passkey(json).ok())
@@ -153,7 +157,7 @@ impl Passkeys {
         binding: &SecretHash,
         now: Timestamp,
     ) -> Result<MadePasskey, PasskeyError> {
-        let webauthn = self.webauthn.as_ref().ok_or(PasskeyError::Unavailable)?;
+        let webauthn = self.webauthn()?;
         let (state, _): (PasskeyRegistration, _) = self.open(state, "make", binding, now)?;
         let answer: RegisterPublicKeyCredential = read(answer)?;
         let made = webauthn.finish_passkey_registration(&answer, &state)?;
@@ -174,7 +178,7 @@ impl Passkeys {
         binding: &SecretHash,
         now: Timestamp,
     ) -> Result<Challenge, PasskeyError> {
-        let webauthn = self.webauthn.as_ref().ok_or(PasskeyError::Unavailable)?;
+        let webauthn = self.webauthn()?;
         let (options, state) = webauthn.start_discoverable_authentication()?;
         self.challenge(&options, &state, "sign in", binding, now)
     }
@@ -200,7 +204,7 @@ impl Passkeys {
         binding: &SecretHash,
         now: Timestamp,
     ) -> Result<UsedPasskey, PasskeyError> {
-        let webauthn = self.webauthn.as_ref().ok_or(PasskeyError::Unavailable)?;
+        let webauthn = self.webauthn()?;
         let hash = SecretHash::of(state.as_bytes());
         let (state, expires_at): (DiscoverableAuthentication, _) =
             self.open(state, "sign in", binding, now)?;
@@ -220,7 +224,7 @@ impl Passkeys {
         binding: &SecretHash,
         now: Timestamp,
     ) -> Result<Challenge, PasskeyError> {
-        let webauthn = self.webauthn.as_ref().ok_or(PasskeyError::Unavailable)?;
+        let webauthn = self.webauthn()?;
         let known: Vec<Passkey> =
             credentials.iter().filter_map(|json| passkey(json).ok()).collect();
         let (options, state) = webauthn.start_passkey_authentication(&known)?;
@@ -238,7 +242,7 @@ impl Passkeys {
         binding: &SecretHash,
         now: Timestamp,
     ) -> Result<UsedPasskey, PasskeyError> {
-        let webauthn = self.webauthn.as_ref().ok_or(PasskeyError::Unavailable)?;
+        let webauthn = self.webauthn()?;
         let hash = SecretHash::of(state.as_bytes());
         let (state, expires_at): (PasskeyAuthentication, _) =
             self.open(state, "verify", binding, now)?;

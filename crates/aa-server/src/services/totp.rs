@@ -23,7 +23,7 @@ pub struct NewTotp {
     pub url: Zeroizing<String>,
     /// The secret in Base32, in groups of four.
     pub secret: Zeroizing<String>,
-    /// What has to come back with the code.
+    /// The sealed secret, which has to come back with the code.
     pub state: String,
 }
 

@@ -1,10 +1,10 @@
-//! What users change of their own accounts.
+//! Changes that users make to their own accounts.
 
 use database::{all, execute};
 use foundation::time::Timestamp;
 
 use super::ends::End;
-use super::{Event, KeptSession, Result, Store, User};
+use super::{Event, KeptSession, Result, Store};
 use crate::domain::event::EndReason;
 use crate::domain::ids::UserId;
 
@@ -88,16 +88,15 @@ impl Store {
         Ok(Some(()))
     }
 
-    /// Accounts whose time of grace is over.
-    pub async fn accounts_to_delete(&self, now: Timestamp) -> Result<Vec<User>> {
-        all!(
+    /// The users whose time of grace is over.
+    pub async fn accounts_to_delete(&self, now: Timestamp) -> Result<Vec<UserId>> {
+        let found = all!(
             self.db.read(),
-            User,
-            "SELECT id, email, name, password_hash, enabled, roles, epoch, created_at,
-                 email_verified_at, language, closes_at, factor_offered_at
-             FROM users WHERE closes_at <= $1 ORDER BY closes_at LIMIT 50",
+            (UserId,),
+            "SELECT id FROM users WHERE closes_at <= $1 ORDER BY closes_at LIMIT 50",
             now
-        )
+        )?;
+        Ok(found.into_iter().map(|(id,)| id).collect())
     }
 
     /// Deletes a closed account, with everything that belongs to it alone. What is left of it in events is its id.

@@ -10,7 +10,7 @@ use crate::domain::refresh_token::SecretHash;
 /// One sign-in of one user in one browser, live when it was read.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct BrowserSession {
-    /// Its id.
+    /// The id of the browser.
     pub id: BrowserSessionId,
     /// The user who signed in.
     pub user_id: UserId,
@@ -70,7 +70,7 @@ pub struct SignedInBrowser {
     pub last_seen_at: Timestamp,
     /// The address that it was last seen at.
     pub ip: String,
-    /// Its user agent.
+    /// The browser's user agent.
     pub user_agent: String,
 }
 

@@ -20,7 +20,7 @@ pub struct PendingConfirmation {
     pub user_id: Option<UserId>,
     /// The address that it was sent to.
     pub email: String,
-    /// What else is needed, as JSON.
+    /// Further details, as JSON.
     pub detail: String,
 }
 
@@ -29,15 +29,15 @@ pub struct PendingConfirmation {
 pub struct NewConfirmation<'a> {
     /// The hash of its token.
     pub token_hash: SecretHash,
-    /// What it is for.
+    /// The purpose.
     pub kind: ConfirmationKind,
     /// The user and their epoch: what ends their sessions ends the link.
     pub user: Option<(UserId, i64)>,
     /// The address that it is sent to.
     pub email: &'a str,
-    /// What else is needed, as JSON.
+    /// Further details, as JSON.
     pub detail: &'a str,
-    /// Its life.
+    /// The life of the link.
     pub ttl: Duration,
 }
 
@@ -74,7 +74,8 @@ impl Store {
         tx.commit().await
     }
 
-    /// The link with this token, if it is unused and in time, and its user is as they were.
+    /// The link with this token, if it is unused and in time, and its user is as they were. A link that was sent to an address
+    /// which the account no longer has is void.
     pub async fn confirmation(
         &self,
         token_hash: &SecretHash,
@@ -87,10 +88,12 @@ impl Store {
             "SELECT c.user_id, c.email, c.detail FROM confirmations c
              LEFT JOIN users u ON u.id = c.user_id
              WHERE c.token_hash = $1 AND c.kind = $2 AND c.expires_at > $3
-               AND (c.user_id IS NULL OR (u.enabled AND u.epoch = c.user_epoch))",
+               AND (c.user_id IS NULL
+                    OR (u.enabled AND u.epoch = c.user_epoch AND (u.email = c.email OR c.kind = $4)))",
             token_hash.as_bytes(),
             kind.as_str(),
-            now
+            now,
+            ConfirmationKind::ChangeEmail.as_str()
         )
     }
 
@@ -133,8 +136,8 @@ impl Store {
         let changed = execute!(
             tx.on(),
             "UPDATE users SET password_hash = $1, password_changed_at = $2,
-                 email_verified_at = CASE WHEN email = $3 THEN COALESCE(email_verified_at, $2) ELSE email_verified_at END
-             WHERE id = $4 AND epoch = $5 AND enabled",
+                 email_verified_at = COALESCE(email_verified_at, $2)
+             WHERE id = $4 AND epoch = $5 AND enabled AND email = $3",
             password_hash,
             now,
             email,
@@ -142,11 +145,6 @@ impl Store {
             epoch
         )?;
         let (Some(user), true) = (user, changed > 0) else { return Ok(None) };
-        execute!(
-            tx.on(),
-            "UPDATE user_browsers SET remembered_until = NULL WHERE user_id = $1",
-            user
-        )?;
         let end = End::User { user, keep: None };
         end.write(&mut tx, EndReason::PasswordChanged, None, &event, now).await?;
         event.user(user).write(&mut tx, now).await?;
@@ -199,12 +197,17 @@ impl Store {
         Ok(Some(user))
     }
 
-    /// Uses up the code of a sign-in by mail. `false` when there is no such code any more.
-    pub async fn use_sign_in_code(&self, code_hash: &SecretHash, now: Timestamp) -> Result<bool> {
+    /// Uses up the code of a sign-in by mail. `false` when there is no such code any more, or it was sent to another address.
+    pub async fn use_sign_in_code(
+        &self,
+        code_hash: &SecretHash,
+        email: &str,
+        now: Timestamp,
+    ) -> Result<bool> {
         let mut tx = self.db.begin().await?;
         let taken = take(&mut tx, code_hash, ConfirmationKind::SignInCode, now).await?;
         tx.commit().await?;
-        Ok(taken.is_some())
+        Ok(taken.is_some_and(|(_, _, sent_to)| sent_to == email))
     }
 }
 

@@ -88,6 +88,10 @@ impl End<'_> {
             }
             Self::Everything => {
                 execute!(tx.on(), "UPDATE users SET epoch = epoch + 1")?;
+                execute!(
+                    tx.on(),
+                    "UPDATE user_browsers SET remembered_until = NULL WHERE remembered_until IS NOT NULL"
+                )?;
                 (EndKind::Everything, Some(Ended::NOTHING), 0)
             }
         };
@@ -199,7 +203,7 @@ async fn end_browser(
     .map(drop)
 }
 
-/// Raises the epoch of a user: one number, however many sessions there are. The session `keep` and its families are
+/// Raises the epoch of a user: one number, however many sessions there are. No browser is remembered any more. The session `keep` and its families are
 /// carried to the new epoch; those few rows are all that is touched. Returns the epoch that ended; `None` when there is no
 /// such user, or the session to be kept has ended.
 async fn end_epoch(
@@ -217,6 +221,12 @@ async fn end_epoch(
         user
     )?;
     let Some((epoch,)) = ended else { return Ok(None) };
+    execute!(
+        tx.on(),
+        "UPDATE user_browsers SET remembered_until = NULL
+         WHERE user_id = $1 AND remembered_until IS NOT NULL",
+        user
+    )?;
     if let Some(keep) = keep {
         let kept = execute!(
             tx.on(),

@@ -12,7 +12,7 @@ use crate::domain::refresh_token::SecretHash;
 /// A passkey.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct PasskeyRow {
-    /// Its id.
+    /// The id of the passkey.
     pub id: PasskeyId,
     /// The user it belongs to.
     pub user_id: UserId,
@@ -376,11 +376,6 @@ impl Store {
         execute!(tx.on(), "DELETE FROM passkeys WHERE user_id = $1", user)?;
         execute!(tx.on(), "DELETE FROM totp_secrets WHERE user_id = $1", user)?;
         execute!(tx.on(), "DELETE FROM recovery_codes WHERE user_id = $1", user)?;
-        execute!(
-            tx.on(),
-            "UPDATE user_browsers SET remembered_until = NULL WHERE user_id = $1",
-            user
-        )?;
         let end = End::User { user, keep: None };
         end.write(&mut tx, EndReason::FactorsReset, None, &event, now).await?;
         event.write(&mut tx, now).await?;

@@ -9,7 +9,7 @@ use crate::domain::delivery::DeliveryId;
 /// A message to be sent, its payload encrypted.
 #[derive(Debug)]
 pub struct NewDelivery<'a> {
-    /// Its id.
+    /// The id of the delivery.
     pub id: DeliveryId,
     /// Selects the consumer that sends it.
     pub kind: &'a str,
@@ -22,7 +22,7 @@ pub struct NewDelivery<'a> {
 /// A message that is to be sent when what it tells of is committed.
 #[derive(Debug, Clone)]
 pub struct SealedDelivery {
-    /// Its id.
+    /// The id of the delivery.
     pub id: DeliveryId,
     /// Selects the consumer that sends it.
     pub kind: &'static str,

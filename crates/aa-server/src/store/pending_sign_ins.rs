@@ -82,7 +82,7 @@ impl Store {
         tx.commit().await
     }
 
-    /// The sign-in of this browser with this reference, while its user is as they were at the first step.
+    /// The sign-in of this browser with this reference.
     pub async fn pending_sign_in(
         &self,
         key: &AttemptKey,
@@ -91,10 +91,8 @@ impl Store {
         let found = optional!(
             self.db.read(),
             Row,
-            "SELECT p.user_id, p.user_epoch, p.steps, p.return_to, p.must_enrol FROM pending_sign_ins p
-             JOIN users u ON u.id = p.user_id
-             WHERE p.token_hash = $1 AND p.browser_hash = $2 AND p.expires_at > $3
-               AND u.enabled AND u.epoch = p.user_epoch",
+            "SELECT user_id, user_epoch, steps, return_to, must_enrol FROM pending_sign_ins
+             WHERE token_hash = $1 AND browser_hash = $2 AND expires_at > $3",
             key.token_hash.as_bytes(),
             key.browser_hash.as_bytes(),
             now

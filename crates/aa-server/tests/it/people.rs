@@ -3,8 +3,12 @@
 use std::time::Duration;
 
 use aa_server::domain::client::ClientType;
+use aa_server::domain::confirmation::ConfirmationKind;
+use aa_server::domain::event::{Actor, EventKind};
+use aa_server::domain::refresh_token::SecretHash;
 use aa_server::ops::users;
 use aa_server::services::mailer::StoredLetter;
+use aa_server::store::NewConfirmation;
 use reqwest::StatusCode;
 use rstest::rstest;
 use rstest_reuse::apply;
@@ -203,6 +207,12 @@ async fn a_reset_link_expires(#[case] engine: Engine) {
     assert_eq!(browser.get(&reset).await.status(), StatusCode::OK);
     t.advance(2 * 60);
     assert_eq!(browser.get(&reset).await.status(), StatusCode::GONE);
+}
+
+/// The code of a mail.
+fn code_of(mail: &StoredLetter) -> String {
+    let is_code = |line: &&str| line.len() == 8 && line.bytes().all(|byte| byte.is_ascii_digit());
+    mail.text.lines().map(str::trim).find(is_code).expect("a code").to_owned()
 }
 
 /// The secret of an authenticator app, and what has to come back with a code.
@@ -409,6 +419,31 @@ async fn a_remembered_browser_is_asked_again_after_its_time(#[case] engine: Engi
 }
 
 #[apply(both_databases)]
+async fn no_browser_is_remembered_after_the_end_of_everything(#[case] engine: Engine) {
+    let Some(t) = TestApp::on(engine, &[("remember_browser", "10d")]).await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let (totp, _) = with_totp(&t, &browser).await;
+    let remember = async |password| {
+        t.advance(60);
+        let page = first_step(&browser, password).await;
+        second_step(&browser, &page, &code(&t, &totp), &[("remember", "1")]).await;
+        assert_eq!(location(&browser.sign_in("ann@example.com", password).await), "/apps");
+    };
+    remember(PASSWORD).await;
+    t.advance(60);
+    // The password is changed in another browser.
+    let other = Browser::new(&t.url);
+    let page = first_step(&other, PASSWORD).await;
+    second_step(&other, &page, &code(&t, &totp), &[]).await;
+    let fields = [("current_password", PASSWORD), ("new_password", NEW_PASSWORD)];
+    other.submit("/account/security", "/account/password", &fields).await;
+    remember(NEW_PASSWORD).await;
+    let operator = aa_server::domain::caller::Caller::operator();
+    aa_server::ops::sessions::end::end_everything(&t.authority, &operator).await.unwrap();
+    first_step(&browser, NEW_PASSWORD).await;
+}
+
+#[apply(both_databases)]
 async fn a_policy_has_a_second_factor_set_up_in_the_sign_in(#[case] engine: Engine) {
     let Some(t) = TestApp::on(engine, &[("second_factor", "everybody")]).await else { return };
     t.add_user("ann@example.com").await;
@@ -458,6 +493,14 @@ async fn until_its_day_a_policy_may_be_put_off(#[case] engine: Engine) {
     let later = browser.submit(&to, "/login/enrol", &[("attempt", attempt), ("later", "1")]).await;
     assert_eq!(location(&later), "/apps");
     assert_eq!(browser.get("/apps").await.status(), StatusCode::OK);
+    // However often: it is no guess.
+    for _ in 0..25 {
+        let to = location(&browser.sign_in("ann@example.com", PASSWORD).await);
+        let attempt = to.split_once("attempt=").unwrap().1;
+        let later =
+            browser.submit(&to, "/login/enrol", &[("attempt", attempt), ("later", "1")]).await;
+        assert_eq!(location(&later), "/apps");
+    }
 }
 
 #[apply(both_databases)]
@@ -582,6 +625,50 @@ async fn an_address_is_changed_when_the_new_one_is_confirmed(#[case] engine: Eng
 }
 
 #[apply(both_databases)]
+async fn mails_to_an_address_are_void_once_the_account_has_another(#[case] engine: Engine) {
+    let Some(t) = TestApp::on(engine, &[("sign_in_code", "true")]).await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    // Somebody who reads the old mailbox has a link and a code.
+    let thief = Browser::new(&t.url);
+    let email = ("email", "ann@example.com");
+    thief.submit("/password/forgot", "/password/forgot", &[email]).await;
+    let reset = link(&t, &t.mail("ann@example.com", "Choose a new password").await);
+    let csrf = thief.csrf(&reset).await;
+    thief.submit("/login/code", "/login/code", &[email]).await;
+    let sign_in_code = code_of(&t.mail("ann@example.com", "Your sign-in code").await);
+    browser.submit("/account", "/account/email", &[("email", "anna@example.com")]).await;
+    let change = link(&t, &t.mail("anna@example.com", "Confirm your new email address").await);
+    browser.submit(&change, "/account/email/change", &[("token", &token(&change))]).await;
+    assert!(t.authority.store.user_by_email("anna@example.com").await.unwrap().is_some());
+    assert_eq!(thief.get(&reset).await.status(), StatusCode::GONE);
+    let token_of = token(&reset);
+    let fields =
+        [("csrf", csrf.as_str()), ("token", token_of.as_str()), ("password", NEW_PASSWORD)];
+    assert_eq!(thief.post("/password/reset", &fields, &[]).await.status(), StatusCode::GONE);
+    let fields = [("email", "anna@example.com"), ("code", &sign_in_code)];
+    let refused = thief.submit("/login/code", "/login/code", &fields).await;
+    assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);
+    // A link that was read before the address changed, and is used after it.
+    let hash = SecretHash::of(b"a link of the race");
+    let anna = t.authority.store.user_by_email("anna@example.com").await.unwrap().unwrap();
+    let kind = ConfirmationKind::ResetPassword;
+    let new = NewConfirmation {
+        token_hash: hash.clone(),
+        kind,
+        user: Some((anna.id, anna.epoch)),
+        email: "ann@example.com",
+        detail: "{}",
+        ttl: kind.ttl(),
+    };
+    let now = t.authority.now();
+    t.authority.store.add_confirmation(&new, now).await.unwrap();
+    let operator = aa_server::domain::caller::Caller::operator();
+    let event = t.authority.event(EventKind::PasswordReset, Actor::User(anna.id), &operator);
+    let done = t.authority.store.confirm_password_reset(&hash, "unused", event, now).await;
+    assert!(done.unwrap().is_none());
+}
+
+#[apply(both_databases)]
 async fn a_closed_account_can_be_kept_and_is_deleted_after_its_grace(#[case] engine: Engine) {
     let Some(t) = TestApp::on(engine, &[]).await else { return };
     let browser = t.signed_in("ann@example.com").await;
@@ -637,12 +724,7 @@ async fn a_code_by_mail_signs_in_where_it_was_asked_for(#[case] engine: Engine) 
     let email = ("email", "ann@example.com");
     browser.submit("/login/code", "/login/code", &[email]).await;
     let mail = t.mail("ann@example.com", "Your sign-in code").await;
-    let code = mail
-        .text
-        .lines()
-        .map(str::trim)
-        .find(|line| line.len() == 8 && line.bytes().all(|byte| byte.is_ascii_digit()));
-    let code = code.unwrap().to_owned();
+    let code = code_of(&mail);
     let other = Browser::new(&t.url);
     let stolen = other.submit("/login/code", "/login/code", &[email, ("code", &code)]).await;
     assert_eq!(stolen.status(), StatusCode::UNAUTHORIZED, "it is good in one browser");

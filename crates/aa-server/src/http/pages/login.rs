@@ -15,7 +15,7 @@ use crate::http::error::{Error, too_many_attempts};
 use crate::http::render::{allow_form_origins, append_cookie};
 use crate::http::request::params::Params;
 use crate::http::request::{
-    Cookie, Csrf, CurrentUser, Form, address, caller, current_user, detached, form, form_again,
+    Cookie, Csrf, CurrentUser, address, caller, current_user, detached, form, form_again,
     query_params,
 };
 use crate::ops::authentication::next::{Demand, Origin, Outcome};
@@ -80,10 +80,7 @@ pub async fn submit(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
-    let (fields, expired) = match form_again(&authority, &request, payload).await? {
-        Form::Valid(fields) => (fields, false),
-        Form::Expired(fields) => (fields, true),
-    };
+    let (fields, expired) = form_again(&authority, &request, payload).await?;
     let return_to = local_path(&authority, fields.get("return_to")?);
     let email = fields.get("email")?.unwrap_or_default().to_owned();
     let shown = Shown { return_to: &return_to, email: Some(&email), ..Shown::default() };
@@ -109,15 +106,12 @@ pub async fn by_passkey(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
-    let fields = match form_again(&authority, &request, payload).await? {
-        Form::Valid(fields) => fields,
-        Form::Expired(fields) => {
-            let return_to = local_path(&authority, fields.get("return_to")?);
-            let shown = Shown { return_to: &return_to, ..Shown::default() };
-            return page(&authority, &request, again(shown)).await;
-        }
-    };
+    let (fields, expired) = form_again(&authority, &request, payload).await?;
     let return_to = local_path(&authority, fields.get("return_to")?);
+    let shown = Shown { return_to: &return_to, ..Shown::default() };
+    if expired {
+        return page(&authority, &request, again(shown)).await;
+    }
     let state = fields.get("state")?.unwrap_or_default().to_owned();
     let credential = fields.get("credential")?.unwrap_or_default().to_owned();
     let origin = origin(&authority, &request, &return_to).await?;
@@ -125,7 +119,6 @@ pub async fn by_passkey(
     let done = detached(&authority, |authority| async move {
         passkey::sign_in(&authority, (&state, &credential), &origin, address, &caller).await
     });
-    let shown = Shown { return_to: &return_to, ..Shown::default() };
     answer(&authority, &request, done.await, shown, "wrong-passkey").await
 }
 

@@ -6,16 +6,14 @@ use askama::Template;
 
 use super::login::{destination, origin};
 use super::password::AskEmail;
-use super::{Frame, html_with, lead_on, local_path, with_return_to};
+use super::{Frame, Wrong, html_with, lead_on, local_path, with_return_to};
 use crate::authority::Authority;
 use crate::domain::message::Message;
 use crate::http::error::{Error, too_many_attempts};
-use crate::http::request::{Csrf, address, caller, detached, form, language, query_params};
+use crate::http::request::{Csrf, address, caller, detached, form_again, language, query_params};
 use crate::ops::authentication::mail_code::{RequestError, request as ask, sign_in};
 use crate::ops::authentication::sign_in::SignInError;
 use crate::services::throttle::ThrottleError;
-
-type Wrong = (&'static str, Message);
 
 fn must_be_on(authority: &Authority) -> Result<(), Error> {
     if authority.config.sign_in_code { Ok(()) } else { Err(Error::not_found()) }
@@ -68,10 +66,15 @@ pub async fn submit(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
-    let fields = form(&authority, &request, payload).await?;
+    let (fields, expired) = form_again(&authority, &request, payload).await?;
     must_be_on(&authority)?;
     let return_to = local_path(&authority, fields.get("return_to")?);
     let email = fields.get("email")?.unwrap_or_default().to_owned();
+    if expired {
+        let wrong = ("", Message::new("form-expired"));
+        let status = StatusCode::FORBIDDEN;
+        return Ok(ask_page(&authority, &request, (&return_to, &email), (status, &[wrong])));
+    }
     let origin = origin(&authority, &request, &return_to).await?;
     let address = address(&authority, &request)?;
     if !fields.has("code") {

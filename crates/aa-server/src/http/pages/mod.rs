@@ -127,8 +127,11 @@ async fn must_be_recent(
     Err(Error::SignInAgain(page.to_owned()))
 }
 
-/// What is wrong with a form, by field; the error itself if it is no mistake of the user's.
-fn mistake(error: AccountError) -> Result<(&'static str, Message), Error> {
+/// A mistake in a form: the field, or `""` for the form as a whole, and the text.
+type Wrong = (&'static str, Message);
+
+/// The mistake that an error tells of; the error itself if it is no mistake of the user's.
+fn mistake(error: AccountError) -> Result<Wrong, Error> {
     match error {
         AccountError::Invalid(invalid) => {
             let field = match invalid {

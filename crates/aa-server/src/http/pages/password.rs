@@ -6,17 +6,15 @@ use askama::Template;
 use secrecy::SecretString;
 
 use super::register::{ChoosePassword, password_hint};
-use super::{Frame, html_with, local_path, mistake, redirect, with_return_to};
+use super::{Frame, Wrong, html_with, local_path, mistake, redirect, with_return_to};
 use crate::authority::Authority;
 use crate::domain::message::Message;
 use crate::http::error::Error;
 use crate::http::render::message;
 use crate::http::request::{
-    Csrf, Form, address, caller, detached, form, form_again, language, query_params,
+    Csrf, address, caller, detached, form, form_again, language, query_params,
 };
 use crate::ops::account::password::{address_of_reset, forgot, reset};
-
-type Wrong = (&'static str, Message);
 
 #[derive(Template)]
 #[template(path = "ask_email.html")]
@@ -67,10 +65,7 @@ pub async fn submit_forgot(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
-    let (fields, expired) = match form_again(&authority, &request, payload).await? {
-        Form::Valid(fields) => (fields, false),
-        Form::Expired(fields) => (fields, true),
-    };
+    let (fields, expired) = form_again(&authority, &request, payload).await?;
     let return_to = local_path(&authority, fields.get("return_to")?);
     let email = fields.get("email")?.unwrap_or_default().to_owned();
     if expired {

@@ -6,7 +6,7 @@ use askama::Template;
 use secrecy::SecretString;
 
 use super::login::{destination, origin};
-use super::{Frame, html_with, lead_on, local_path, mistake, origin_of, with_return_to};
+use super::{Frame, Wrong, html_with, lead_on, local_path, mistake, origin_of, with_return_to};
 use crate::authority::Authority;
 use crate::domain::message::Message;
 use crate::domain::password::check;
@@ -14,7 +14,7 @@ use crate::domain::user::{Email, check_name};
 use crate::http::error::Error;
 use crate::http::render::message;
 use crate::http::request::{
-    Csrf, Form, address, caller, detached, form, form_again, language, query_params,
+    Csrf, address, caller, detached, form, form_again, language, query_params,
 };
 use crate::ops::account::NewAccount;
 use crate::ops::account::register::{
@@ -70,10 +70,7 @@ pub async fn submit(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
-    let (fields, expired) = match form_again(&authority, &request, payload).await? {
-        Form::Valid(fields) => (fields, false),
-        Form::Expired(fields) => (fields, true),
-    };
+    let (fields, expired) = form_again(&authority, &request, payload).await?;
     let text = |name| Ok::<_, Error>(fields.get(name)?.unwrap_or_default().to_owned());
     let typed = Typed {
         invitation: fields.get("invitation")?.map(str::to_owned),
@@ -114,9 +111,7 @@ pub async fn submit(
     page(&authority, &request, &typed, offer.as_ref(), (status, &wrong)).await
 }
 
-type Wrong = (&'static str, Message);
-
-/// Everything that is wrong with the form, so that it is told at once. An address that an invitation fixes is not looked at.
+/// All mistakes in the form, to be told at once. An address that an invitation fixes is not looked at.
 fn mistakes(authority: &Authority, typed: &Typed, password: Option<&str>) -> Vec<Wrong> {
     let email = typed.email.parse::<Email>().err().map(|wrong| ("email", wrong.message()));
     let name = check_name(&typed.name).err().map(|wrong| ("name", wrong.message()));

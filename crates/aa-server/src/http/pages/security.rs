@@ -44,7 +44,7 @@ struct PasskeyLine {
     used: Option<When>,
 }
 
-/// What is to be said on the page.
+/// The messages of the page after a form was sent.
 #[derive(Default)]
 pub(super) struct Said<'a> {
     pub(super) errors: &'a [(&'static str, Message)],
@@ -116,7 +116,7 @@ pub(super) async fn page(
     Ok(html_with(authority, request, &csrf, status, &page))
 }
 
-/// What the signal API of browsers takes: the credentials that the authority accepts, so that password managers forget
+/// The value for the signal API of browsers: the credentials that the authority accepts, so that password managers forget
 /// others.
 fn accepted(
     authority: &Authority,

@@ -134,7 +134,7 @@ pub async fn show(
     Ok(html_with(&authority, &request, &csrf, StatusCode::OK, &page))
 }
 
-/// What was done, in words.
+/// The outcome of a form, in words.
 fn notice(
     texts: &Texts,
     done: Option<&str>,

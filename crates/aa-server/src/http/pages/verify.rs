@@ -6,7 +6,7 @@ use askama::Template;
 
 use super::factors::{TotpPage, qr_code};
 use super::login::{attempt_expired, destination};
-use super::{Frame, html_with, origin_of, redirect, welcome};
+use super::{Frame, Wrong, html_with, origin_of, redirect, welcome};
 use crate::authority::Authority;
 use crate::domain::authentication::Enrolment;
 use crate::domain::message::{Message, Value};
@@ -34,8 +34,6 @@ struct Page<'a> {
     remember: Option<String>,
     others: Vec<(String, String)>,
 }
-
-type Wrong = (&'static str, Message);
 
 /// The ways to show a second factor that a page offers.
 const RECOVERY: &str = "recovery";
@@ -150,7 +148,7 @@ pub async fn submit(
     }
 }
 
-/// What the form shows, and what is said when it is not right.
+/// The proof in a form, and the mistake to be told when it is not right.
 fn proof(fields: &Params) -> Result<(Proof, Wrong), Error> {
     if let Some(answer) = fields.get("credential")? {
         let state = fields.get("state")?.unwrap_or_default().to_owned();
@@ -262,13 +260,13 @@ pub async fn submit_enrol(
     let text = |name| Ok::<_, Error>(fields.get(name)?.unwrap_or_default().to_owned());
     let (attempt, state) = (text("attempt")?, text("state")?);
     let (setup, wrong, again) = if fields.get("later")?.is_some() {
-        (Setup::Later, ("", Message::new("wrong-code")), None)
+        (None, ("", Message::new("wrong-code")), None)
     } else if let Some(answer) = fields.get("credential")? {
         let setup = Setup::Passkey { state, answer: answer.to_owned() };
-        (setup, ("", Message::new("wrong-passkey")), None)
+        (Some(setup), ("", Message::new("wrong-passkey")), None)
     } else {
         let setup = Setup::Totp { state: state.clone(), code: text("code")? };
-        (setup, ("code", Message::new("wrong-code")), Some(state))
+        (Some(setup), ("code", Message::new("wrong-code")), Some(state))
     };
     let origin = origin_of(&authority, &request, "/apps", Demand::Policy);
     let (address, caller) = (address(&authority, &request)?, caller(&authority, &request)?);

@@ -24,7 +24,7 @@ const PLACES: &[(&str, &str)] = &[
     ("/account/security", "nav-security"),
 ];
 
-/// Something that is wrong with a form.
+/// A mistake in a form.
 #[derive(Debug, Clone)]
 pub struct FieldError {
     /// The field; empty for the form as a whole.
@@ -56,9 +56,9 @@ pub struct Frame {
     pub brand: String,
     /// Where users get help.
     pub support: Option<String>,
-    /// What was done, after a form was sent; empty if nothing was.
+    /// The outcome of the form that was sent before; empty if there was none.
     pub notice: String,
-    /// What is wrong with the form that was sent.
+    /// The mistakes in the form that was sent.
     pub errors: Vec<FieldError>,
     /// The passkeys that the authority accepts, for the signal API of browsers, as JSON.
     pub passkeys: Option<String>,

@@ -84,16 +84,8 @@ fn expired_form() -> Error {
     Error::refused(StatusCode::FORBIDDEN, "error-form-expired")
 }
 
-/// A form of ours, as it was sent.
-#[derive(Debug)]
-pub enum Form {
-    /// Its CSRF token is right.
-    Valid(Params),
-    /// It comes from our pages, but the browser was restarted since: it is to be shown again, filled in.
-    Expired(Params),
-}
-
-/// As [`form`], for a form that can be shown again when it has expired, so that nothing typed is lost.
+/// As [`form`], for a form that can be shown again, so that nothing typed is lost. Returns also whether it has expired: it
+/// comes from our pages, but the browser was restarted since.
 ///
 /// # Errors
 /// As [`form`], but for an expired one.
@@ -101,14 +93,14 @@ pub async fn form_again(
     authority: &Authority,
     request: &HttpRequest,
     payload: web::Payload,
-) -> Result<Form, Error> {
+) -> Result<(Params, bool), Error> {
     if !is_from_our_pages(authority, request) {
         return Err(expired_form());
     }
     let params = body_params(request, payload).await?;
     match check_form(authority, request, &params) {
-        Ok(()) => Ok(Form::Valid(params)),
-        Err(Error::Refused { status: StatusCode::FORBIDDEN, .. }) => Ok(Form::Expired(params)),
+        Ok(()) => Ok((params, false)),
+        Err(Error::Refused { status: StatusCode::FORBIDDEN, .. }) => Ok((params, true)),
         Err(other) => Err(other),
     }
 }

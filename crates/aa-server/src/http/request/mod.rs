@@ -16,7 +16,7 @@ use crate::authority::Authority;
 pub use body::{body_params, query_params};
 pub use caller::{address, caller, caller_for_client};
 pub use cookies::Cookie;
-pub use csrf::{Csrf, Form, check_form, form, form_again};
+pub use csrf::{Csrf, check_form, form, form_again};
 pub use language::{chosen_language, language};
 pub use session::{CurrentUser, current_user, signed_in};
 

@@ -49,10 +49,9 @@ pub async fn keep(authority: &Authority, user: &User, caller: &Caller) -> Result
 pub async fn delete_closed(authority: &Authority) -> Result<usize> {
     let mut deleted = 0;
     for user in authority.store.accounts_to_delete(authority.now()).await? {
-        let event = authority
-            .event(EventKind::UserDeleted, Actor::System, &Caller::operator())
-            .user(user.id);
-        if authority.store.delete_account(user.id, event, authority.now()).await? {
+        let event =
+            authority.event(EventKind::UserDeleted, Actor::System, &Caller::operator()).user(user);
+        if authority.store.delete_account(user, event, authority.now()).await? {
             deleted += 1;
         }
     }

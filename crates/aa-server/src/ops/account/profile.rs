@@ -33,7 +33,7 @@ pub async fn change(
     Ok(authority.store.change_profile(user.id, (&name, language), event, authority.now()).await?)
 }
 
-/// Everything that the authority knows about a user, as JSON, without secrets.
+/// The data of a user, whole but for secrets, as JSON.
 ///
 /// # Errors
 /// When the database cannot answer.

@@ -131,7 +131,7 @@ fn browser_of(origin: &Origin) -> String {
     URL_SAFE_NO_PAD.encode(origin.binding.as_bytes())
 }
 
-/// What a registration has told.
+/// The details that a registration leaves with its link.
 #[derive(Debug, Default, Deserialize)]
 struct Detail {
     name: String,

@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
-use super::next::{Demand, Origin, SignedIn, begin, enrolment, key, known_browser, pending};
+use super::next::{Demand, Origin, SignedIn, enrolment, pending};
 use super::verify::{VerifyError, finish};
 use crate::authority::Authority;
 use crate::domain::authentication::{Enrolment, Step};
 use crate::domain::caller::Caller;
+use crate::domain::refresh_token::SecretHash;
 use crate::ops::account::factors::{self, FactorError};
 use crate::services::throttle::Counter;
 use crate::store::{PendingSignIn, User};
@@ -17,7 +18,7 @@ pub fn of(authority: &Authority, pending: &PendingSignIn, user: &User) -> Enrolm
     enrolment(authority, user, demand)
 }
 
-/// What the user sets up.
+/// A second factor to be set up.
 #[derive(Debug)]
 pub enum Setup {
     /// An authenticator app: the state of the secret, and a code.
@@ -34,11 +35,9 @@ pub enum Setup {
         /// The answer.
         answer: String,
     },
-    /// Nothing yet.
-    Later,
 }
 
-/// What has come of it.
+/// The result of an enrolment.
 #[derive(Debug)]
 pub struct Enrolled {
     /// The new session.
@@ -49,13 +48,13 @@ pub struct Enrolled {
     pub codes: Vec<String>,
 }
 
-/// Sets a second factor up, or puts that off, and signs in.
+/// Sets a second factor up, or puts that off without one, and signs in.
 ///
 /// # Errors
 /// [`VerifyError`]; [`VerifyError::Expired`] also when it may not be put off, or there is a factor by now.
 pub async fn enrol(
     authority: &Authority,
-    (reference, setup): (&str, Setup),
+    (reference, setup): (&str, Option<Setup>),
     origin: &Origin,
     address: IpAddr,
     caller: &Caller,
@@ -66,6 +65,29 @@ pub async fn enrol(
     if authority.store.factor_counts(user.id).await?.any() {
         return Err(VerifyError::Expired);
     }
+    let (step, codes) = match setup {
+        Some(setup) => {
+            let step = set_up(authority, &user, &setup, &origin.binding, address, caller).await?;
+            (Some(step), factors::make_recovery_codes(authority, &user, caller).await?)
+        }
+        None if matches!(of(authority, &waiting, &user), Enrolment::Soon(_)) => (None, Vec::new()),
+        None => return Err(VerifyError::Expired),
+    };
+    let under_way = (reference, waiting);
+    let (signed_in, return_to) =
+        finish(authority, &user, under_way, step, false, origin, caller).await?;
+    Ok(Enrolled { signed_in, return_to, codes })
+}
+
+/// Adds a factor; tries are counted, as those of the second step are.
+async fn set_up(
+    authority: &Authority,
+    user: &User,
+    setup: &Setup,
+    binding: &SecretHash,
+    address: IpAddr,
+    caller: &Caller,
+) -> Result<Step, VerifyError> {
     let counters: Vec<Counter> =
         std::iter::once(Counter::Factor(user.id)).chain(Counter::address(address)).collect();
     authority.throttle.take(&counters, authority.now()).await?;
@@ -73,50 +95,20 @@ pub async fn enrol(
         FactorError::Store(cause) => VerifyError::Store(cause),
         _ => VerifyError::Wrong,
     };
-    let step = match &setup {
+    let step = match setup {
         Setup::Totp { state, code } => {
-            factors::add_totp(authority, &user, (state, code), &origin.binding, caller)
+            factors::add_totp(authority, user, (state, code), binding, caller)
                 .await
                 .map_err(wrong)?;
             Step::Totp
         }
         Setup::Passkey { state, answer } => {
-            factors::add_passkey(authority, &user, (state, answer), &origin.binding, caller)
+            factors::add_passkey(authority, user, (state, answer), binding, caller)
                 .await
                 .map_err(wrong)?;
             Step::Passkey
         }
-        Setup::Later => {
-            if !matches!(of(authority, &waiting, &user), Enrolment::Soon(_)) {
-                return Err(VerifyError::Expired);
-            }
-            let (signed_in, return_to) =
-                put_off(authority, &user, waiting, reference, origin, caller).await?;
-            return Ok(Enrolled { signed_in, return_to, codes: Vec::new() });
-        }
     };
     authority.throttle.give_back(&counters[..1]).await?;
-    let codes = factors::make_recovery_codes(authority, &user, caller).await?;
-    let done = finish(authority, &user, (reference, waiting), step, false, origin, caller).await?;
-    let (signed_in, return_to) = done;
-    Ok(Enrolled { signed_in, return_to, codes })
-}
-
-async fn put_off(
-    authority: &Authority,
-    user: &User,
-    waiting: PendingSignIn,
-    reference: &str,
-    origin: &Origin,
-    caller: &Caller,
-) -> Result<(SignedIn, String), VerifyError> {
-    let taken = authority
-        .store
-        .take_pending_sign_in(&key(reference, &origin.binding), authority.now())
-        .await?;
-    taken.ok_or(VerifyError::Expired)?;
-    let browser = known_browser(authority, origin.browser_token.as_deref()).await?;
-    let replaces = origin.session_token.as_deref();
-    let signed_in = begin(authority, (user, &waiting.done), browser, replaces, caller).await?;
-    Ok((signed_in, waiting.return_to))
+    Ok(step)
 }

@@ -76,7 +76,8 @@ pub async fn sign_in(
     // Asked in any case, so that a known address takes no query more than an unknown one.
     let of = user.as_ref().map_or_else(|| (Uuid::nil().into(), 0), |user| (user.id, user.epoch));
     let hash = code_hash(of, &origin.binding, &digits);
-    let right = authority.store.use_sign_in_code(&hash, now).await?;
+    let email = user.as_ref().map_or(key.as_str(), |user| &user.email);
+    let right = authority.store.use_sign_in_code(&hash, email, now).await?;
     let user = match user {
         Some(user) if right && user.enabled => user,
         known => {

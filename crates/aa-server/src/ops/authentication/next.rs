@@ -1,4 +1,4 @@
-//! What comes after a step: another one, or the browser session.
+//! The step after a step of a sign-in: another one, or the browser session.
 
 use std::time::Duration;
 
@@ -27,14 +27,14 @@ pub struct Origin {
     pub binding: SecretHash,
     /// Where the sign-in leads to.
     pub return_to: String,
-    /// What it leads to demands of the sign-in.
+    /// The demands that the goal makes on the sign-in.
     pub demand: Demand,
 }
 
-/// What the goal of a sign-in demands.
+/// The demands that the goal of a sign-in makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Demand {
-    /// What the deployment's policy says.
+    /// The deployment's policy, no more.
     Policy,
     /// The second factor of a user who has one, also in a remembered browser.
     KnownFactor,
@@ -45,16 +45,18 @@ pub enum Demand {
 /// The tokens of a new sign-in.
 #[derive(Debug)]
 pub struct SignedIn {
+    /// The browser of the session.
+    pub browser_id: BrowserId,
     /// The token for the session cookie.
     pub session_token: SecretString,
     /// The token for the browser cookie, when the browser is new.
     pub browser_token: Option<SecretString>,
 }
 
-/// What comes next in a sign-in.
+/// The next step in a sign-in.
 #[derive(Debug)]
 pub enum Outcome {
-    /// Nothing: the user is signed in.
+    /// No step is left: the user is signed in.
     SignedIn(SignedIn),
     /// The user shows a second factor. The reference names the sign-in under way.
     Verify(String),
@@ -138,7 +140,7 @@ pub(super) fn key(reference: &str, binding: &SecretHash) -> AttemptKey {
     AttemptKey { token_hash: SecretHash::of(reference.as_bytes()), browser_hash: binding.clone() }
 }
 
-/// A sign-in under way, and its user.
+/// A sign-in under way, and its user, who is as they were at the first step.
 ///
 /// # Errors
 /// When the database cannot answer.
@@ -217,6 +219,7 @@ pub(in crate::ops) async fn begin(
     }
     authority.store.sign_in(&browser_session, event, now).await?;
     Ok(SignedIn {
+        browser_id,
         session_token: session_token.into(),
         browser_token: browser_token.map(Into::into),
     })

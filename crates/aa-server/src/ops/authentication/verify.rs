@@ -15,7 +15,7 @@ use crate::ops::mail;
 use crate::services::throttle::{Counter, ThrottleError};
 use crate::store::{self, PendingSignIn, User};
 
-/// What a user shows.
+/// The proof of a second factor.
 #[derive(Debug)]
 pub enum Proof {
     /// The code of an authenticator app.
@@ -53,7 +53,7 @@ pub enum VerifyError {
 pub struct Verify {
     /// The reference of the sign-in under way.
     pub reference: String,
-    /// What the user shows.
+    /// The user's proof.
     pub proof: Proof,
     /// Whether this browser is to need no second factor for a while.
     pub remember: bool,
@@ -86,15 +86,15 @@ pub async fn verify(
     };
     authority.throttle.give_back(&counters[..1]).await?;
     let under_way = (command.reference.as_str(), waiting);
-    finish(authority, &user, under_way, step, command.remember, origin, caller).await
+    finish(authority, &user, under_way, Some(step), command.remember, origin, caller).await
 }
 
-/// Signs in after the last step.
+/// Signs in after the last step; without one, where a second factor was put off.
 pub(super) async fn finish(
     authority: &Authority,
     user: &User,
     (reference, waiting): (&str, PendingSignIn),
-    step: Step,
+    step: Option<Step>,
     remember: bool,
     origin: &Origin,
     caller: &Caller,
@@ -103,20 +103,15 @@ pub(super) async fn finish(
     // Of two requests that finish the same sign-in, one does.
     let taken = authority.store.take_pending_sign_in(&key(reference, &origin.binding), now).await?;
     taken.ok_or(VerifyError::Expired)?;
-    let done = waiting.done.and(step, now);
+    let done = match step {
+        Some(step) => waiting.done.and(step, now),
+        None => waiting.done,
+    };
     let browser = known_browser(authority, origin.browser_token.as_deref()).await?;
     let replaces = origin.session_token.as_deref();
     let signed_in = begin(authority, (user, &done), browser, replaces, caller).await?;
     if remember && let Some(ttl) = authority.config.second_factor.remember {
-        let browser = match &signed_in.browser_token {
-            Some(token) => {
-                known_browser(authority, Some(secrecy::ExposeSecret::expose_secret(token))).await?
-            }
-            None => browser,
-        };
-        if let Some(browser) = browser {
-            authority.store.remember_browser(user.id, browser, now + ttl).await?;
-        }
+        authority.store.remember_browser(user.id, signed_in.browser_id, now + ttl).await?;
     }
     Ok((signed_in, waiting.return_to))
 }

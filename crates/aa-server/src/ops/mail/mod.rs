@@ -68,11 +68,11 @@ pub enum Mail {
         /// The link.
         link: String,
     },
-    /// Something that happened to an account.
+    /// An event of an account.
     Notice(Notice),
 }
 
-/// Something that happened to an account.
+/// An event of an account, as its user is told of it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Notice {
     /// The user.

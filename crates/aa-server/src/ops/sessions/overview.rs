@@ -79,7 +79,7 @@ pub enum Reason {
     Ended(EndReason),
     /// A token was used twice, from these places.
     Reuse(TwoPlaces),
-    /// It was not used for too long, or reached its greatest age.
+    /// The session was not used for too long, or reached its greatest age.
     Expired,
     /// A newer version knows why.
     Unknown,
