@@ -209,7 +209,7 @@ impl Authority {
             cursors: CursorCodec::new(&config.secrets),
             countries: Countries::open(config.geoip_file.as_deref())?,
             branding: Box::new(branding),
-            catalogue: Arc::new(catalogue),
+            catalogue,
             csrf_key: config.secrets[0].mac_key("csrf"),
             runtime: tokio::runtime::Handle::current(),
             store,

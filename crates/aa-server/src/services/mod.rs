@@ -13,6 +13,7 @@ pub mod outbox;
 pub mod passkeys;
 pub mod password_hasher;
 pub mod telemetry;
+pub mod templates;
 pub mod throttle;
 pub mod time_reference;
 pub mod totp;

@@ -6,6 +6,7 @@ mod authorize;
 mod backchannel;
 mod batches;
 mod bounds;
+mod branding;
 mod clocks;
 mod commands;
 mod ends;

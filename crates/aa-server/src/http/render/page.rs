@@ -1,6 +1,7 @@
 //! Pages for people: their frame, their headers, and errors as pages.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
@@ -15,6 +16,7 @@ use crate::domain::message::Message;
 use crate::http::error::Error;
 use crate::http::request::{Cookie, Csrf, CurrentUser, language};
 use crate::services::catalogue::Texts;
+use crate::services::templates::{LanguageLink, Part, PlaceLink, Surroundings, Templates};
 
 /// The places of the navigation, by path and by the text of their link.
 const PLACES: &[(&str, &str)] = &[
@@ -64,8 +66,7 @@ pub struct Frame {
     pub passkeys: Option<String>,
     /// The texts in the reader's language.
     pub texts: Texts,
-    /// The links of the navigation.
-    pub places: &'static [(&'static str, &'static str)],
+    templates: Arc<Templates>,
     path: String,
     query: String,
 }
@@ -90,7 +91,7 @@ impl Frame {
             errors: Vec::new(),
             passkeys: None,
             texts,
-            places: PLACES,
+            templates: Arc::clone(&branding.templates),
             path: request.path().to_owned(),
             query: request.query_string().to_owned(),
         }
@@ -176,8 +177,38 @@ impl Frame {
         format!("{page} – {}", self.brand)
     }
 
+    /// The head of the page, as HTML.
+    pub fn header(&self) -> String {
+        self.part(Part::Header)
+    }
+
+    /// The foot of the page, as HTML.
+    pub fn footer(&self) -> String {
+        self.part(Part::Footer)
+    }
+
+    fn part(&self, part: Part) -> String {
+        let place = |(path, id): &(&'static str, &str)| PlaceLink {
+            path,
+            text: self.t(id),
+            current: self.is_at(path),
+        };
+        let values = Surroundings {
+            brand: &self.brand,
+            mark: &self.mark,
+            support: self.support.as_deref(),
+            language: self.language(),
+            path: &self.path,
+            user: self.user.as_deref(),
+            csrf: &self.csrf,
+            places: PLACES.iter().map(place).collect(),
+            languages: self.languages(),
+        };
+        self.templates.render(part, &values, &self.texts)
+    }
+
     /// Whether this page is at a place of the navigation.
-    pub fn is_at(&self, place: &str) -> bool {
+    fn is_at(&self, place: &str) -> bool {
         // The forms of the security page answer below addresses of their own.
         let of_security =
             ["/account/passkeys", "/account/totp", "/account/recovery-codes", "/account/password"];
@@ -192,17 +223,22 @@ impl Frame {
         longest.max_by_key(|path| path.len()) == Some(place)
     }
 
-    /// The languages there are: tag, name, and the link to this page in it.
-    pub fn languages(&self) -> Vec<(&'static str, &'static str, String)> {
+    /// The links to this page in each language.
+    fn languages(&self) -> Vec<LanguageLink> {
         let others: Vec<_> = form_urlencoded::parse(self.query.as_bytes())
             .filter(|(name, _)| name != "ui_locales")
             .collect();
-        let link = |language: &Language| {
+        let link = |&language: &Language| {
             let query = form_urlencoded::Serializer::new(String::new())
                 .extend_pairs(&others)
                 .append_pair("ui_locales", language.tag())
                 .finish();
-            (language.tag(), language.name(), format!("{}?{query}", self.path))
+            LanguageLink {
+                tag: language.tag(),
+                name: language.name(),
+                href: format!("{}?{query}", self.path),
+                current: language == self.texts.language(),
+            }
         };
         Language::VARIANTS.iter().map(link).collect()
     }
