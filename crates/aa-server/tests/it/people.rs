@@ -402,6 +402,74 @@ async fn a_reset_password_is_no_way_around_a_second_factor(#[case] engine: Engin
 }
 
 #[apply(both_databases)]
+async fn both_passwords_of_a_change_are_judged_at_once(#[case] engine: Engine) {
+    let Some(t) = TestApp::on(engine, &[]).await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let change = async |current: &str, new: &str| {
+        let fields = [("current_password", current), ("new_password", new)];
+        let answer = browser.submit("/account/security", "/account/password", &fields).await;
+        (answer.status(), answer.text().await.unwrap())
+    };
+    let current = "The current password is incorrect.";
+    for (given, new, why) in [
+        ("wrong password", "short", "Use at least 8"),
+        ("wrong password", "iloveyou", "most common"),
+        ("wrong password", "wrong password", "must differ from the current one"),
+    ] {
+        let (status, page) = change(given, new).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+        let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} in {page}"));
+        let summary = &page[at("id=\"error\"")..at("</ul>\n</div>")];
+        assert!(summary.contains(&format!("<a href=\"#current_password\">{current}</a>")));
+        assert!(summary.contains("<a href=\"#new_password\">") && summary.contains(why), "{why}");
+        let of_field = |name: &str| page[at(&format!("id=\"{name}-wrong\""))..].to_owned();
+        assert!(of_field("current_password").split("</p>").next().unwrap().contains(current));
+        assert!(of_field("new_password").split("</p>").next().unwrap().contains(why), "{why}");
+        assert_eq!(page.matches("aria-invalid=\"true\"").count(), 2);
+    }
+    let (_, page) = change("wrong password", NEW_PASSWORD).await;
+    assert!(page.contains(current) && page.matches("aria-invalid=\"true\"").count() == 1);
+    let (_, page) = change(PASSWORD, "short").await;
+    assert!(!page.contains(current) && page.matches("aria-invalid=\"true\"").count() == 1);
+
+    // A bad new password makes no guess at the current one free, and tells nothing once there were too many.
+    let mut last = (StatusCode::OK, String::new());
+    for _ in 0..30 {
+        last = change("wrong password", "short").await;
+        if last.0 == StatusCode::TOO_MANY_REQUESTS {
+            break;
+        }
+    }
+    assert_eq!(last.0, StatusCode::TOO_MANY_REQUESTS);
+    assert!(!last.1.contains("Use at least 8"));
+    assert_eq!(change(PASSWORD, "short").await.0, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(change(PASSWORD, NEW_PASSWORD).await.0, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[apply(both_databases)]
+async fn an_end_of_all_sessions_ends_sign_ins_under_way(#[case] engine: Engine) {
+    let Some(t) = TestApp::on(engine, &[]).await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let (totp, _) = with_totp(&t, &browser).await;
+    t.advance(60);
+    let thief = Browser::new(&t.url);
+    let page = first_step(&thief, PASSWORD).await;
+    let csrf = thief.csrf(&page).await;
+    let user = t.authority.store.user_by_email("ann@example.com").await.unwrap().unwrap();
+    let operator = aa_server::domain::caller::Caller::operator();
+    users::reset_password(&t.authority, &user, NEW_PASSWORD.into(), &operator).await.unwrap();
+    let attempt = page.split_once("attempt=").unwrap().1;
+    let right = code(&t, &totp);
+    let fields = [("csrf", csrf.as_str()), ("attempt", attempt), ("code", right.as_str())];
+    let refused = thief.post("/login/verify", &fields, &[]).await;
+    assert_eq!(refused.status(), StatusCode::GONE);
+    assert_eq!(thief.get("/apps").await.status(), StatusCode::SEE_OTHER, "not signed in");
+    // The code was right, and is not used up.
+    let page = first_step(&browser, NEW_PASSWORD).await;
+    assert_eq!(second_step(&browser, &page, &right, &[]).await.status(), StatusCode::SEE_OTHER);
+}
+
+#[apply(both_databases)]
 async fn a_remembered_browser_is_asked_again_after_its_time(#[case] engine: Engine) {
     let Some(t) = TestApp::on(engine, &[("remember_browser", "10d")]).await else { return };
     let browser = t.signed_in("ann@example.com").await;

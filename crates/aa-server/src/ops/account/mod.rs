@@ -43,7 +43,7 @@ pub enum AccountError {
     #[error("This is the address of the account already.")]
     SameEmail,
     /// The new password is the current one.
-    #[error("The new password is the current one. Choose another.")]
+    #[error("The new password must differ from the current one.")]
     SamePassword,
     /// The link of a mail was used, has expired, or never existed.
     #[error("This link is not valid any more.")]
