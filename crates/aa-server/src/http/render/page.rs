@@ -12,9 +12,11 @@ use url::form_urlencoded;
 use crate::authority::Authority;
 use crate::domain::language::Language;
 use crate::domain::message::Message;
+use crate::http::assets::picture_path;
 use crate::http::error::Error;
 use crate::http::request::{Cookie, Csrf, CurrentUser, language};
 use crate::services::catalogue::Texts;
+use crate::store::User;
 
 /// The places of the navigation, by path and by the text of their link.
 const PLACES: &[(&str, &str)] = &[
@@ -40,6 +42,8 @@ pub struct Frame {
     pub title: String,
     /// The user who is signed in, if there is one.
     pub user: Option<String>,
+    /// The path of the user's picture.
+    pub picture: Option<String>,
     /// The CSRF token for the forms of the page.
     pub csrf: String,
     /// The nonce of the page's scripts.
@@ -78,6 +82,7 @@ impl Frame {
         Self {
             title,
             user: None,
+            picture: None,
             csrf: String::new(),
             nonce: CspNonce::of(request),
             stylesheet: branding.stylesheet.path(),
@@ -119,8 +124,10 @@ impl Frame {
         let user = current_user.map(|current_user| &current_user.user);
         Self {
             user: user.map(|user| user.display_name().to_owned()),
+            picture: user.and_then(|user| user.picture.as_deref()).map(picture_path),
             csrf: csrf.field.clone(),
-            texts: Texts::new(&authority.catalogue, language(request, user)),
+            texts: Texts::new(&authority.catalogue, language(request, user))
+                .in_zone(user.and_then(User::zone)),
             ..Self::bare(authority, request, String::new())
         }
     }
