@@ -15,4 +15,5 @@ pub mod password;
 pub mod recovery_code;
 pub mod redirect_uri;
 pub mod refresh_token;
+pub mod time_zone;
 pub mod user;

@@ -17,6 +17,9 @@ pub enum InvalidUser {
     /// The name is too long, or has control characters.
     #[error("Please give a name of at most 100 characters.")]
     Name,
+    /// The time zone is none that can be chosen.
+    #[error("Please choose a time zone from the list.")]
+    TimeZone,
 }
 
 impl InvalidUser {
@@ -25,6 +28,7 @@ impl InvalidUser {
         match self {
             Self::Email => Message::new("wrong-email"),
             Self::Name => Message::new("wrong-name"),
+            Self::TimeZone => Message::new("wrong-time-zone"),
         }
     }
 }

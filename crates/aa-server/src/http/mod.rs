@@ -88,6 +88,8 @@ routes! {
     POST "/sessions/revoke-all"                     Form    => pages::sessions::end_all;
     GET  "/account"                                 Page    => pages::account::show;
     POST "/account/profile"                         Form    => pages::account::save;
+    POST "/account/picture"                         Form    => pages::picture::set;
+    POST "/account/picture/remove"                  Form    => pages::picture::remove;
     POST "/account/email"                           Form    => pages::email::ask_change;
     GET  "/account/email/change"                    Page    => pages::email::show_change;
     POST "/account/email/change"                    Form    => pages::email::change;
@@ -128,6 +130,7 @@ routes! {
     GET  "/revocations"                             Machine => revocations::get;
     GET  "/assets/{name}"                           Asset   => assets::get;
     GET  "/icons/{name}"                            Asset   => assets::icon;
+    GET  "/pictures/{name}"                         Asset   => assets::picture;
 }
 
 fn on(method: &str) -> ActixRoute {

@@ -5,6 +5,7 @@ pub mod catalogue;
 pub mod client_cache;
 pub mod countries;
 pub mod cursor;
+pub mod drawing;
 pub mod feed;
 pub mod keyring;
 pub mod mailer;

@@ -80,6 +80,8 @@ pub struct Surroundings<'a> {
     pub path: &'a str,
     /// The name of the user who is signed in.
     pub user: Option<&'a str>,
+    /// The path of the user's picture.
+    pub picture: Option<&'a str>,
     /// The CSRF token for the form that signs out.
     pub csrf: &'a str,
     /// The navigation.
@@ -227,6 +229,7 @@ impl Templates {
             language: "en",
             path: "/sample",
             user: None,
+            picture: None,
             csrf: "",
             places: vec![PlaceLink { path: "/sample", text: "Sample".to_owned(), current: true }],
             languages: vec![LanguageLink {
@@ -240,6 +243,7 @@ impl Templates {
         let user = Surroundings {
             support: Some("mailto:sample@sample.example"),
             user: Some("Sample User"),
+            picture: Some("/sample.webp"),
             csrf: "sample-csrf",
             ..anonymous
         };

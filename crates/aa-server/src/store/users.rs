@@ -5,6 +5,7 @@ use super::ends::{End, KeptSession};
 use super::{Event, Result, Store};
 use crate::domain::event::EndReason;
 use crate::domain::ids::UserId;
+use crate::domain::time_zone::TimeZone;
 
 /// A user.
 #[derive(Clone, sqlx::FromRow)]
@@ -28,6 +29,9 @@ pub struct User {
     pub email_verified_at: Option<Timestamp>,
     /// The tag of the chosen language; empty for the browser's.
     pub language: String,
+    time_zone: Option<String>,
+    /// The name of the user's picture.
+    pub picture: Option<String>,
     /// The time the account is deleted, after its user has closed it.
     pub closes_at: Option<Timestamp>,
     /// The time a second factor was turned on first, or its offer put off.
@@ -46,6 +50,16 @@ impl User {
     /// Role names, separated by spaces.
     pub fn role_names(&self) -> &str {
         &self.roles
+    }
+
+    /// The time zone that the user has chosen.
+    pub fn zone(&self) -> Option<TimeZone> {
+        self.time_zone.as_deref()?.parse().ok()
+    }
+
+    /// Whether the user has chosen a time zone, or that there be none.
+    pub fn has_chosen_zone(&self) -> bool {
+        self.time_zone.is_some()
     }
 
     /// The name; the address if there is none.
@@ -97,7 +111,7 @@ impl Store {
             self.db.read(),
             User,
             "SELECT id, email, name, password_hash, enabled, roles, epoch, created_at,
-                 email_verified_at, language, closes_at, factor_offered_at
+                 email_verified_at, language, time_zone, picture, closes_at, factor_offered_at
              FROM users WHERE id = $1",
             id
         )
@@ -120,7 +134,7 @@ impl Store {
             self.db.read(),
             User,
             "SELECT id, email, name, password_hash, enabled, roles, epoch, created_at,
-                 email_verified_at, language, closes_at, factor_offered_at
+                 email_verified_at, language, time_zone, picture, closes_at, factor_offered_at
              FROM users WHERE email_key = $1",
             email_key
         )
@@ -132,7 +146,7 @@ impl Store {
             self.db.read(),
             User,
             "SELECT id, email, name, password_hash, enabled, roles, epoch, created_at,
-                 email_verified_at, language, closes_at, factor_offered_at,
+                 email_verified_at, language, time_zone, picture, closes_at, factor_offered_at,
                  (SELECT MAX(last_seen_at) FROM user_browsers WHERE user_id = users.id) AS last_seen_at
              FROM users WHERE email_key > $1 ORDER BY email_key LIMIT $2",
             email_key,

@@ -225,7 +225,7 @@ impl Browser {
         Self { url: url.to_owned(), http: client(), cookies: Mutex::default() }
     }
 
-    fn cookie_header(&self) -> String {
+    pub fn cookie_header(&self) -> String {
         let cookies = self.cookies.lock().unwrap();
         let pairs: Vec<String> =
             cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();

@@ -13,10 +13,12 @@ use url::form_urlencoded;
 use crate::authority::Authority;
 use crate::domain::language::Language;
 use crate::domain::message::Message;
+use crate::http::assets::picture_path;
 use crate::http::error::Error;
 use crate::http::request::{Cookie, Csrf, CurrentUser, language};
 use crate::services::catalogue::Texts;
 use crate::services::templates::{LanguageLink, Part, PlaceLink, Surroundings, Templates};
+use crate::store::User;
 
 /// The places of the navigation, by path and by the text of their link.
 const PLACES: &[(&str, &str)] = &[
@@ -42,6 +44,8 @@ pub struct Frame {
     pub title: String,
     /// The user who is signed in, if there is one.
     pub user: Option<String>,
+    /// The path of the user's picture.
+    pub picture: Option<String>,
     /// The CSRF token for the forms of the page.
     pub csrf: String,
     /// The nonce of the page's scripts.
@@ -79,6 +83,7 @@ impl Frame {
         Self {
             title,
             user: None,
+            picture: None,
             csrf: String::new(),
             nonce: CspNonce::of(request),
             stylesheet: branding.stylesheet.path(),
@@ -120,8 +125,10 @@ impl Frame {
         let user = current_user.map(|current_user| &current_user.user);
         Self {
             user: user.map(|user| user.display_name().to_owned()),
+            picture: user.and_then(|user| user.picture.as_deref()).map(picture_path),
             csrf: csrf.field.clone(),
-            texts: Texts::new(&authority.catalogue, language(request, user)),
+            texts: Texts::new(&authority.catalogue, language(request, user))
+                .in_zone(user.and_then(User::zone)),
             ..Self::bare(authority, request, String::new())
         }
     }
@@ -200,6 +207,7 @@ impl Frame {
             language: self.language(),
             path: &self.path,
             user: self.user.as_deref(),
+            picture: self.picture.as_deref(),
             csrf: &self.csrf,
             places: PLACES.iter().map(place).collect(),
             languages: self.languages(),

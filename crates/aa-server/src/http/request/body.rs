@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, web};
+use bytes::Bytes;
 
 use super::params::Params;
 use crate::http::error::Error;
 
 /// The largest form, in bytes.
-const MAX_FORM: usize = 64 * 1024;
+pub(super) const MAX_FORM: usize = 64 * 1024;
 /// The time within which a form must arrive.
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -27,18 +28,24 @@ pub async fn body_params(request: &HttpRequest, payload: web::Payload) -> Result
         return Err(Error::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "error-bad-request")
             .because("the body must be application/x-www-form-urlencoded"));
     }
-    let arrived = tokio::time::timeout(FORM_TIMEOUT, payload.to_bytes_limited(MAX_FORM)).await;
-    let body = match arrived {
-        Ok(Ok(Ok(body))) => body,
-        Ok(Ok(Err(_))) => return Err(Error::bad_request("the request broke off")),
-        Ok(Err(_)) => {
-            return Err(Error::refused(StatusCode::PAYLOAD_TOO_LARGE, "error-too-large"));
-        }
-        Err(_) => {
-            return Err(Error::refused(StatusCode::REQUEST_TIMEOUT, "error-too-slow"));
-        }
-    };
-    Ok(Params::parse(&body)?)
+    Ok(Params::parse(&read_body(payload, MAX_FORM, FORM_TIMEOUT).await?)?)
+}
+
+/// A body of at most `max` bytes that arrives in time.
+///
+/// # Errors
+/// 413, 408 or 400, as a page.
+pub(super) async fn read_body(
+    payload: web::Payload,
+    max: usize,
+    timeout: Duration,
+) -> Result<Bytes, Error> {
+    match tokio::time::timeout(timeout, payload.to_bytes_limited(max)).await {
+        Ok(Ok(Ok(body))) => Ok(body),
+        Ok(Ok(Err(_))) => Err(Error::bad_request("the request broke off")),
+        Ok(Err(_)) => Err(Error::refused(StatusCode::PAYLOAD_TOO_LARGE, "error-too-large")),
+        Err(_) => Err(Error::refused(StatusCode::REQUEST_TIMEOUT, "error-too-slow")),
+    }
 }
 
 /// The parameters of the query.

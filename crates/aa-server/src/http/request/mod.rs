@@ -7,6 +7,7 @@ mod csrf;
 mod language;
 pub mod params;
 mod session;
+pub mod upload;
 
 use actix_web::http::header::HeaderValue;
 use actix_web::{HttpRequest, web};
@@ -19,6 +20,7 @@ pub use cookies::Cookie;
 pub use csrf::{Csrf, check_form, form, form_again};
 pub use language::{chosen_language, language};
 pub use session::{CurrentUser, current_user, signed_in};
+pub use upload::upload;
 
 /// Whether a browser asks ahead of time, or without wanting a body: nothing may be made for that.
 pub fn is_speculative(request: &HttpRequest) -> bool {

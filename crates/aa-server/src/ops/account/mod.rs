@@ -4,6 +4,7 @@ pub mod email;
 pub mod factors;
 pub mod lifecycle;
 pub mod password;
+pub mod picture;
 pub mod profile;
 pub mod register;
 
@@ -14,6 +15,7 @@ use crate::authority::Authority;
 use crate::domain::ids::UserId;
 use crate::domain::password::WeakPassword;
 use crate::domain::user::{Email, InvalidUser, check_name};
+use crate::services::drawing::DrawingError;
 use crate::services::password_hasher::Busy;
 use crate::services::throttle::ThrottleError;
 use crate::store::{self, NewUser};
@@ -43,8 +45,11 @@ pub enum AccountError {
     #[error("This is the address of the account already.")]
     SameEmail,
     /// The new password is the current one.
-    #[error("The new password is the current one. Choose another.")]
+    #[error("The new password must differ from the current one.")]
     SamePassword,
+    /// The file is no picture.
+    #[error(transparent)]
+    Picture(#[from] DrawingError),
     /// The link of a mail was used, has expired, or never existed.
     #[error("This link is not valid any more.")]
     NoConfirmation,

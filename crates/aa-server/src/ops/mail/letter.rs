@@ -1,7 +1,5 @@
 //! Writes letters: a subject, paragraphs, and a button, as text and as HTML.
 
-use foundation::time::Timestamp;
-
 use crate::authority::Authority;
 use crate::domain::message::Message;
 use crate::domain::user::Agent;
@@ -82,14 +80,4 @@ pub(super) fn place(authority: &Authority, texts: &Texts, place: &Place) -> Stri
             .with("agent", agent)
             .with("ip", authority.countries.describe(&place.ip, texts.language())),
     )
-}
-
-/// A time, in UTC: mails do not know the reader's zone.
-pub(super) fn time(texts: &Texts, at: Timestamp) -> String {
-    texts.get1("mail-time", "time", utc(at))
-}
-
-/// "2026-11-29 14:05".
-fn utc(at: Timestamp) -> String {
-    at.to_string().chars().take(16).map(|c| if c == 'T' { ' ' } else { c }).collect()
 }
