@@ -37,9 +37,10 @@ impl Store {
         let mut tx = self.db.begin().await?;
         execute!(
             tx.on(),
-            "UPDATE users SET name = $1, language = $2 WHERE id = $3",
+            "UPDATE users SET name = $1, language = $2, updated_at = $3 WHERE id = $4",
             name,
             language,
+            now,
             user
         )?;
         event.write(&mut tx, now).await?;

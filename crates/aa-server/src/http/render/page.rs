@@ -407,7 +407,10 @@ pub(super) fn error(
             }
             response
         }
-        Error::Parameters(_) | Error::OAuth(..) | Error::InvalidClient => {
+        Error::Parameters(_)
+        | Error::OAuth(..)
+        | Error::InvalidClient(_)
+        | Error::InvalidGrant(_) => {
             let text = Message::new("error-bad-request");
             let said = (technical(&error.to_string()), current_user);
             message_with(authority, request, status, &text, said)
