@@ -254,7 +254,7 @@ impl ClientMetadata {
         if self.client_credentials && !self.gets_own_tokens() {
             return Err("client_credentials: only for confidential apps".to_owned());
         }
-        subject::check(self)?;
+        self.check_subjects()?;
         match self.kind {
             ClientType::Service | ClientType::Api
                 if !self.redirect_uris.is_empty() || self.launch_url.is_some() =>
@@ -272,6 +272,28 @@ impl ClientMetadata {
             }
             _ => Ok(()),
         }
+    }
+
+    fn check_subjects(&self) -> Result<(), String> {
+        let has_users = matches!(self.kind, ClientType::Confidential | ClientType::Public);
+        match self.subject_type {
+            SubjectType::Public if self.sector_identifier.is_none() => Ok(()),
+            SubjectType::Public => {
+                Err("sector_identifier: only for subject_type pairwise".to_owned())
+            }
+            SubjectType::Pairwise if has_users => self.sector().map(drop),
+            SubjectType::Pairwise => {
+                Err("subject_type: only apps that people use have subjects".to_owned())
+            }
+        }
+    }
+
+    /// The sector of its pairwise subject identifiers.
+    ///
+    /// # Errors
+    /// What is to be changed.
+    pub fn sector(&self) -> Result<String, String> {
+        subject::sector(self.sector_identifier.as_deref(), &self.redirect_uris)
     }
 
     /// Back-Channel Logout 1.0 §2.2: absolute, without a fragment, and https unless the client has a secret.

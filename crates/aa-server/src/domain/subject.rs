@@ -3,8 +3,6 @@
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::client::{ClientMetadata, ClientType};
-
 /// Whether clients get the same subject identifier for a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -20,15 +18,14 @@ pub enum SubjectType {
 ///
 /// # Errors
 /// What is to be changed, for a client with pairwise subject identifiers.
-pub fn sector(client: &ClientMetadata) -> Result<String, String> {
-    if let Some(host) = &client.sector_identifier {
+pub fn sector(sector_identifier: Option<&str>, redirect_uris: &[String]) -> Result<String, String> {
+    if let Some(host) = sector_identifier {
         return match Url::parse(&format!("https://{host}/")) {
-            Ok(url) if url.host_str() == Some(host) && url.path() == "/" => Ok(host.clone()),
+            Ok(url) if url.host_str() == Some(host) && url.path() == "/" => Ok(host.to_owned()),
             _ => Err(format!("sector_identifier: `{host}` is not a host, in lower case")),
         };
     }
-    let mut hosts: Vec<Option<String>> = client
-        .redirect_uris
+    let mut hosts: Vec<Option<String>> = redirect_uris
         .iter()
         .map(|uri| Url::parse(uri).ok()?.host_str().map(str::to_owned))
         .collect();
@@ -41,52 +38,22 @@ pub fn sector(client: &ClientMetadata) -> Result<String, String> {
     }
 }
 
-/// Checks what a client declares about its subject identifiers.
-///
-/// # Errors
-/// A text that names the member and says what to change.
-pub fn check(client: &ClientMetadata) -> Result<(), String> {
-    match client.subject_type {
-        SubjectType::Public if client.sector_identifier.is_none() => Ok(()),
-        SubjectType::Public => Err("sector_identifier: only for subject_type pairwise".to_owned()),
-        SubjectType::Pairwise => match client.kind {
-            ClientType::Confidential | ClientType::Public => sector(client).map(drop),
-            ClientType::Service | ClientType::Api => {
-                Err("subject_type: only apps that people use have subjects".to_owned())
-            }
-        },
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn client(uris: &[&str], sector: Option<&str>) -> ClientMetadata {
-        let mut client = ClientMetadata::named("app", "App", ClientType::Confidential);
-        client.redirect_uris = uris.iter().map(|uri| (*uri).to_owned()).collect();
-        client.sector_identifier = sector.map(str::to_owned);
-        client.subject_type = SubjectType::Pairwise;
-        client
-    }
-
     #[test]
     fn the_sector_is_the_one_host_or_the_declared_one() {
-        let one = ["https://a.example/x", "https://a.example:8443/y"];
-        assert_eq!(sector(&client(&one, None)).as_deref(), Ok("a.example"));
+        let uris = |uris: &[&str]| uris.iter().map(|uri| (*uri).to_owned()).collect::<Vec<_>>();
+        let one = uris(&["https://a.example/x", "https://a.example:8443/y"]);
+        assert_eq!(sector(None, &one).as_deref(), Ok("a.example"));
         let two = ["https://a.example/x", "https://b.example/y"];
-        assert_eq!(sector(&client(&two, Some("a.example"))).as_deref(), Ok("a.example"));
-        for uris in [&two[..], &["com.example.app:/cb"], &["https://a.example/", "com.example:/"]] {
-            assert!(check(&client(uris, None)).unwrap_err().contains("sector_identifier"));
+        assert_eq!(sector(Some("a.example"), &uris(&two)).as_deref(), Ok("a.example"));
+        for none in [&two[..], &["com.example.app:/cb"], &["https://a.example/", "com.example:/"]] {
+            assert!(sector(None, &uris(none)).unwrap_err().contains("sector_identifier"));
         }
         for host in ["A.example", "a.example/x", "https://a.example", "a.example:1", "", "a b"] {
-            assert!(check(&client(&one, Some(host))).is_err(), "{host}");
+            assert!(sector(Some(host), &one).is_err(), "{host}");
         }
-        let mut public = client(&one, Some("a.example"));
-        public.subject_type = SubjectType::Public;
-        assert!(check(&public).is_err());
-        let mut service = client(&[], Some("a.example"));
-        service.kind = ClientType::Service;
-        assert!(check(&service).is_err());
     }
 }

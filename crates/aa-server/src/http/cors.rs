@@ -15,18 +15,22 @@ use actix_web::middleware::Next;
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 
 use super::error::{Error, OAuthError};
-use super::{ROUTES, Route, refusals, render};
+use super::{refusals, render};
 use crate::authority::Authority;
 use crate::domain::browser_origin::BrowserOrigins;
 use crate::domain::client::ClientMetadata;
 
+/// A path, and its methods.
+type Path = (&'static str, &'static str);
+
 /// The endpoints that browser apps call, with no more than what a client has.
-const FOR_PUBLIC_CLIENTS: &[&str] = &["/oauth/token", "/oauth/revoke", "/oauth/userinfo"];
+const FOR_PUBLIC_CLIENTS: &[Path] =
+    &[("/oauth/token", "POST"), ("/oauth/revoke", "POST"), ("/oauth/userinfo", "GET, POST")];
 /// Documents that everyone may read.
-const FOR_EVERYONE: &[&str] = &[
-    "/.well-known/openid-configuration",
-    "/.well-known/oauth-authorization-server",
-    "/.well-known/jwks.json",
+const FOR_EVERYONE: &[Path] = &[
+    ("/.well-known/openid-configuration", "GET"),
+    ("/.well-known/oauth-authorization-server", "GET"),
+    ("/.well-known/jwks.json", "GET"),
 ];
 
 const ALLOWED_HEADERS: HeaderValue =
@@ -46,20 +50,21 @@ pub(super) async fn answer<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
-    if FOR_EVERYONE.contains(&request.path()) {
+    let find = |paths: &[Path]| paths.iter().find(|(path, _)| *path == request.path()).copied();
+    if let Some((_, methods)) = find(FOR_EVERYONE) {
         if is_preflight(request.request()) {
-            let response = preflight(request.path(), EVERY_ORIGIN);
+            let response = preflight(methods, EVERY_ORIGIN);
             return Ok(request.into_response(response).map_into_right_body());
         }
         return next.call(request).await.map(ServiceResponse::map_into_left_body);
     }
-    if !FOR_PUBLIC_CLIENTS.contains(&request.path()) {
+    let Some((_, methods)) = find(FOR_PUBLIC_CLIENTS) else {
         return next.call(request).await.map(ServiceResponse::map_into_left_body);
-    }
+    };
     let mut response = match allowed_origin(request.request()).await {
         Ok(allowed) if is_preflight(request.request()) => {
             let answered = match allowed {
-                Some(origin) => preflight(request.path(), origin),
+                Some(origin) => preflight(methods, origin),
                 None => refuse_preflight(request.request()),
             };
             return Ok(request.into_response(answered).map_into_right_body());
@@ -125,17 +130,10 @@ fn is_preflight(request: &HttpRequest) -> bool {
         && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-fn preflight(path: &str, origin: HeaderValue) -> HttpResponse {
+fn preflight(methods: &'static str, origin: HeaderValue) -> HttpResponse {
     let mut response = HttpResponse::new(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
-    let methods: Vec<&str> = ROUTES
-        .iter()
-        .filter(|route| route.path == path)
-        .map(|Route { method, .. }| *method)
-        .collect();
-    if let Ok(methods) = HeaderValue::try_from(methods.join(", ")) {
-        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods);
-    }
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(methods));
     headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, ALLOWED_HEADERS);
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
     if origin == EVERY_ORIGIN {

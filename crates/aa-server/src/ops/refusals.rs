@@ -20,10 +20,8 @@ pub async fn record(authority: &Authority, all: bool) {
 
 async fn record_one(authority: &Authority, due: &Due) -> store::Result<()> {
     let refusal = &due.refusal;
-    let actor = match due.authenticated {
-        true => Actor::Client(refusal.client_id.clone()),
-        false => Actor::Anonymous,
-    };
+    let actor =
+        if due.authenticated { Actor::Client(refusal.client_id.clone()) } else { Actor::Anonymous };
     let mut event = authority
         .event(EventKind::ClientRefused, actor, &due.caller)
         .client(&refusal.client_id)

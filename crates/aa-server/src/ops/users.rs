@@ -27,10 +27,7 @@ pub async fn add(
     account: NewAccount,
     caller: &Caller,
 ) -> Result<UserId, AccountError> {
-    let detail = match account.email_verified {
-        true => json!({ "email_verified": true }),
-        false => json!({}),
-    };
+    let detail = if account.email_verified { json!({ "email_verified": true }) } else { json!({}) };
     let made = prepare(authority, account).await?;
     let event = authority.event(EventKind::UserMade, Actor::Operator, caller).user(made.id);
     let event = event.detail(detail);

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::domain::client::ClientMetadata;
 use crate::domain::ids::UserId;
-use crate::domain::subject::{SubjectType, sector};
+use crate::domain::subject::SubjectType;
 
 /// Computes subject identifiers.
 ///
@@ -35,7 +35,7 @@ impl Subjects {
         }
         // A client without a sector cannot be registered. If there is one all the same, it is a sector of its own: a client id
         // is no host.
-        let sector = sector(client).unwrap_or_else(|_| format!("client:{}", client.client_id));
+        let sector = client.sector().unwrap_or_else(|_| format!("client:{}", client.client_id));
         let mut context = hmac::Context::with_key(&self.0);
         context.update(sector.as_bytes());
         context.update(b"\0");

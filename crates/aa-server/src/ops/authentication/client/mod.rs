@@ -94,7 +94,7 @@ pub enum Unaccepted {
     /// No client has this id.
     #[error("no client has this id")]
     Unknown,
-    /// There is a client with this id, but.
+    /// There is a client with this id. The text says what is wrong.
     #[error("{0}")]
     Known(&'static str),
 }
