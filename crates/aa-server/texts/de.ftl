@@ -335,6 +335,7 @@ event-app-changed = App geändert
 event-app-secret-rotated = App hat ein neues Geheimnis
 event-app-enabled = App freigegeben
 event-app-disabled = App gesperrt
+event-client-refused = Anfragen einer App wurden abgelehnt
 event-key-made = Signaturschlüssel erzeugt
 event-key-revoked = Signaturschlüssel zurückgezogen
 event-everything-ended = Alle Sitzungen aller Konten beendet

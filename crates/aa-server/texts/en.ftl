@@ -336,6 +336,7 @@ event-app-changed = App changed
 event-app-secret-rotated = App was given a new secret
 event-app-enabled = App enabled
 event-app-disabled = App disabled
+event-client-refused = Requests of an app were refused
 event-key-made = Signing key made
 event-key-revoked = Signing key withdrawn
 event-everything-ended = All sessions of all users ended

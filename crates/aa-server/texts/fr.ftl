@@ -338,6 +338,7 @@ event-app-changed = Application modifiée
 event-app-secret-rotated = Nouveau secret pour une application
 event-app-enabled = Application activée
 event-app-disabled = Application désactivée
+event-client-refused = Requêtes d’une application refusées
 event-key-made = Clé de signature créée
 event-key-revoked = Clé de signature retirée
 event-everything-ended = Toutes les sessions de tous les comptes terminées

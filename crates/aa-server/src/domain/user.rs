@@ -8,6 +8,11 @@ use unicode_security::MixedScript;
 
 use super::message::Message;
 
+/// The path of a user's picture.
+pub fn picture_path(name: &str) -> String {
+    format!("/pictures/{name}.png")
+}
+
 /// Why the data of a user cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUser {

@@ -37,11 +37,6 @@ pub async fn icon(
         .body(png))
 }
 
-/// The path of a user's picture.
-pub fn picture_path(name: &str) -> String {
-    format!("/pictures/{name}.png")
-}
-
 /// `GET /pictures/{name}`: the picture of a user, for those who know its address. No cache that people share keeps it.
 pub async fn picture(
     authority: web::Data<Authority>,
@@ -52,6 +47,8 @@ pub async fn picture(
     let png = authority.store.picture(name).await?.ok_or_else(Error::not_found)?;
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "private, max-age=31536000, immutable"))
+        // Apps show it, too: they are told its address (claim `picture`).
+        .insert_header(("Cross-Origin-Resource-Policy", "cross-origin"))
         .content_type("image/png")
         .body(png))
 }

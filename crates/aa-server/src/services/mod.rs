@@ -1,6 +1,7 @@
 //! Long-lived services of the authority. They know the store and the domain, not the authority itself.
 
 pub mod branding;
+pub mod browser_origins;
 pub mod catalogue;
 pub mod client_cache;
 pub mod countries;
@@ -13,6 +14,8 @@ pub mod outbound;
 pub mod outbox;
 pub mod passkeys;
 pub mod password_hasher;
+pub mod refusals;
+pub mod subjects;
 pub mod telemetry;
 pub mod templates;
 pub mod throttle;

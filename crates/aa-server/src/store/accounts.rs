@@ -48,10 +48,11 @@ impl Store {
         let mut tx = self.db.begin().await?;
         execute!(
             tx.on(),
-            "UPDATE users SET name = $1, language = $2, time_zone = $3 WHERE id = $4",
+            "UPDATE users SET name = $1, language = $2, time_zone = $3, updated_at = $4 WHERE id = $5",
             profile.name,
             profile.language,
             profile.time_zone,
+            now,
             user
         )?;
         event.write(&mut tx, now).await?;

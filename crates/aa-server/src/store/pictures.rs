@@ -15,7 +15,13 @@ impl Store {
     ) -> Result<()> {
         let mut tx = self.db.begin().await?;
         let name = picture.map(|(name, _)| name);
-        execute!(tx.on(), "UPDATE users SET picture = $1 WHERE id = $2", name, user)?;
+        execute!(
+            tx.on(),
+            "UPDATE users SET picture = $1, updated_at = $2 WHERE id = $3",
+            name,
+            now,
+            user
+        )?;
         execute!(tx.on(), "DELETE FROM user_pictures WHERE user_id = $1", user)?;
         if let Some((name, png)) = picture {
             execute!(

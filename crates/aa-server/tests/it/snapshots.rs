@@ -73,7 +73,7 @@ fn redacted(test: impl FnOnce()) {
         (r"/assets/([a-z]+)-[A-Za-z0-9_-]{12}\.", "/assets/${1}-[hash]."),
         (r"(attempt(?:=|%3D))[A-Za-z0-9_-]+", "${1}[attempt]"),
         (r"x-request-id: \S+", "x-request-id: [id]"),
-        (r#""(iat|exp|auth_time|nbf)": \d+"#, r#""${1}": [seconds]"#),
+        (r#""(iat|exp|auth_time|nbf|updated_at)": \d+"#, r#""${1}": [seconds]"#),
         (r#""(kid|n|x|y)": "[A-Za-z0-9_-]+""#, r#""${1}": "[key]""#),
     ] {
         settings.add_filter(pattern, name);

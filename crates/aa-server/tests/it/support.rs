@@ -139,6 +139,7 @@ impl TestApp {
             name: String::new(),
             password: PASSWORD.into(),
             admin: false,
+            email_verified: false,
         };
         users::add(&self.authority, account, &Caller::operator()).await.unwrap()
     }
@@ -455,7 +456,7 @@ impl OAuthApp {
         self.post_with(path, fields, &[]).await
     }
 
-    async fn post_with(
+    pub async fn post_with(
         &self,
         path: &str,
         fields: &[(&str, &str)],

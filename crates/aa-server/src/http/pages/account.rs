@@ -13,7 +13,7 @@ use crate::authority::Authority;
 use crate::domain::language::Language;
 use crate::domain::message::{Message, Value};
 use crate::domain::time_zone::TimeZone;
-use crate::http::assets::picture_path;
+use crate::domain::user::picture_path;
 use crate::http::error::Error;
 use crate::http::request::{
     Cookie, Csrf, CurrentUser, caller, detached, form, query_params, signed_in,

@@ -13,7 +13,7 @@ use url::form_urlencoded;
 use crate::authority::Authority;
 use crate::domain::language::Language;
 use crate::domain::message::Message;
-use crate::http::assets::picture_path;
+use crate::domain::user::picture_path;
 use crate::http::error::Error;
 use crate::http::request::{Cookie, Csrf, CurrentUser, language};
 use crate::services::catalogue::Texts;
@@ -451,7 +451,10 @@ pub(super) fn error(
             }
             response
         }
-        Error::Parameters(_) | Error::OAuth(..) | Error::InvalidClient => {
+        Error::Parameters(_)
+        | Error::OAuth(..)
+        | Error::InvalidClient(_)
+        | Error::InvalidGrant(_) => {
             let text = Message::new("error-bad-request");
             let said = (technical(&error.to_string()), current_user);
             message_with(authority, request, status, &text, said)

@@ -19,16 +19,41 @@ const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Errors
 /// 415, 413, 408 or 400, as a page.
 pub async fn body_params(request: &HttpRequest, payload: web::Payload) -> Result<Params, Error> {
-    let media_type =
-        request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let is_form = media_type.and_then(|value| value.split(';').next()).is_some_and(|value| {
-        value.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
-    });
-    if !is_form {
-        return Err(Error::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "error-bad-request")
-            .because("the body must be application/x-www-form-urlencoded"));
+    if !is_form(request) {
+        return Err(not_a_form());
     }
     Ok(Params::parse(&read_body(payload, MAX_FORM, FORM_TIMEOUT).await?)?)
+}
+
+/// As [`body_params`], where the body may be empty, whatever type it is said to have.
+///
+/// # Errors
+/// See [`body_params`].
+pub async fn body_params_if_any(
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<Params, Error> {
+    let body = read_body(payload, MAX_FORM, FORM_TIMEOUT).await?;
+    if body.is_empty() {
+        return Ok(Params::default());
+    }
+    if !is_form(request) {
+        return Err(not_a_form());
+    }
+    Ok(Params::parse(&body)?)
+}
+
+fn is_form(request: &HttpRequest) -> bool {
+    let media_type =
+        request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    media_type
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
+}
+
+fn not_a_form() -> Error {
+    Error::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "error-bad-request")
+        .because("the body must be application/x-www-form-urlencoded")
 }
 
 /// A body of at most `max` bytes that arrives in time.

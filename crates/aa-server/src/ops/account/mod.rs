@@ -87,6 +87,8 @@ pub struct NewAccount {
     pub password: SecretString,
     /// Whether the user administers the authority.
     pub admin: bool,
+    /// Whether somebody vouches for the address, so that the user need not prove it.
+    pub email_verified: bool,
 }
 
 pub(super) struct Prepared {
@@ -132,6 +134,6 @@ pub(super) async fn prepare(
         name,
         password_hash,
         admin: account.admin,
-        email_verified_at: None,
+        email_verified_at: account.email_verified.then(|| authority.now()),
     })
 }
