@@ -127,6 +127,9 @@ pub(super) struct AddApp {
     /// Users have to show two factors.
     #[arg(long)]
     two_factors: bool,
+    /// Devices without a browser may sign users in to it, by a code.
+    #[arg(long)]
+    device: bool,
 }
 
 /// Flags that, after `app add`, set the app's own value.
@@ -262,6 +265,7 @@ fn metadata(add: AddApp, (lifetimes, at_alg): OwnSettings) -> ClientMetadata {
         id_token_alg: add.id_token_alg,
         id_token_on_refresh: add.id_token_on_refresh,
         two_factors: add.two_factors,
+        device: add.device,
         lifetimes,
     }
 }

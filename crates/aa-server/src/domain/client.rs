@@ -97,6 +97,9 @@ pub struct ClientMetadata {
     /// Whether its users have to show two factors.
     #[serde(default)]
     pub two_factors: bool,
+    /// Whether devices without a browser may sign users in to it (RFC 8628).
+    #[serde(default)]
+    pub device: bool,
     /// Lifetimes, if not the deployment's.
     #[serde(default, skip_serializing_if = "Lifetimes::is_empty")]
     pub lifetimes: Lifetimes,
@@ -179,6 +182,7 @@ impl ClientMetadata {
             id_token_alg: None,
             id_token_on_refresh: false,
             two_factors: false,
+            device: false,
             lifetimes: Lifetimes::default(),
         }
     }
@@ -230,6 +234,9 @@ impl ClientMetadata {
             return Err("id_token_alg: RS256, ES256 and EdDSA are possible".to_owned());
         }
         match self.kind {
+            ClientType::Service | ClientType::Api if self.device => {
+                Err("device: only apps that people use have devices".to_owned())
+            }
             ClientType::Service | ClientType::Api
                 if !self.redirect_uris.is_empty() || self.launch_url.is_some() =>
             {
@@ -241,8 +248,9 @@ impl ClientMetadata {
                     .to_owned())
             }
             ClientType::Service | ClientType::Api => Ok(()),
-            _ if self.redirect_uris.is_empty() => {
-                Err("redirect_uris: an app that people use needs at least one".to_owned())
+            _ if self.redirect_uris.is_empty() && !self.device => {
+                Err("redirect_uris: an app that people use needs at least one, or `device`"
+                    .to_owned())
             }
             _ => Ok(()),
         }
@@ -276,6 +284,23 @@ impl ClientMetadata {
             return DEFAULT_SCOPES.split(' ').any(|known| known == name);
         }
         self.scopes.iter().any(|known| known == name)
+    }
+
+    /// The scope of a request. Without one it is all that the client may ask for, but for `offline_access`. Standard scopes
+    /// about the user that are not kept here are left out (OpenID Connect Core §3.1.2.1); any other that the client may not
+    /// have is an error.
+    ///
+    /// # Errors
+    /// [`ScopeError`].
+    pub fn requested_scope(&self, text: Option<&str>) -> Result<Scope, ScopeError> {
+        let allowed = self.allowed_scopes();
+        let Some(text) = text else {
+            return Ok(allowed.retain(|name| name != OFFLINE_ACCESS));
+        };
+        let asked: Scope = text.parse().map_err(|()| ScopeError::Unreadable)?;
+        let asked =
+            asked.retain(|name| !["address", "phone"].contains(&name) || allowed.contains(name));
+        if asked.is_subset_of(&allowed) { Ok(asked) } else { Err(ScopeError::TooWide) }
     }
 
     /// The names of a granted scope that it may still ask for: what was taken from it since is left out.
@@ -374,64 +399,20 @@ pub fn form_source(url: &Url) -> String {
     if origin.is_tuple() { origin.ascii_serialization() } else { format!("{}:", url.scheme()) }
 }
 
+/// Why a client may not have a requested scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ScopeError {
+    /// The text is no scope (RFC 6749 §3.3).
+    #[error("the scope cannot be read")]
+    Unreadable,
+    /// It is more than the client is registered for.
+    #[error("the scope is more than this app may ask for")]
+    TooWide,
+}
+
 /// The client is not registered for the requested audience.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UnknownResource;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn app(kind: ClientType, redirect: &str) -> ClientMetadata {
-        let mut app = ClientMetadata::named("app", "App", kind);
-        app.redirect_uris = vec![redirect.to_owned()];
-        app
-    }
-
-    #[test]
-    fn registrations_that_make_no_sense_say_what_to_change() {
-        for uri in [
-            "http://app.example/cb",
-            "https://app.example/cb#x",
-            "https://*.example/cb",
-            "javascript:alert(1)",
-            "/cb",
-            "myapp:/cb",
-            "https://u:p@app.example/cb",
-        ] {
-            assert!(
-                app(ClientType::Public, uri).check().unwrap_err().contains("redirect_uris"),
-                "{uri}"
-            );
-        }
-        assert!(app(ClientType::Public, "com.example.app:/cb").check().is_ok());
-        assert!(app(ClientType::Service, "https://app.example/cb").check().is_err());
-        assert!(ClientMetadata::named("app", "App", ClientType::Public).check().is_err());
-        assert!(ClientMetadata::named("a b", "App", ClientType::Service).check().is_err());
-        for (life, name) in [
-            ("at_ttl = '0s'", "at_ttl"),
-            ("at_ttl = '25h'", "at_ttl"),
-            ("dt_ttl = '11m'", "dt_ttl"),
-        ] {
-            let text =
-                format!("client_id = 'a'\nname = 'A'\nkind = 'service'\n[lifetimes]\n{life}");
-            let app: ClientMetadata = toml::from_str(&text).unwrap();
-            assert!(app.check().unwrap_err().starts_with(name), "{life}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_declared_has_a_default() {
-        let app: ClientMetadata =
-            toml::from_str("client_id = 'a'\nname = 'A'\n[lifetimes]\nat_ttl = '2m'").unwrap();
-        assert_eq!(app.kind, ClientType::Confidential);
-        assert_eq!(app.allowed_audiences(), ["a"]);
-        assert_eq!(app.allowed_scopes().to_string(), DEFAULT_SCOPES);
-        assert_eq!(app.lifetimes.at_ttl, Some(Duration::from_mins(2)));
-        assert!(
-            toml::from_str::<ClientMetadata>("client_id = 'a'\nname = 'A'\nscops = []").is_err()
-        );
-        let json = serde_json::to_string(&app).unwrap();
-        assert_eq!(serde_json::from_str::<ClientMetadata>(&json).unwrap(), app);
-    }
-}
+mod tests;

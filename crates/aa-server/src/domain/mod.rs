@@ -6,6 +6,7 @@ pub mod caller;
 pub mod client;
 pub mod confirmation;
 pub mod delivery;
+pub mod device;
 pub mod event;
 pub mod family;
 pub mod ids;

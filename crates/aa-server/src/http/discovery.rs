@@ -14,6 +14,7 @@ use crate::authority::Authority;
 use crate::domain::authentication::{AAL1, AAL2};
 use crate::domain::client::DEFAULT_SCOPES;
 use crate::domain::language::Language;
+use crate::http::oauth::device::DEVICE_CODE;
 use crate::services::time_reference::{MAX_OFF, off_by};
 
 /// `GET /.well-known/openid-configuration` (OpenID Connect Discovery §4).
@@ -60,6 +61,7 @@ fn metadata(authority: &Authority) -> Value {
         "issuer": authority.config.public_url.as_str(),
         "authorization_endpoint": url("/oauth/authorize"),
         "token_endpoint": url("/oauth/token"),
+        "device_authorization_endpoint": url("/oauth/device"),
         "revocation_endpoint": url("/oauth/revoke"),
         "introspection_endpoint": url("/oauth/introspect"),
         // Not a registered name: the feed of `docs/contract.md`, section 3.
@@ -68,7 +70,7 @@ fn metadata(authority: &Authority) -> Value {
         "scopes_supported": DEFAULT_SCOPES.split(' ').collect::<Vec<_>>(),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "form_post"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", DEVICE_CODE],
         "token_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_methods_supported": methods,
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],

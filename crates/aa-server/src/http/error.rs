@@ -43,7 +43,7 @@ pub enum Error {
     InvalidClient,
 }
 
-/// The error codes of the endpoints that clients call (RFC 6749 §5.2, RFC 8707 §2).
+/// The error codes of the endpoints that clients call (RFC 6749 §5.2, RFC 8707 §2, RFC 8628 §3.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum OAuthError {
@@ -59,6 +59,14 @@ pub enum OAuthError {
     UnauthorizedClient,
     /// The authority does not support this grant.
     UnsupportedGrantType,
+    /// The user has not answered the device's request yet.
+    AuthorizationPending,
+    /// The device has to wait longer between two requests: five seconds more, from now on.
+    SlowDown,
+    /// The user has refused the device's request.
+    AccessDenied,
+    /// The device code was not used in time.
+    ExpiredToken,
     /// The authority cannot answer right now.
     TemporarilyUnavailable,
     /// The authority failed.
@@ -226,6 +234,18 @@ impl From<GrantError> for Error {
             ),
             GrantError::UnauthorizedClient => {
                 Self::oauth(OAuthError::UnauthorizedClient, "this client does not act for users")
+            }
+            GrantError::AuthorizationPending => {
+                Self::oauth(OAuthError::AuthorizationPending, "the user has not answered yet")
+            }
+            GrantError::SlowDown => {
+                Self::oauth(OAuthError::SlowDown, "wait five seconds longer between two requests")
+            }
+            GrantError::AccessDenied => {
+                Self::oauth(OAuthError::AccessDenied, "the user has refused the request")
+            }
+            GrantError::ExpiredToken => {
+                Self::oauth(OAuthError::ExpiredToken, "the device code has expired")
             }
             GrantError::ClientChanged => Self::unavailable(),
             GrantError::Client(failed) => Self::from(failed),

@@ -8,6 +8,7 @@ mod batches;
 mod bounds;
 mod clocks;
 mod commands;
+mod devices;
 mod ends;
 mod events;
 mod faults;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use actix_web::{HttpRequest, HttpResponse, web};
 use tokens::Scope;
 
+use super::device::{DEVICE_CODE, require_device_client};
 use super::{
     Error, OAuthError, calling_client, credentials, json_text as answer, log_client, oauth_params,
 };
@@ -15,6 +16,7 @@ use crate::http::request::{caller_for_client, detached};
 use crate::ops::authentication::client::authenticate_cached_client;
 use crate::ops::grants::authorization_code::{Redeem, redeem};
 use crate::ops::grants::client_credentials::client_credentials;
+use crate::ops::grants::device_code::{self, RedeemDeviceCode};
 use crate::ops::grants::error::GrantError;
 use crate::ops::grants::refresh_token::{Refresh, refresh, require_user_client};
 use crate::ops::tokens::issue::TokenResponse;
@@ -33,12 +35,13 @@ pub async fn post(
         "client_credentials" => {
             Box::pin(by_client_credentials(&authority, &request, &params)).await?
         }
+        DEVICE_CODE => Box::pin(by_device_code(&authority, &request, &params)).await?,
         _ => {
             // Only apps learn what there is.
             Box::pin(calling_client(&authority, &request, &params)).await?;
             return Err(Error::oauth(
                 OAuthError::UnsupportedGrantType,
-                "use authorization_code, refresh_token or client_credentials",
+                "the grant types are those of the discovery document",
             ));
         }
     };
@@ -89,6 +92,25 @@ async fn by_code(
         detached(authority, |authority| async move { redeem(&authority, command, &caller).await })
             .await;
     Ok(done?)
+}
+
+async fn by_device_code(
+    authority: &web::Data<Authority>,
+    request: &HttpRequest,
+    params: &Params,
+) -> Result<TokenResponse, Error> {
+    let client = calling_client(authority, request, params).await?;
+    require_device_client(&client.metadata)?;
+    let caller = caller_for_client(authority, request, &client.metadata)?;
+    let command = RedeemDeviceCode {
+        client,
+        device_code: params.need("device_code")?.to_owned(),
+        resource: params.get("resource")?.map(str::to_owned),
+    };
+    let done = detached(authority, |authority| async move {
+        device_code::redeem(&authority, command, &caller).await
+    });
+    Ok(done.await?)
 }
 
 async fn by_refresh_token(

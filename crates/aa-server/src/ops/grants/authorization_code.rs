@@ -9,9 +9,10 @@ use subtle::ConstantTimeEq as _;
 
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
+use crate::domain::client::ClientMetadata;
 use crate::domain::event::{Actor, EventKind};
 use crate::domain::family::Decision;
-use crate::domain::refresh_token::TokenKind;
+use crate::domain::refresh_token::{FamilySecret, TokenKind};
 use crate::ops::grants::error::GrantError;
 use crate::ops::grants::reuse::end_for_reuse;
 use crate::ops::grants::unanswered::{Change, Fate};
@@ -60,24 +61,36 @@ pub async fn redeem(
     if !bound {
         return Err(GrantError::Invalid);
     }
+    let resource = command.resource.as_deref();
+    redeem_family(authority, metadata, &family, (&token.secret, resource), caller).await
+}
+
+/// Redeems the first token of a family, which carries its secret and is presented by its client.
+pub(super) async fn redeem_family(
+    authority: &Arc<Authority>,
+    metadata: &ClientMetadata,
+    family: &Family,
+    (secret, resource): (&FamilySecret, Option<&str>),
+    caller: &Caller,
+) -> Result<TokenResponse, GrantError> {
     let audience = metadata
-        .choose_audience(command.resource.as_deref(), Some(&family.audience))
+        .choose_audience(resource, Some(&family.audience))
         .map_err(|_| GrantError::UnknownResource)?;
     let now = authority.now();
     match family.state.decide_redemption(now) {
         Decision::Rotate => {}
-        Decision::Reuse => return Err(end_for_reuse(authority, &family, 0, caller).await?),
+        Decision::Reuse => return Err(end_for_reuse(authority, family, 0, caller).await?),
         Decision::Retry | Decision::Reject(_) => return Err(GrantError::Invalid),
     }
     if !family.scope.is_empty() && metadata.still_allowed(&family.scope).is_empty() {
         return Err(GrantError::Invalid);
     }
     // Whatever the answer needs is at hand before the token is used up (`docs/contract.md#rule-10`).
-    let prepared = Prepared::for_family(authority, metadata, &family, audience, true)
+    let prepared = Prepared::for_family(authority, metadata, family, audience, true)
         .await?
         .ok_or(GrantError::Invalid)?;
     let redeemed = Redeemed {
-        family: &family,
+        family,
         idle_expires_at: now + authority.config.ttls.family_idle(metadata),
         ip: &caller.ip,
         user_agent: &caller.user_agent,
@@ -91,7 +104,7 @@ pub async fn redeem(
     let event_id = event.id;
     let rotated = match authority.store.redeem_family(&redeemed, event, now).await {
         Ok(Some(rotated)) => rotated,
-        Ok(None) => return Err(lost_race(authority, &family, caller).await?),
+        Ok(None) => return Err(lost_race(authority, family, caller).await?),
         Err(fault) if fault.is_uncertain() => {
             let redemption = Change::Redemption { family: family.id, event: event_id };
             match redemption.fate(authority).await {
@@ -108,7 +121,7 @@ pub async fn redeem(
         client: metadata,
         audience,
         scope: None,
-        secret: &token.secret,
+        secret,
         prepared: &prepared,
     };
     Ok(issue::for_family(authority, &issue)?)

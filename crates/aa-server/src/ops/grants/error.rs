@@ -25,6 +25,18 @@ pub enum GrantError {
     /// The client is a service, which has no users.
     #[error("the client may not use this grant")]
     UnauthorizedClient,
+    /// The user has not answered the device's request yet.
+    #[error("the user has not answered yet")]
+    AuthorizationPending,
+    /// As [`AuthorizationPending`](Self::AuthorizationPending), and the device has asked too soon.
+    #[error("the device asks too often")]
+    SlowDown,
+    /// The user has refused the device's request.
+    #[error("the user has refused")]
+    AccessDenied,
+    /// The device code was not used in time.
+    #[error("the device code has expired")]
+    ExpiredToken,
     /// The client was changed at every attempt. The family is unchanged, and the same request can be repeated.
     #[error("the app was changed meanwhile")]
     ClientChanged,

@@ -3,6 +3,8 @@
 pub mod authorization_code;
 pub mod client_credentials;
 pub mod delegation;
+pub mod device_authorization;
+pub mod device_code;
 mod elsewhere;
 pub mod error;
 pub mod refresh_token;
