@@ -1,12 +1,15 @@
 //! A registered app: what it declared, and what follows from it.
 
-use std::time::Duration;
+mod lifetimes;
 
 use serde::{Deserialize, Serialize};
 use tokens::{Algorithm, Scope};
 use url::Url;
 
 use super::redirect_uri;
+use super::token_exchange::Exchange;
+
+pub use lifetimes::{Lifetimes, MAX_AT_TTL, MAX_DT_TTL};
 
 /// What an app without `scopes` may ask for.
 pub const DEFAULT_SCOPES: &str = "openid profile email offline_access";
@@ -25,7 +28,7 @@ pub enum ClientType {
     Public,
     /// A backend without people: client credentials alone.
     Service,
-    /// An API: it gets no tokens, is told which sessions have ended, and introspects the tokens that are for it.
+    /// An API: it gets no tokens but in exchange for those of users, is told which sessions have ended, and introspects the tokens that are for it.
     Api,
 }
 
@@ -100,6 +103,9 @@ pub struct ClientMetadata {
     /// Whether devices without a browser may sign users in to it (RFC 8628).
     #[serde(default)]
     pub device: bool,
+    /// The audiences that it may exchange the tokens of its users for (RFC 8693).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exchange: Vec<Exchange>,
     /// Lifetimes, if not the deployment's.
     #[serde(default, skip_serializing_if = "Lifetimes::is_empty")]
     pub lifetimes: Lifetimes,
@@ -107,57 +113,6 @@ pub struct ClientMetadata {
 
 fn confidential() -> ClientType {
     ClientType::Confidential
-}
-
-/// Lifetimes that an app may set for itself, as humantime texts.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Lifetimes {
-    /// Of application tokens.
-    #[serde(default, with = "humantime_serde::option", skip_serializing_if = "Option::is_none")]
-    pub at_ttl: Option<Duration>,
-    /// Of delegation tokens.
-    #[serde(default, with = "humantime_serde::option", skip_serializing_if = "Option::is_none")]
-    pub dt_ttl: Option<Duration>,
-    /// How long a predecessor is answered with its successor.
-    #[serde(default, with = "humantime_serde::option", skip_serializing_if = "Option::is_none")]
-    pub refresh_grace: Option<Duration>,
-    /// Of families that are not used.
-    #[serde(default, with = "humantime_serde::option", skip_serializing_if = "Option::is_none")]
-    pub family_idle_ttl: Option<Duration>,
-    /// Of families at all.
-    #[serde(default, with = "humantime_serde::option", skip_serializing_if = "Option::is_none")]
-    pub family_ttl: Option<Duration>,
-}
-
-/// The longest life of an application token: a signing key stays published for a day after its last signature.
-pub const MAX_AT_TTL: Duration = Duration::from_hours(24);
-/// The longest life of a delegation token (RFC 6749 §4.1.2 recommends ten minutes at most).
-pub const MAX_DT_TTL: Duration = Duration::from_mins(10);
-
-impl Lifetimes {
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
-    fn check(&self) -> Result<(), String> {
-        let second = Duration::from_secs(1);
-        for (name, life, most) in [
-            ("at_ttl", self.at_ttl, MAX_AT_TTL),
-            ("dt_ttl", self.dt_ttl, MAX_DT_TTL),
-            ("family_idle_ttl", self.family_idle_ttl, Duration::MAX),
-            ("family_ttl", self.family_ttl, Duration::MAX),
-        ] {
-            if life.is_some_and(|life| life < second || life > most) {
-                let most = match most {
-                    Duration::MAX => String::new(),
-                    most => format!(" and at most {}", humantime::format_duration(most)),
-                };
-                return Err(format!("{name}: at least 1s{most}"));
-            }
-        }
-        Ok(())
-    }
 }
 
 impl ClientMetadata {
@@ -183,6 +138,7 @@ impl ClientMetadata {
             id_token_on_refresh: false,
             two_factors: false,
             device: false,
+            exchange: Vec::new(),
             lifetimes: Lifetimes::default(),
         }
     }
@@ -213,17 +169,9 @@ impl ClientMetadata {
             self.check_backchannel_logout_uri(uri)
                 .map_err(|why| format!("backchannel_logout_uri: `{uri}` {why}"))?;
         }
-        for scope in &self.scopes {
-            let parsed: Result<Scope, ()> = scope.parse();
-            if scope.is_empty() || scope.contains(' ') || parsed.is_err() || scope.len() > 128 {
-                return Err(format!("scopes: `{scope}` is not a valid scope name"));
-            }
-        }
-        for audience in &self.audiences {
-            if audience.is_empty() || audience.len() > 256 || audience.contains(char::is_control) {
-                return Err(format!("audiences: `{audience}` is not a valid audience"));
-            }
-        }
+        check_scopes(&self.scopes)?;
+        check_audiences(&self.audiences)?;
+        self.check_exchange()?;
         for claim in &self.claims {
             if !["roles", "email", "name"].contains(&claim.as_str()) {
                 return Err(format!("claims: `{claim}` is not one of roles, email, name"));
@@ -254,6 +202,21 @@ impl ClientMetadata {
             }
             _ => Ok(()),
         }
+    }
+
+    fn check_exchange(&self) -> Result<(), String> {
+        if self.kind == ClientType::Public && !self.exchange.is_empty() {
+            return Err("exchange: a public app cannot prove who it is".to_owned());
+        }
+        for (index, pair) in self.exchange.iter().enumerate() {
+            check_audiences(std::slice::from_ref(&pair.audience))
+                .and_then(|()| check_scopes(&pair.scopes))
+                .map_err(|why| format!("exchange: {why}"))?;
+            if self.exchange[..index].iter().any(|earlier| earlier.audience == pair.audience) {
+                return Err(format!("exchange: `{}` is there twice", pair.audience));
+            }
+        }
+        Ok(())
     }
 
     /// Back-Channel Logout 1.0 §2.2: absolute, without a fragment, and https unless the client has a secret.
@@ -329,6 +292,18 @@ impl ClientMetadata {
         }
     }
 
+    /// Whether a token with this audience is for the client itself: its id, or, of an API, the audience that it is registered
+    /// with. The audiences of other clients are those of the APIs that they call.
+    pub fn is_audience(&self, audience: &str) -> bool {
+        audience == self.client_id
+            || (self.kind == ClientType::Api && self.audiences.iter().any(|own| own == audience))
+    }
+
+    /// The pair by which it may exchange tokens for this audience.
+    pub fn exchange_for(&self, audience: &str) -> Option<&Exchange> {
+        self.exchange.iter().find(|pair| pair.audience == audience)
+    }
+
     /// Chooses the audience of a request (RFC 8707): the one that `resource` names, else `default`, else the first.
     ///
     /// # Errors
@@ -391,6 +366,25 @@ impl ClientMetadata {
         origins.dedup();
         origins
     }
+}
+
+fn check_scopes(scopes: &[String]) -> Result<(), String> {
+    for scope in scopes {
+        let parsed: Result<Scope, ()> = scope.parse();
+        if scope.is_empty() || scope.contains(' ') || parsed.is_err() || scope.len() > 128 {
+            return Err(format!("scopes: `{scope}` is not a valid scope name"));
+        }
+    }
+    Ok(())
+}
+
+fn check_audiences(audiences: &[String]) -> Result<(), String> {
+    for audience in audiences {
+        if audience.is_empty() || audience.len() > 256 || audience.contains(char::is_control) {
+            return Err(format!("audiences: `{audience}` is not a valid audience"));
+        }
+    }
+    Ok(())
 }
 
 /// A URL as a source of `form-action` (CSP Level 3 §2.3.1): its origin, or its scheme if it has no origin.

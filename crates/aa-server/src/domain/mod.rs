@@ -16,4 +16,5 @@ pub mod password;
 pub mod recovery_code;
 pub mod redirect_uri;
 pub mod refresh_token;
+pub mod token_exchange;
 pub mod user;

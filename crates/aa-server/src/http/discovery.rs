@@ -14,6 +14,7 @@ use crate::authority::Authority;
 use crate::domain::authentication::{AAL1, AAL2};
 use crate::domain::client::DEFAULT_SCOPES;
 use crate::domain::language::Language;
+use crate::domain::token_exchange::TOKEN_EXCHANGE;
 use crate::http::oauth::device::DEVICE_CODE;
 use crate::services::time_reference::{MAX_OFF, off_by};
 
@@ -70,7 +71,9 @@ fn metadata(authority: &Authority) -> Value {
         "scopes_supported": DEFAULT_SCOPES.split(' ').collect::<Vec<_>>(),
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "form_post"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials", DEVICE_CODE],
+        "grant_types_supported": [
+            "authorization_code", "refresh_token", "client_credentials", DEVICE_CODE, TOKEN_EXCHANGE,
+        ],
         "token_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_methods_supported": methods,
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],

@@ -10,6 +10,7 @@ use tracing::error;
 
 use super::request::params::BadParams;
 use crate::domain::message::Message;
+use crate::domain::token_exchange::BadExchange;
 use crate::ops::authentication::client::AuthenticateError;
 use crate::ops::grants::error::GrantError;
 use crate::ops::lists::PageError;
@@ -217,6 +218,17 @@ impl From<AuthenticateError> for Error {
     }
 }
 
+impl From<BadExchange> for Error {
+    fn from(bad: BadExchange) -> Self {
+        let code = match bad {
+            BadExchange::TwoTargets => OAuthError::InvalidTarget,
+            BadExchange::Scope => OAuthError::InvalidScope,
+            _ => OAuthError::InvalidRequest,
+        };
+        Self::oauth(code, bad.to_string())
+    }
+}
+
 impl From<GrantError> for Error {
     fn from(refused: GrantError) -> Self {
         match refused {
@@ -235,6 +247,19 @@ impl From<GrantError> for Error {
             GrantError::UnauthorizedClient => {
                 Self::oauth(OAuthError::UnauthorizedClient, "this client does not act for users")
             }
+            // RFC 8693 §2.2.2: not `invalid_grant`.
+            GrantError::InvalidSubjectToken => Self::oauth(
+                OAuthError::InvalidRequest,
+                "the subject_token is not valid, or not for this app",
+            ),
+            GrantError::TooManyActors => Self::oauth(
+                OAuthError::InvalidRequest,
+                "the subject_token has been exchanged as often as is allowed",
+            ),
+            GrantError::UnknownTarget => Self::oauth(
+                OAuthError::InvalidTarget,
+                "this app may not exchange tokens for this audience",
+            ),
             GrantError::AuthorizationPending => {
                 Self::oauth(OAuthError::AuthorizationPending, "the user has not answered yet")
             }

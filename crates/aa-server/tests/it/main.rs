@@ -11,6 +11,7 @@ mod commands;
 mod devices;
 mod ends;
 mod events;
+mod exchanges;
 mod faults;
 mod feed;
 mod full_disk;

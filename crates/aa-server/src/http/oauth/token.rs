@@ -11,6 +11,7 @@ use super::{
 };
 use crate::authority::Authority;
 use crate::domain::client::ClientType;
+use crate::domain::token_exchange::{ExchangeRequest, TOKEN_EXCHANGE};
 use crate::http::request::params::Params;
 use crate::http::request::{caller_for_client, detached};
 use crate::ops::authentication::client::authenticate_cached_client;
@@ -19,6 +20,7 @@ use crate::ops::grants::client_credentials::client_credentials;
 use crate::ops::grants::device_code::{self, RedeemDeviceCode};
 use crate::ops::grants::error::GrantError;
 use crate::ops::grants::refresh_token::{Refresh, refresh, require_user_client};
+use crate::ops::grants::token_exchange;
 use crate::ops::tokens::issue::TokenResponse;
 
 /// Redeems, refreshes, or makes the token of a service.
@@ -35,6 +37,7 @@ pub async fn post(
         "client_credentials" => {
             Box::pin(by_client_credentials(&authority, &request, &params)).await?
         }
+        TOKEN_EXCHANGE => Box::pin(by_token_exchange(&authority, &request, &params)).await?,
         DEVICE_CODE => Box::pin(by_device_code(&authority, &request, &params)).await?,
         _ => {
             // Only apps learn what there is.
@@ -68,6 +71,9 @@ fn body(issued: &TokenResponse) -> String {
     }
     if let Some(token) = &issued.id_token {
         let _ = write!(body, r#","id_token":"{token}""#);
+    }
+    if let Some(issued) = issued.issued_token_type {
+        let _ = write!(body, r#","issued_token_type":"{issued}""#);
     }
     body.push('}');
     body
@@ -111,6 +117,23 @@ async fn by_device_code(
         device_code::redeem(&authority, command, &caller).await
     });
     Ok(done.await?)
+}
+
+async fn by_token_exchange(
+    authority: &Authority,
+    request: &HttpRequest,
+    params: &Params,
+) -> Result<TokenResponse, Error> {
+    let client = calling_client(authority, request, params).await?;
+    if client.metadata.exchange.is_empty() || client.metadata.kind == ClientType::Public {
+        return Err(Error::oauth(
+            OAuthError::UnauthorizedClient,
+            "this app is not registered with `exchange`",
+        ));
+    }
+    // Each parameter is there once at most: that was checked.
+    let exchange = ExchangeRequest::parse(|name| params.get(name).ok().flatten())?;
+    Ok(token_exchange::exchange(authority, &client.metadata, &exchange).await?)
 }
 
 async fn by_refresh_token(

@@ -25,6 +25,15 @@ pub enum GrantError {
     /// The client is a service, which has no users.
     #[error("the client may not use this grant")]
     UnauthorizedClient,
+    /// The token to be exchanged is forged, expired, of a family that has ended, or not for this client.
+    #[error("the subject token is not valid for this client")]
+    InvalidSubjectToken,
+    /// The client is not registered to exchange tokens for this audience.
+    #[error("the client may not exchange tokens for this audience")]
+    UnknownTarget,
+    /// The token has been exchanged as often as is allowed.
+    #[error("the token was exchanged too often")]
+    TooManyActors,
     /// The user has not answered the device's request yet.
     #[error("the user has not answered yet")]
     AuthorizationPending,

@@ -9,4 +9,5 @@ mod elsewhere;
 pub mod error;
 pub mod refresh_token;
 mod reuse;
+pub mod token_exchange;
 mod unanswered;
