@@ -141,7 +141,8 @@ impl EndedSet {
             return None;
         }
         let clients = self.clients.load();
-        let end_of = |client_id| clients.get(client_id).filter(|end| ids.iat < end.issued_before);
+        let end_of =
+            |client_id: &str| clients.get(client_id).filter(|end| ids.iat < end.issued_before);
         // A token that was exchanged is also of those before: its chain ends with the client of the session.
         let mut actors = ids.act.into_iter().flat_map(Actor::chain);
         let end = end_of(ids.client_id).or_else(|| actors.find_map(|actor| end_of(&actor.sub)));

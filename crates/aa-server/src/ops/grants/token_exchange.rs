@@ -55,10 +55,8 @@ async fn check_and_issue(
         return Err(GrantError::ScopeTooWide);
     }
     let act = act(&subject, &client.client_id).map_err(|_| GrantError::TooManyActors)?;
-    let user = match client.claims.is_empty() {
-        true => None,
-        false => authority.store.user(family.user_id).await?,
-    };
+    let needs_user = !client.claims.is_empty();
+    let user = if needs_user { authority.store.user(family.user_id).await? } else { None };
     let exchanged = Exchanged {
         subject: &subject,
         family: &family,
