@@ -43,7 +43,8 @@ pub struct Claims {
     /// Methods used at the sign-in (RFC 8176); none for a service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amr: Option<Vec<String>>,
-    /// The party acting for the subject, after a token exchange (RFC 8693 §4.1).
+    /// The party acting for the subject, after a token exchange (RFC 8693 §4.1): a client by its id, then those before it, and
+    /// last the client whose session it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub act: Option<Actor>,
     /// The user's roles, for clients configured to receive them.
@@ -114,6 +115,13 @@ pub struct Actor {
     /// The party that acted before it in the chain of delegation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub act: Option<Box<Actor>>,
+}
+
+impl Actor {
+    /// This party, and those that acted before it, the latest first.
+    pub fn chain(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |actor| actor.act.as_deref())
+    }
 }
 
 fn one_or_many<S: Serializer>(aud: &[String], serializer: S) -> Result<S::Ok, S::Error> {

@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use uuid::Uuid;
 
-use crate::Claims;
 use crate::feed::SessionIdentity;
 use crate::id_filter::IdFilter;
 use crate::revocation::{Revocation, Revoked};
 use crate::sharded::Sharded;
+use crate::{Actor, Claims};
 
 /// Families that are kept one by one, at most: some 80 MB.
 const MAX_FAMILIES: usize = 1_000_000;
@@ -77,6 +77,7 @@ pub(crate) struct Ids<'a> {
     pub sid: Option<Uuid>,
     pub user_epoch: Option<i64>,
     pub client_id: &'a str,
+    pub act: Option<&'a Actor>,
     pub iat: i64,
 }
 
@@ -87,6 +88,7 @@ impl<'a> From<&'a Claims> for Ids<'a> {
             sid: claims.sid,
             user_epoch: claims.user_epoch,
             client_id: &claims.client_id,
+            act: claims.act.as_ref(),
             iat: claims.iat,
         }
     }
@@ -139,7 +141,11 @@ impl EndedSet {
             return None;
         }
         let clients = self.clients.load();
-        let end = clients.get(ids.client_id).filter(|end| ids.iat < end.issued_before);
+        let end_of =
+            |client_id: &str| clients.get(client_id).filter(|end| ids.iat < end.issued_before);
+        // A token that was exchanged is also of those before: its chain ends with the client of the session.
+        let mut actors = ids.act.into_iter().flat_map(Actor::chain);
+        let end = end_of(ids.client_id).or_else(|| actors.find_map(|actor| end_of(&actor.sub)));
         end.map(|end| read((false, &end.reason)))
     }
 
@@ -333,6 +339,24 @@ mod tests {
         set.add(&[end(Revoked::Everything { issued_before: NOW })]);
         assert!(set.contains(&token(1, Some(0), 10, "tmb", NOW - 1)));
         assert!(!set.contains(&token(1, Some(0), 10, "tmb", NOW)));
+    }
+
+    #[test]
+    fn the_end_of_a_client_concerns_what_was_exchanged_for_its_tokens() {
+        let chain =
+            json!({ "sub": "orders", "act": { "sub": "basket", "act": { "sub": "shop" } } });
+        let mut exchanged = token(1, Some(0), 10, "orders", NOW - 1);
+        exchanged.act = serde_json::from_value(chain).unwrap();
+        let session = SessionIdentity::from(&exchanged);
+        for (client_id, ended) in
+            [("shop", true), ("basket", true), ("orders", true), ("notes", false)]
+        {
+            let set = EndedSet::default();
+            let of = Revoked::Client { client_id: client_id.to_owned(), issued_before: NOW };
+            set.add(&[end(of)]);
+            assert_eq!(set.contains(&exchanged), ended, "{client_id}");
+            assert_eq!(set.end_of(&session).is_some(), ended, "{client_id}");
+        }
     }
 
     #[test]

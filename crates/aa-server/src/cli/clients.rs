@@ -17,6 +17,7 @@ use crate::authority::Authority;
 use crate::domain::caller::Caller;
 use crate::domain::client::{ClientMetadata, ClientType, Lifetimes, RefreshTokenIn};
 use crate::domain::subject::SubjectType;
+use crate::domain::token_exchange::Exchange;
 use crate::ops::client_icons;
 use crate::ops::clients::{self, Change};
 use crate::ops::lists::{self, PageRequest};
@@ -140,6 +141,12 @@ pub(super) struct AddApp {
     /// Users have to show two factors.
     #[arg(long)]
     two_factors: bool,
+    /// Devices without a browser may sign users in to it, by a code.
+    #[arg(long)]
+    device: bool,
+    /// An audience that it may exchange its users' tokens for, with the scopes that these may have.
+    #[arg(long, value_name = "AUDIENCE[:SCOPE,SCOPE]")]
+    exchange: Vec<Exchange>,
 }
 
 /// Flags that, after `app add`, set the app's own value.
@@ -279,6 +286,8 @@ fn metadata(add: AddApp, (lifetimes, at_alg): OwnSettings) -> ClientMetadata {
         id_token_alg: add.id_token_alg,
         id_token_on_refresh: add.id_token_on_refresh,
         two_factors: add.two_factors,
+        device: add.device,
+        exchange: add.exchange,
         lifetimes,
     }
 }

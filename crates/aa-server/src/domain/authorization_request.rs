@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use tokens::Scope;
 
 use super::authentication::{AAL1, AAL2, is_multi_factor};
-use super::client::{ClientMetadata, OFFLINE_ACCESS};
+use super::client::{ClientMetadata, ScopeError};
 
 /// Bytes of a `state` or `nonce`, at most: they are stored until the request is answered.
 const MAX_KEPT_VALUE: usize = 512;
@@ -245,7 +245,7 @@ impl AuthorizationRequest {
         target: ResponseTarget,
         subject_of: impl FnOnce(&str) -> Option<String>,
     ) -> Result<Self, Refusal> {
-        use ErrorCode::{InvalidRequest, InvalidTarget, UnsupportedResponseType};
+        use ErrorCode::{InvalidRequest, InvalidScope, InvalidTarget, UnsupportedResponseType};
 
         let get = |name| Ok::<_, Refusal>(parameters.get(name)?);
         let owned = |name| Ok::<_, Refusal>(get(name)?.map(str::to_owned));
@@ -268,7 +268,10 @@ impl AuthorizationRequest {
         let audience = client.choose_audience(get("resource")?, None);
         let audience = audience
             .map_err(|_| Refusal(InvalidTarget, "resource is not one of this app's audiences"))?;
-        let scope = scope(get("scope")?, client)?;
+        let scope = client.requested_scope(get("scope")?).map_err(|why| match why {
+            ScopeError::Unreadable => Refusal(InvalidScope, "the scope cannot be read"),
+            ScopeError::TooWide => Refusal(InvalidScope, TOO_WIDE),
+        })?;
         let no_hint = Refusal(InvalidRequest, "id_token_hint is no ID token of this issuer");
         let subject = match get("id_token_hint")? {
             Some(hint) => Some(subject_of(hint).ok_or(no_hint)?),
@@ -403,24 +406,6 @@ fn prompt(text: Option<&str>) -> Result<Prompt, Refusal> {
     }
     let login = values.contains(&"login") || values.contains(&"select_account");
     Ok(if login { Prompt::Login } else { Prompt::Auto })
-}
-
-/// The requested scope. Standard scopes about the user that are not kept here are left out (OpenID Connect Core
-/// §3.1.2.1); any other that the client may not have is an error.
-fn scope(text: Option<&str>, client: &ClientMetadata) -> Result<Scope, Refusal> {
-    let allowed = client.allowed_scopes();
-    let Some(text) = text else {
-        return Ok(allowed.retain(|name| name != OFFLINE_ACCESS));
-    };
-    let unreadable = Refusal(ErrorCode::InvalidScope, "the scope cannot be read");
-    let asked: Scope = text.parse().map_err(|()| unreadable)?;
-    let asked =
-        asked.retain(|name| !["address", "phone"].contains(&name) || allowed.contains(name));
-    if asked.is_subset_of(&allowed) {
-        Ok(asked)
-    } else {
-        Err(Refusal(ErrorCode::InvalidScope, TOO_WIDE))
-    }
 }
 
 #[cfg(test)]

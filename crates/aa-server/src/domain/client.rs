@@ -1,6 +1,6 @@
 //! A registered app: what it declared, and what follows from it.
 
-use std::time::Duration;
+mod lifetimes;
 
 use serde::{Deserialize, Serialize};
 use tokens::{Algorithm, Scope};
@@ -8,6 +8,9 @@ use url::Url;
 
 use super::redirect_uri;
 use super::subject::{self, SubjectType};
+use super::token_exchange::Exchange;
+
+pub use lifetimes::{Lifetimes, MAX_AT_TTL, MAX_DT_TTL};
 
 /// What an app without `scopes` may ask for.
 pub const DEFAULT_SCOPES: &str = "openid profile email offline_access";
@@ -26,7 +29,7 @@ pub enum ClientType {
     Public,
     /// A backend without people: client credentials alone.
     Service,
-    /// An API: it gets no tokens, is told which sessions have ended, and introspects the tokens that are for it.
+    /// An API: it gets no tokens but in exchange for those of users, is told which sessions have ended, and introspects the tokens that are for it.
     Api,
 }
 
@@ -110,6 +113,12 @@ pub struct ClientMetadata {
     /// Whether its users have to show two factors.
     #[serde(default)]
     pub two_factors: bool,
+    /// Whether devices without a browser may sign users in to it (RFC 8628).
+    #[serde(default)]
+    pub device: bool,
+    /// The audiences that it may exchange the tokens of its users for (RFC 8693).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exchange: Vec<Exchange>,
     /// Lifetimes, if not the deployment's.
     #[serde(default, skip_serializing_if = "Lifetimes::is_empty")]
     pub lifetimes: Lifetimes,
@@ -117,57 +126,6 @@ pub struct ClientMetadata {
 
 fn confidential() -> ClientType {
     ClientType::Confidential
-}
-
-/// Lifetimes that an app may set for itself, as humantime texts.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Lifetimes {
-    /// Of application tokens.
-    #[serde(default, with = "humantime_serde::option", skip_serializing_if = "Option::is_none")]
-    pub at_ttl: Option<Duration>,
-    /// Of delegation tokens.
-    #[serde(default, with = "humantime_serde::option", skip_serializing_if = "Option::is_none")]
-    pub dt_ttl: Option<Duration>,
-    /// How long a predecessor is answered with its successor.
-    #[serde(default, with = "humantime_serde::option", skip_serializing_if = "Option::is_none")]
-    pub refresh_grace: Option<Duration>,
-    /// Of families that are not used.
-    #[serde(default, with = "humantime_serde::option", skip_serializing_if = "Option::is_none")]
-    pub family_idle_ttl: Option<Duration>,
-    /// Of families at all.
-    #[serde(default, with = "humantime_serde::option", skip_serializing_if = "Option::is_none")]
-    pub family_ttl: Option<Duration>,
-}
-
-/// The longest life of an application token: a signing key stays published for a day after its last signature.
-pub const MAX_AT_TTL: Duration = Duration::from_hours(24);
-/// The longest life of a delegation token (RFC 6749 §4.1.2 recommends ten minutes at most).
-pub const MAX_DT_TTL: Duration = Duration::from_mins(10);
-
-impl Lifetimes {
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-
-    fn check(&self) -> Result<(), String> {
-        let second = Duration::from_secs(1);
-        for (name, life, most) in [
-            ("at_ttl", self.at_ttl, MAX_AT_TTL),
-            ("dt_ttl", self.dt_ttl, MAX_DT_TTL),
-            ("family_idle_ttl", self.family_idle_ttl, Duration::MAX),
-            ("family_ttl", self.family_ttl, Duration::MAX),
-        ] {
-            if life.is_some_and(|life| life < second || life > most) {
-                let most = match most {
-                    Duration::MAX => String::new(),
-                    most => format!(" and at most {}", humantime::format_duration(most)),
-                };
-                return Err(format!("{name}: at least 1s{most}"));
-            }
-        }
-        Ok(())
-    }
 }
 
 impl ClientMetadata {
@@ -196,6 +154,8 @@ impl ClientMetadata {
             id_token_alg: None,
             id_token_on_refresh: false,
             two_factors: false,
+            device: false,
+            exchange: Vec::new(),
             lifetimes: Lifetimes::default(),
         }
     }
@@ -226,17 +186,9 @@ impl ClientMetadata {
             self.check_backchannel_logout_uri(uri)
                 .map_err(|why| format!("backchannel_logout_uri: `{uri}` {why}"))?;
         }
-        for scope in &self.scopes {
-            let parsed: Result<Scope, ()> = scope.parse();
-            if scope.is_empty() || scope.contains(' ') || parsed.is_err() || scope.len() > 128 {
-                return Err(format!("scopes: `{scope}` is not a valid scope name"));
-            }
-        }
-        for audience in &self.audiences {
-            if audience.is_empty() || audience.len() > 256 || audience.contains(char::is_control) {
-                return Err(format!("audiences: `{audience}` is not a valid audience"));
-            }
-        }
+        check_scopes(&self.scopes)?;
+        check_audiences(&self.audiences)?;
+        self.check_exchange()?;
         for claim in &self.claims {
             if !["roles", "email", "name"].contains(&claim.as_str()) {
                 return Err(format!("claims: `{claim}` is not one of roles, email, name"));
@@ -256,6 +208,9 @@ impl ClientMetadata {
         }
         self.check_subjects()?;
         match self.kind {
+            ClientType::Service | ClientType::Api if self.device => {
+                Err("device: only apps that people use have devices".to_owned())
+            }
             ClientType::Service | ClientType::Api
                 if !self.redirect_uris.is_empty() || self.launch_url.is_some() =>
             {
@@ -267,8 +222,9 @@ impl ClientMetadata {
                     .to_owned())
             }
             ClientType::Service | ClientType::Api => Ok(()),
-            _ if self.redirect_uris.is_empty() => {
-                Err("redirect_uris: an app that people use needs at least one".to_owned())
+            _ if self.redirect_uris.is_empty() && !self.device => {
+                Err("redirect_uris: an app that people use needs at least one, or `device`"
+                    .to_owned())
             }
             _ => Ok(()),
         }
@@ -294,6 +250,21 @@ impl ClientMetadata {
     /// What is to be changed.
     pub fn sector(&self) -> Result<String, String> {
         subject::sector(self.sector_identifier.as_deref(), &self.redirect_uris)
+    }
+
+    fn check_exchange(&self) -> Result<(), String> {
+        if self.kind == ClientType::Public && !self.exchange.is_empty() {
+            return Err("exchange: a public app cannot prove who it is".to_owned());
+        }
+        for (index, pair) in self.exchange.iter().enumerate() {
+            check_audiences(std::slice::from_ref(&pair.audience))
+                .and_then(|()| check_scopes(&pair.scopes))
+                .map_err(|why| format!("exchange: {why}"))?;
+            if self.exchange[..index].iter().any(|earlier| earlier.audience == pair.audience) {
+                return Err(format!("exchange: `{}` is there twice", pair.audience));
+            }
+        }
+        Ok(())
     }
 
     /// Back-Channel Logout 1.0 §2.2: absolute, without a fragment, and https unless the client has a secret.
@@ -326,6 +297,23 @@ impl ClientMetadata {
         self.scopes.iter().any(|known| known == name)
     }
 
+    /// The scope of a request. Without one it is all that the client may ask for, but for `offline_access`. Standard scopes
+    /// about the user that are not kept here are left out (OpenID Connect Core §3.1.2.1); any other that the client may not
+    /// have is an error.
+    ///
+    /// # Errors
+    /// [`ScopeError`].
+    pub fn requested_scope(&self, text: Option<&str>) -> Result<Scope, ScopeError> {
+        let allowed = self.allowed_scopes();
+        let Some(text) = text else {
+            return Ok(allowed.retain(|name| name != OFFLINE_ACCESS));
+        };
+        let asked: Scope = text.parse().map_err(|()| ScopeError::Unreadable)?;
+        let asked =
+            asked.retain(|name| !["address", "phone"].contains(&name) || allowed.contains(name));
+        if asked.is_subset_of(&allowed) { Ok(asked) } else { Err(ScopeError::TooWide) }
+    }
+
     /// The names of a granted scope that it may still ask for: what was taken from it since is left out.
     pub fn still_allowed(&self, granted: &str) -> String {
         if granted.split(' ').all(|name| self.allows_scope(name)) {
@@ -350,6 +338,18 @@ impl ClientMetadata {
         } else {
             self.audiences.iter().map(String::as_str).collect()
         }
+    }
+
+    /// Whether a token with this audience is for the client itself: its id, or, of an API, the audience that it is registered
+    /// with. The audiences of other clients are those of the APIs that they call.
+    pub fn is_audience(&self, audience: &str) -> bool {
+        audience == self.client_id
+            || (self.kind == ClientType::Api && self.audiences.iter().any(|own| own == audience))
+    }
+
+    /// The pair by which it may exchange tokens for this audience.
+    pub fn exchange_for(&self, audience: &str) -> Option<&Exchange> {
+        self.exchange.iter().find(|pair| pair.audience == audience)
     }
 
     /// Chooses the audience of a request (RFC 8707): the one that `resource` names, else `default`, else the first.
@@ -430,10 +430,40 @@ impl ClientMetadata {
     }
 }
 
+fn check_scopes(scopes: &[String]) -> Result<(), String> {
+    for scope in scopes {
+        let parsed: Result<Scope, ()> = scope.parse();
+        if scope.is_empty() || scope.contains(' ') || parsed.is_err() || scope.len() > 128 {
+            return Err(format!("scopes: `{scope}` is not a valid scope name"));
+        }
+    }
+    Ok(())
+}
+
+fn check_audiences(audiences: &[String]) -> Result<(), String> {
+    for audience in audiences {
+        if audience.is_empty() || audience.len() > 256 || audience.contains(char::is_control) {
+            return Err(format!("audiences: `{audience}` is not a valid audience"));
+        }
+    }
+    Ok(())
+}
+
 /// A URL as a source of `form-action` (CSP Level 3 §2.3.1): its origin, or its scheme if it has no origin.
 pub fn form_source(url: &Url) -> String {
     let origin = url.origin();
     if origin.is_tuple() { origin.ascii_serialization() } else { format!("{}:", url.scheme()) }
+}
+
+/// Why a client may not have a requested scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ScopeError {
+    /// The text is no scope (RFC 6749 §3.3).
+    #[error("the scope cannot be read")]
+    Unreadable,
+    /// It is more than the client is registered for.
+    #[error("the scope is more than this app may ask for")]
+    TooWide,
 }
 
 /// The client is not registered for the requested audience.

@@ -36,6 +36,15 @@ pub enum EventKind {
     /// A user named one of their browsers.
     #[strum(serialize = "device.renamed")]
     BrowserRenamed,
+    /// A device asked to be signed in (RFC 8628).
+    #[strum(serialize = "device.requested")]
+    DeviceRequested,
+    /// A user let a device sign in as them.
+    #[strum(serialize = "device.approved")]
+    DeviceApproved,
+    /// A user refused a device.
+    #[strum(serialize = "device.denied")]
+    DeviceDenied,
     /// A user ended their sessions, in all browsers or all but one.
     #[strum(serialize = "user.sessions_ended")]
     UserSessionsEnded,

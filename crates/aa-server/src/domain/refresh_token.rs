@@ -1,6 +1,6 @@
-//! The wire format of delegation and refresh tokens (`docs/contract.md#rule-1`).
+//! The wire format of delegation tokens, device codes and refresh tokens (`docs/contract.md#rule-1`).
 //!
-//! `dt_` or `rt_`, then base64url of
+//! `dt_`, `dc_` or `rt_`, then base64url of
 //!
 //! | bytes | what |
 //! | --- | --- |
@@ -31,24 +31,30 @@ const _: () = assert!(WIRE_CHARS <= 128);
 /// The length of a token on the wire, in characters.
 pub const WIRE_CHARS: usize = 3 + (BODY + MAC) * 8 / 6 + 1;
 
-/// Which of the two a token is.
+/// Which of the three a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TokenKind {
     /// The first token of a family, generation 0: the OAuth 2.0 authorization code.
     Delegation,
+    /// The first token of a family that a device asks for, generation 0: the device code (RFC 8628 §3.2).
+    Device,
     /// Every later one.
     Refresh,
 }
 
 impl TokenKind {
-    /// The kind of a generation.
-    pub const fn of(generation: u32) -> Self {
-        if generation == 0 { Self::Delegation } else { Self::Refresh }
+    /// Whether tokens of this kind have this generation.
+    const fn has(self, generation: u32) -> bool {
+        match self {
+            Self::Delegation | Self::Device => generation == 0,
+            Self::Refresh => generation > 0,
+        }
     }
 
     const fn prefix(self) -> &'static str {
         match self {
             Self::Delegation => "dt_",
+            Self::Device => "dc_",
             Self::Refresh => "rt_",
         }
     }
@@ -117,11 +123,6 @@ pub struct RefreshToken {
 }
 
 impl RefreshToken {
-    /// Which kind it is.
-    pub fn kind(&self) -> TokenKind {
-        TokenKind::of(self.generation)
-    }
-
     fn body(&self) -> Zeroizing<[u8; BODY]> {
         let mut body = Zeroizing::new([0; BODY]);
         body[..16].copy_from_slice(self.family.uuid().as_bytes());
@@ -159,15 +160,28 @@ impl RefreshTokenCodec {
         Self { keys: secrets.iter().map(|secret| secret.mac_key("token-mac")).collect() }
     }
 
-    /// Writes a token.
+    /// Writes a token: a refresh token, or a delegation token if it is of generation 0.
     ///
     /// # Panics
     /// Without any secret; configuration does not let that happen.
     pub fn encode(&self, token: &RefreshToken) -> EncodedToken {
+        let kind = if token.generation == 0 { TokenKind::Delegation } else { TokenKind::Refresh };
+        self.encode_as(kind, token)
+    }
+
+    /// Writes the device code of a family that is still to be made.
+    ///
+    /// # Panics
+    /// As [`encode`](Self::encode).
+    pub fn encode_device_code(&self, family: FamilyId, secret: FamilySecret) -> EncodedToken {
+        self.encode_as(TokenKind::Device, &RefreshToken { family, generation: 0, secret })
+    }
+
+    fn encode_as(&self, kind: TokenKind, token: &RefreshToken) -> EncodedToken {
         let body = token.body();
-        let mac = sign(&self.keys[0], token.kind(), body.as_slice());
+        let mac = sign(&self.keys[0], kind, body.as_slice());
         let mut text = Zeroizing::new(String::with_capacity(WIRE_CHARS));
-        text.push_str(token.kind().prefix());
+        text.push_str(kind.prefix());
         let bytes = Zeroizing::new([&body[..], &mac.as_ref()[..MAC]].concat());
         URL_SAFE_NO_PAD.encode_string(bytes.as_slice(), &mut text);
         EncodedToken(text)
@@ -192,7 +206,7 @@ impl RefreshTokenCodec {
         let generation = u32::from_be_bytes(body[16..20].try_into().ok()?);
         let family = Uuid::from_slice(&body[..16]).ok()?.into();
         let secret = FamilySecret::new(body[20..].try_into().ok()?);
-        (TokenKind::of(generation) == kind).then_some(RefreshToken { family, generation, secret })
+        kind.has(generation).then_some(RefreshToken { family, generation, secret })
     }
 }
 
@@ -274,6 +288,14 @@ mod tests {
         assert!(refresh_tokens(&[1]).decode(TokenKind::Refresh, &renamed).is_none());
         let refresh = refresh_tokens(&[1]).encode(&token(1)).expose().replacen("rt_", "dt_", 1);
         assert!(refresh_tokens(&[1]).decode(TokenKind::Delegation, &refresh).is_none());
+        let codec = refresh_tokens(&[1]);
+        let device = codec.encode_device_code(token(0).family, token(0).secret);
+        assert!(codec.decode(TokenKind::Device, device.expose()).is_some());
+        for (kind, prefix) in [(TokenKind::Delegation, "dt_"), (TokenKind::Refresh, "rt_")] {
+            assert!(codec.decode(kind, &device.expose().replacen("dc_", prefix, 1)).is_none());
+        }
+        let renamed = delegation.expose().replacen("dt_", "dc_", 1);
+        assert!(codec.decode(TokenKind::Device, &renamed).is_none());
     }
 
     #[test]
@@ -306,9 +328,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_but_a_written_one_is_read(text in "(dt_|rt_)?[A-Za-z0-9_-]{0,130}") {
+        fn no_text_but_a_written_one_is_read(text in "(dt_|dc_|rt_)?[A-Za-z0-9_-]{0,130}") {
             prop_assert!(refresh_tokens(&[1]).decode(TokenKind::Refresh, &text).is_none());
             prop_assert!(refresh_tokens(&[1]).decode(TokenKind::Delegation, &text).is_none());
+            prop_assert!(refresh_tokens(&[1]).decode(TokenKind::Device, &text).is_none());
         }
     }
 }

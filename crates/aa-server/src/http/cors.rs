@@ -25,7 +25,12 @@ type Path = (&'static str, &'static str);
 
 /// The endpoints that browser apps call, with no more than what a client has.
 const FOR_PUBLIC_CLIENTS: &[Path] =
-    &[("/oauth/token", "POST"), ("/oauth/revoke", "POST"), ("/oauth/userinfo", "GET, POST")];
+    &[
+    ("/oauth/token", "POST"),
+    ("/oauth/revoke", "POST"),
+    ("/oauth/device", "POST"),
+    ("/oauth/userinfo", "GET, POST"),
+];
 /// Documents that everyone may read.
 const FOR_EVERYONE: &[Path] = &[
     ("/.well-known/openid-configuration", "GET"),

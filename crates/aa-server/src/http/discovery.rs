@@ -15,6 +15,8 @@ use crate::domain::authentication::{AAL1, AAL2};
 use crate::domain::claims::USER_CLAIMS;
 use crate::domain::client::DEFAULT_SCOPES;
 use crate::domain::language::Language;
+use crate::domain::token_exchange::TOKEN_EXCHANGE;
+use crate::http::oauth::device::DEVICE_CODE;
 use crate::ops::tokens::introspect::SIGNED_WITH;
 use crate::services::time_reference::{MAX_OFF, off_by};
 
@@ -85,6 +87,7 @@ fn metadata(authority: &Authority) -> Value {
         "issuer": authority.config.public_url.as_str(),
         "authorization_endpoint": url("/oauth/authorize"),
         "token_endpoint": url("/oauth/token"),
+        "device_authorization_endpoint": url("/oauth/device"),
         "revocation_endpoint": url("/oauth/revoke"),
         "introspection_endpoint": url("/oauth/introspect"),
         // Not a registered name: the feed of `docs/contract.md`, section 3.
@@ -93,7 +96,9 @@ fn metadata(authority: &Authority) -> Value {
         "scopes_supported": scopes,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "form_post"],
-        "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
+        "grant_types_supported": [
+            "authorization_code", "refresh_token", "client_credentials", DEVICE_CODE, TOKEN_EXCHANGE,
+        ],
         "token_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_methods_supported": methods,
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],

@@ -10,6 +10,7 @@ use tracing::error;
 
 use super::request::params::BadParams;
 use crate::domain::message::Message;
+use crate::domain::token_exchange::BadExchange;
 use crate::ops::authentication::client::{AuthenticateError, Unaccepted};
 use crate::ops::grants::error::GrantError;
 use crate::ops::lists::PageError;
@@ -48,7 +49,7 @@ pub enum Error {
 /// The answer of all that is [`Error::InvalidGrant`]: whoever holds a token does not learn what is wrong with it.
 pub const INVALID_GRANT: &str = "the token is not valid";
 
-/// The error codes of the endpoints that clients call (RFC 6749 §5.2, RFC 8707 §2).
+/// The error codes of the endpoints that clients call (RFC 6749 §5.2, RFC 8707 §2, RFC 8628 §3.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
 pub enum OAuthError {
@@ -64,6 +65,14 @@ pub enum OAuthError {
     UnauthorizedClient,
     /// The authority does not support this grant.
     UnsupportedGrantType,
+    /// The user has not answered the device's request yet.
+    AuthorizationPending,
+    /// The device has to wait longer between two requests: five seconds more, from now on.
+    SlowDown,
+    /// The user has refused the device's request.
+    AccessDenied,
+    /// The device code was not used in time.
+    ExpiredToken,
     /// The authority cannot answer right now.
     TemporarilyUnavailable,
     /// The authority failed.
@@ -237,6 +246,17 @@ impl From<AuthenticateError> for Error {
     }
 }
 
+impl From<BadExchange> for Error {
+    fn from(bad: BadExchange) -> Self {
+        let code = match bad {
+            BadExchange::TwoTargets => OAuthError::InvalidTarget,
+            BadExchange::Scope => OAuthError::InvalidScope,
+            _ => OAuthError::InvalidRequest,
+        };
+        Self::oauth(code, bad.to_string())
+    }
+}
+
 impl From<GrantError> for Error {
     fn from(refused: GrantError) -> Self {
         match refused {
@@ -262,6 +282,31 @@ impl From<GrantError> for Error {
                 OAuthError::UnauthorizedClient,
                 "this grant is for services, and for apps that are registered for it",
             ),
+            // RFC 8693 §2.2.2: not `invalid_grant`.
+            GrantError::InvalidSubjectToken => Self::oauth(
+                OAuthError::InvalidRequest,
+                "the subject_token is not valid, or not for this app",
+            ),
+            GrantError::TooManyActors => Self::oauth(
+                OAuthError::InvalidRequest,
+                "the subject_token has been exchanged as often as is allowed",
+            ),
+            GrantError::UnknownTarget => Self::oauth(
+                OAuthError::InvalidTarget,
+                "this app may not exchange tokens for this audience",
+            ),
+            GrantError::AuthorizationPending => {
+                Self::oauth(OAuthError::AuthorizationPending, "the user has not answered yet")
+            }
+            GrantError::SlowDown => {
+                Self::oauth(OAuthError::SlowDown, "wait five seconds longer between two requests")
+            }
+            GrantError::AccessDenied => {
+                Self::oauth(OAuthError::AccessDenied, "the user has refused the request")
+            }
+            GrantError::ExpiredToken => {
+                Self::oauth(OAuthError::ExpiredToken, "the device code has expired")
+            }
             GrantError::ClientChanged => Self::unavailable(),
             GrantError::Client(failed) => Self::from(failed),
             GrantError::Keys(cause) => cause.into(),

@@ -116,6 +116,9 @@ routes! {
     POST "/oauth/authorize"                         Page    => oauth::authorize::post;
     GET  "/continue"                                Page    => oauth::continue_to::get;
     POST "/continue"                                Form    => oauth::continue_to::post;
+    POST "/oauth/device"                            OAuth   => oauth::device::post;
+    GET  "/device"                                  Page    => pages::device::show;
+    POST "/device"                                  Form    => pages::device::submit;
     POST "/oauth/revoke"                            OAuth   => oauth::tokens::revoke;
     POST "/oauth/introspect"                        OAuth   => oauth::tokens::introspect;
     GET  "/oauth/userinfo"                          OAuth   => oauth::userinfo::get;

@@ -73,7 +73,8 @@ pub fn new_secret(authority: &Authority, metadata: &ClientMetadata) -> Option<Se
 fn check(authority: &Authority, metadata: &ClientMetadata) -> Result<(), ClientError> {
     metadata.check().map_err(ClientError::Invalid)?;
     let algorithm = metadata.at_alg.unwrap_or(authority.config.at_alg);
-    for audience in metadata.allowed_audiences() {
+    let exchanged = metadata.exchange.iter().map(|pair| pair.audience.as_str());
+    for audience in metadata.allowed_audiences().into_iter().chain(exchanged) {
         if !authority.keyring.has(algorithm, audience) {
             return Err(ClientError::Invalid(format!(
                 "there is no {algorithm} key for `{audience}` yet: make one with `aa-server keys add {audience}`"

@@ -18,6 +18,18 @@ pub enum RefreshOutcome {
     Fault,
 }
 
+/// The outcome of a token exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum ExchangeOutcome {
+    /// Answered with a token.
+    Answered,
+    /// Refused.
+    Refused,
+    /// The database did not answer, or nothing could be signed.
+    Fault,
+}
+
 /// Describes every metric, and tells the version of this program.
 pub fn describe() {
     describe_counter!(
@@ -34,6 +46,7 @@ pub fn describe() {
         "aa_family_grace_elsewhere_total",
         "Refreshes within grace from another place than the successor's"
     );
+    describe_counter!("aa_token_exchanges_total", "Token exchanges by outcome");
     describe_counter!("aa_throttled_total", "Attempts that a counter had no try left for");
     describe_counter!(
         "aa_password_hashes_busy_total",
@@ -64,4 +77,9 @@ pub fn count_refresh(outcome: RefreshOutcome) {
     static COUNTERS: [OnceLock<Counter>; 4] = [const { OnceLock::new() }; 4];
     let of_outcome = || counter!("aa_refreshes_total", "outcome" => <&str>::from(outcome));
     COUNTERS[outcome as usize].get_or_init(of_outcome).increment(1);
+}
+
+/// Counts a token exchange.
+pub fn count_exchange(outcome: ExchangeOutcome) {
+    counter!("aa_token_exchanges_total", "outcome" => <&str>::from(outcome)).increment(1);
 }

@@ -45,6 +45,12 @@ pub enum Counter {
     /// Authorization requests of a network that are stored until the user has signed in: the first 64 bits of its address,
     /// or all of an IPv4 address.
     StoredRequests(u128),
+    /// User codes that a user types (RFC 8628 §5.1).
+    UserCode(UserId),
+    /// Requests of devices of a client.
+    DevicesOfClient(String),
+    /// Requests of devices of public clients in a network.
+    DevicesOfNetwork(u128),
 }
 
 impl Counter {
@@ -60,25 +66,26 @@ impl Counter {
 
     /// The counter of an address's stored authorization requests.
     pub fn stored_requests(ip: IpAddr) -> Self {
-        match ip.to_canonical() {
-            IpAddr::V4(v4) => Self::StoredRequests(v4.to_ipv6_mapped().to_bits()),
-            IpAddr::V6(v6) => Self::StoredRequests(v6.to_bits() & (u128::MAX << 64)),
-        }
+        Self::StoredRequests(network(ip))
+    }
+
+    /// The counters of a device's request to be signed in to a client. The address counts where the client does not prove
+    /// who it is.
+    pub fn device_requests(client_id: &str, unproven: Option<IpAddr>) -> Vec<Self> {
+        let of_client = Self::DevicesOfClient(client_id.to_owned());
+        let of_network = unproven.map(|ip| Self::DevicesOfNetwork(network(ip)));
+        std::iter::once(of_client).chain(of_network).collect()
     }
 
     /// The counters of a mail to this address, which a request from this network causes.
     pub fn mail(email_key: &str, ip: IpAddr) -> [Self; 2] {
-        let network = match ip.to_canonical() {
-            IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
-            IpAddr::V6(v6) => v6.to_bits() & (u128::MAX << 64),
-        };
-        [Self::Mail(email_key.to_owned()), Self::MailsOfNetwork(network)]
+        [Self::Mail(email_key.to_owned()), Self::MailsOfNetwork(network(ip))]
     }
 
     /// The number of tries at once, and the time until one more.
     const fn quota(&self) -> (u32, Duration) {
         match self {
-            Self::Account(_) | Self::KnownBrowser(..) | Self::MailCode(_) => {
+            Self::Account(_) | Self::KnownBrowser(..) | Self::MailCode(_) | Self::UserCode(_) => {
                 (10, Duration::from_mins(1))
             }
             // Three codes of a million are good at once: with some 300 guesses a day, one in a thousand days is right.
@@ -90,6 +97,9 @@ impl Counter {
             Self::Network(..) => (100, Duration::from_secs(5)),
             // With their lifetime of half an hour, up to 10,000 rows for each address.
             Self::StoredRequests(_) => (1_000, Duration::from_millis(200)),
+            // With their lifetime of ten minutes, up to 7,000 requests of a client and 50 of an address wait at once.
+            Self::DevicesOfClient(_) => (1_000, Duration::from_millis(100)),
+            Self::DevicesOfNetwork(_) => (30, Duration::from_secs(30)),
         }
     }
 
@@ -103,7 +113,18 @@ impl Counter {
             Self::Mail(address) => format!("m{address}"),
             Self::MailsOfNetwork(bits) => format!("o{bits}"),
             Self::StoredRequests(bits) => format!("r{bits}"),
+            Self::UserCode(user) => format!("u{user}"),
+            Self::DevicesOfClient(client_id) => format!("d{client_id}"),
+            Self::DevicesOfNetwork(bits) => format!("e{bits}"),
         }
+    }
+}
+
+/// The network that one customer certainly has: an IPv4 address, or the first 64 bits of an IPv6 address.
+fn network(ip: IpAddr) -> u128 {
+    match ip.to_canonical() {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
+        IpAddr::V6(v6) => v6.to_bits() & (u128::MAX << 64),
     }
 }
 

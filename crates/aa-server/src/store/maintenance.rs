@@ -31,6 +31,7 @@ enum Old {
     PendingSignIns,
     Confirmations,
     Challenges,
+    DeviceAuthorizations,
     Tries,
     Invitations,
     ClientSecrets,
@@ -79,6 +80,14 @@ impl Store {
                 "DELETE FROM confirmations WHERE token_hash IN (
                      SELECT token_hash FROM confirmations WHERE expires_at < $1 LIMIT $2)",
                 now,
+                BATCH
+            ),
+            // A day later, so that a device that comes late is told that its code has expired.
+            Old::DeviceAuthorizations => execute!(
+                db,
+                "DELETE FROM device_authorizations WHERE family_id IN (
+                     SELECT family_id FROM device_authorizations WHERE expires_at < $1 LIMIT $2)",
+                now - DAY,
                 BATCH
             ),
             _ => execute!(
@@ -133,9 +142,10 @@ impl Store {
                 remembered - DAY,
                 BATCH
             ),
-            Old::PendingSignIns | Old::Confirmations | Old::Challenges => {
-                self.remove_expired(old, now).await
-            }
+            Old::PendingSignIns
+            | Old::Confirmations
+            | Old::Challenges
+            | Old::DeviceAuthorizations => self.remove_expired(old, now).await,
             Old::Attempts => execute!(
                 db,
                 "DELETE FROM authentication_attempts WHERE token_hash IN (

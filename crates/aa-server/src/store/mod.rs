@@ -9,6 +9,7 @@ mod browser_sessions;
 mod client_icons;
 mod clients;
 mod confirmations;
+mod device_authorizations;
 mod end_consumers;
 mod end_log;
 mod ends;
@@ -40,6 +41,9 @@ pub use browser_sessions::{BrowserSession, NewBrowserSession, SignedInBrowser};
 pub use clients::{Client, ClientChange, ClientSecretHash};
 pub use confirmations::{NewConfirmation, PendingConfirmation};
 pub use database::{Error, Result};
+pub use device_authorizations::{
+    DeviceAuthorization, NewDeviceAuthorization, NewDeviceFamily, Poll,
+};
 pub use end_consumers::EndedSession;
 pub use end_log::{ENDS_CHANNEL, EndRecord};
 pub use ends::KeptSession;

@@ -223,12 +223,12 @@ fn set_up(page: &str) -> (totp_rs::Totp, String) {
     (totp_rs::Builder::new().with_secret(secret).build().unwrap(), state.to_owned())
 }
 
-fn code(t: &TestApp, totp: &totp_rs::Totp) -> String {
+pub fn code(t: &TestApp, totp: &totp_rs::Totp) -> String {
     totp.generate(u64::try_from(t.authority.now().secs()).unwrap()).to_string()
 }
 
 /// Turns an authenticator app on. Returns it, with the recovery codes.
-async fn with_totp(t: &TestApp, browser: &Browser) -> (totp_rs::Totp, Vec<String>) {
+pub async fn with_totp(t: &TestApp, browser: &Browser) -> (totp_rs::Totp, Vec<String>) {
     let page = browser.get("/account/totp").await.text().await.unwrap();
     let (totp, state) = set_up(&page);
     let wrong = browser
@@ -263,7 +263,7 @@ async fn first_step(browser: &Browser, password: &str) -> String {
     to
 }
 
-async fn second_step(
+pub async fn second_step(
     browser: &Browser,
     page: &str,
     code: &str,

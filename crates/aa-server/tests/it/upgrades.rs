@@ -36,6 +36,7 @@ const UNDO: &[(i64, &str)] = &[
     (26, include_str!("undo/0026.sql")),
     (27, include_str!("undo/0027.sql")),
     (30, include_str!("undo/0030.sql")),
+    (31, include_str!("undo/0031.sql")),
 ];
 
 #[apply(both_databases)]

@@ -3,8 +3,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::Claims;
 use crate::ended_set::Ids;
+use crate::{Actor, Claims};
 
 /// What tells which ends concern a session of an app: ids and times of its newest application token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,8 @@ pub struct SessionIdentity {
     #[serde(default)]
     user_epoch: Option<i64>,
     client_id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    act: Option<Actor>,
     iat: i64,
     exp: i64,
 }
@@ -45,6 +47,7 @@ impl From<&Claims> for SessionIdentity {
             sid: claims.sid,
             user_epoch: claims.user_epoch,
             client_id: claims.client_id.clone(),
+            act: claims.act.clone(),
             iat: claims.iat,
             exp: claims.exp,
         }
@@ -58,6 +61,7 @@ impl<'a> From<&'a SessionIdentity> for Ids<'a> {
             sid: session.sid,
             user_epoch: session.user_epoch,
             client_id: &session.client_id,
+            act: session.act.as_ref(),
             iat: session.iat,
         }
     }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 
 fn app(kind: ClientType, redirect: &str) -> ClientMetadata {
@@ -46,4 +48,46 @@ fn what_is_not_declared_has_a_default() {
     assert!(toml::from_str::<ClientMetadata>("client_id = 'a'\nname = 'A'\nscops = []").is_err());
     let json = serde_json::to_string(&app).unwrap();
     assert_eq!(serde_json::from_str::<ClientMetadata>(&json).unwrap(), app);
+}
+
+#[test]
+fn a_pair_that_makes_no_sense_says_what_to_change() {
+    let app = |kind, pairs: &[&str]| {
+        let mut app = ClientMetadata::named("orders", "Orders", kind);
+        app.exchange = pairs.iter().map(|pair| pair.parse().unwrap()).collect();
+        app.redirect_uris = match kind {
+            ClientType::Confidential | ClientType::Public => {
+                vec!["https://app.example/".to_owned()]
+            }
+            ClientType::Service | ClientType::Api => Vec::new(),
+        };
+        app
+    };
+    for kind in [ClientType::Confidential, ClientType::Service, ClientType::Api] {
+        assert_eq!(app(kind, &["notes:a,b", "basket"]).check(), Ok(()));
+    }
+    for (kind, pairs) in [
+        (ClientType::Public, &["notes"][..]),
+        (ClientType::Api, &["notes:a", "notes:b"]),
+        (ClientType::Api, &[":a"]),
+        (ClientType::Api, &["notes:a b"]),
+    ] {
+        assert!(app(kind, pairs).check().unwrap_err().starts_with("exchange:"), "{pairs:?}");
+    }
+    let declared = "client_id = 'a'\nname = 'A'\nkind = 'api'\n[[exchange]]\naudience = 'notes'\nscopes = ['a']\n[lifetimes]\nat_ttl = '2m'";
+    let declared: ClientMetadata = toml::from_str(declared).unwrap();
+    assert_eq!(declared.exchange, ["notes:a".parse().unwrap()]);
+    assert_eq!(
+        toml::from_str::<ClientMetadata>(&toml::to_string(&declared).unwrap()),
+        Ok(declared)
+    );
+}
+
+#[test]
+fn an_audience_is_a_clients_own_by_its_id_or_as_an_api() {
+    let mut client = app(ClientType::Confidential, "https://app.example/");
+    client.audiences = vec!["notes".to_owned()];
+    assert!(client.is_audience("app") && !client.is_audience("notes"), "it calls notes");
+    client.kind = ClientType::Api;
+    assert!(client.is_audience("app") && client.is_audience("notes") && !client.is_audience("x"));
 }

@@ -2,6 +2,7 @@
 
 pub mod authorize;
 pub mod continue_to;
+pub mod device;
 pub mod logout;
 pub mod token;
 pub mod tokens;

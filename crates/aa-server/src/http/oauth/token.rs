@@ -5,17 +5,21 @@ use std::fmt::Write as _;
 use actix_web::{HttpRequest, HttpResponse, web};
 use tokens::Scope;
 
+use super::device::{DEVICE_CODE, require_device_client};
 use super::{
     Error, OAuthError, calling_client, credentials, identified, json_text as answer, oauth_params,
 };
 use crate::authority::Authority;
+use crate::domain::token_exchange::{ExchangeRequest, TOKEN_EXCHANGE};
 use crate::http::request::params::Params;
 use crate::http::request::{caller_for_client, detached};
 use crate::ops::authentication::client::authenticate_cached_client;
 use crate::ops::grants::authorization_code::{Redeem, redeem};
 use crate::ops::grants::client_credentials::client_credentials;
+use crate::ops::grants::device_code::{self, RedeemDeviceCode};
 use crate::ops::grants::error::GrantError;
 use crate::ops::grants::refresh_token::{Refresh, refresh, require_user_client};
+use crate::ops::grants::token_exchange;
 use crate::ops::tokens::issue::TokenResponse;
 
 /// Redeems, refreshes, or makes the token of a client for itself.
@@ -32,12 +36,14 @@ pub async fn post(
         "client_credentials" => {
             Box::pin(by_client_credentials(&authority, &request, &params)).await?
         }
+        TOKEN_EXCHANGE => Box::pin(by_token_exchange(&authority, &request, &params)).await?,
+        DEVICE_CODE => Box::pin(by_device_code(&authority, &request, &params)).await?,
         _ => {
             // Only apps learn what there is.
             Box::pin(calling_client(&authority, &request, &params)).await?;
             return Err(Error::oauth(
                 OAuthError::UnsupportedGrantType,
-                "use authorization_code, refresh_token or client_credentials",
+                "the grant types are those of the discovery document",
             ));
         }
     };
@@ -65,6 +71,9 @@ fn body(issued: &TokenResponse) -> String {
     if let Some(token) = &issued.id_token {
         let _ = write!(body, r#","id_token":"{token}""#);
     }
+    if let Some(issued) = issued.issued_token_type {
+        let _ = write!(body, r#","issued_token_type":"{issued}""#);
+    }
     body.push('}');
     body
 }
@@ -88,6 +97,42 @@ async fn by_code(
         detached(authority, |authority| async move { redeem(&authority, command, &caller).await })
             .await;
     Ok(done?)
+}
+
+async fn by_device_code(
+    authority: &web::Data<Authority>,
+    request: &HttpRequest,
+    params: &Params,
+) -> Result<TokenResponse, Error> {
+    let client = calling_client(authority, request, params).await?;
+    require_device_client(&client.metadata)?;
+    let caller = caller_for_client(authority, request, &client.metadata)?;
+    let command = RedeemDeviceCode {
+        client,
+        device_code: params.need("device_code")?.to_owned(),
+        resource: params.get("resource")?.map(str::to_owned),
+    };
+    let done = detached(authority, |authority| async move {
+        device_code::redeem(&authority, command, &caller).await
+    });
+    Ok(done.await?)
+}
+
+async fn by_token_exchange(
+    authority: &Authority,
+    request: &HttpRequest,
+    params: &Params,
+) -> Result<TokenResponse, Error> {
+    let client = calling_client(authority, request, params).await?;
+    if client.metadata.exchange.is_empty() || client.metadata.is_public() {
+        return Err(Error::oauth(
+            OAuthError::UnauthorizedClient,
+            "this app is not registered with `exchange`",
+        ));
+    }
+    // Each parameter is there once at most: that was checked.
+    let exchange = ExchangeRequest::parse(|name| params.get(name).ok().flatten())?;
+    Ok(token_exchange::exchange(authority, &client.metadata, &exchange).await?)
 }
 
 async fn by_refresh_token(

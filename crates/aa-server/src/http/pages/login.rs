@@ -247,6 +247,10 @@ pub(super) async fn destination(
     let mut login_hint = parameter("login_hint");
     let mut demand =
         if return_to.starts_with("/account") { Demand::KnownFactor } else { Demand::Policy };
+    // The device page checks it again: leaving it out gains nothing.
+    if return_to.starts_with("/device?") && parameter("two_factors").is_some() {
+        demand = Demand::TwoFactors;
+    }
     let client_id = match return_to.strip_prefix("/open/") {
         Some(client_id) => Some(client_id.to_owned()),
         None if return_to.starts_with("/oauth/authorize?") => {

@@ -3,6 +3,7 @@
 pub mod account;
 pub mod activity;
 pub mod demo_mail;
+pub mod device;
 pub mod email;
 pub mod factors;
 pub mod launcher;

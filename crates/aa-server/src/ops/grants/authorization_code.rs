@@ -9,9 +9,10 @@ use subtle::ConstantTimeEq as _;
 
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
+use crate::domain::client::ClientMetadata;
 use crate::domain::event::{Actor, EventKind};
 use crate::domain::family::Decision;
-use crate::domain::refresh_token::TokenKind;
+use crate::domain::refresh_token::{FamilySecret, TokenKind};
 use crate::ops::grants::error::{ANOTHER_CLIENT, GrantError, NO_FAMILY, NO_USER, NOT_GENUINE};
 use crate::ops::grants::reuse::end_for_reuse;
 use crate::ops::grants::unanswered::{Change, Fate};
@@ -69,13 +70,25 @@ pub async fn redeem(
             None => "code_verifier is missing",
         }));
     }
+    let resource = command.resource.as_deref();
+    redeem_family(authority, metadata, &family, (&token.secret, resource), caller).await
+}
+
+/// Redeems the first token of a family, which carries its secret and is presented by its client.
+pub(super) async fn redeem_family(
+    authority: &Arc<Authority>,
+    metadata: &ClientMetadata,
+    family: &Family,
+    (secret, resource): (&FamilySecret, Option<&str>),
+    caller: &Caller,
+) -> Result<TokenResponse, GrantError> {
     let audience = metadata
-        .choose_audience(command.resource.as_deref(), Some(&family.audience))
+        .choose_audience(resource, Some(&family.audience))
         .map_err(|_| GrantError::UnknownResource)?;
     let now = authority.now();
     match family.state.decide_redemption(now) {
         Decision::Rotate => {}
-        Decision::Reuse => return Err(end_for_reuse(authority, &family, 0, caller).await?),
+        Decision::Reuse => return Err(end_for_reuse(authority, family, 0, caller).await?),
         Decision::Retry => return Err(GrantError::Invalid("a code has no grace")),
         Decision::Reject(rejection) => return Err(GrantError::Invalid(rejection.reason())),
     }
@@ -83,11 +96,11 @@ pub async fn redeem(
         return Err(GrantError::Invalid("the client may have none of the granted scopes any more"));
     }
     // Whatever the answer needs is at hand before the token is used up (`docs/contract.md#rule-10`).
-    let prepared = Prepared::for_family(authority, metadata, &family, audience, true)
+    let prepared = Prepared::for_family(authority, metadata, family, audience, true)
         .await?
         .ok_or(GrantError::Invalid(NO_USER))?;
     let redeemed = Redeemed {
-        family: &family,
+        family,
         idle_expires_at: now + authority.config.ttls.family_idle(metadata),
         ip: &caller.ip,
         user_agent: &caller.user_agent,
@@ -101,7 +114,7 @@ pub async fn redeem(
     let event_id = event.id;
     let rotated = match authority.store.redeem_family(&redeemed, event, now).await {
         Ok(Some(rotated)) => rotated,
-        Ok(None) => return Err(lost_race(authority, &family, caller).await?),
+        Ok(None) => return Err(lost_race(authority, family, caller).await?),
         Err(fault) if fault.is_uncertain() => {
             let redemption = Change::Redemption { family: family.id, event: event_id };
             match redemption.fate(authority).await {
@@ -118,7 +131,7 @@ pub async fn redeem(
         client: metadata,
         audience,
         scope: None,
-        secret: &token.secret,
+        secret,
         prepared: &prepared,
     };
     Ok(issue::for_family(authority, &issue)?)

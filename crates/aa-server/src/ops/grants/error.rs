@@ -39,6 +39,27 @@ pub enum GrantError {
     /// The client gets no tokens for itself.
     #[error("the client may not get tokens for itself")]
     NotForItself,
+    /// The token to be exchanged is forged, expired, of a family that has ended, or not for this client.
+    #[error("the subject token is not valid for this client")]
+    InvalidSubjectToken,
+    /// The client is not registered to exchange tokens for this audience.
+    #[error("the client may not exchange tokens for this audience")]
+    UnknownTarget,
+    /// The token has been exchanged as often as is allowed.
+    #[error("the token was exchanged too often")]
+    TooManyActors,
+    /// The user has not answered the device's request yet.
+    #[error("the user has not answered yet")]
+    AuthorizationPending,
+    /// As [`AuthorizationPending`](Self::AuthorizationPending), and the device has asked too soon.
+    #[error("the device asks too often")]
+    SlowDown,
+    /// The user has refused the device's request.
+    #[error("the user has refused")]
+    AccessDenied,
+    /// The device code was not used in time.
+    #[error("the device code has expired")]
+    ExpiredToken,
     /// The client was changed at every attempt. The family is unchanged, and the same request can be repeated.
     #[error("the app was changed meanwhile")]
     ClientChanged,

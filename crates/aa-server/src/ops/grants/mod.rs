@@ -3,8 +3,11 @@
 pub mod authorization_code;
 pub mod client_credentials;
 pub mod delegation;
+pub mod device_authorization;
+pub mod device_code;
 mod elsewhere;
 pub mod error;
 pub mod refresh_token;
 mod reuse;
+pub mod token_exchange;
 mod unanswered;

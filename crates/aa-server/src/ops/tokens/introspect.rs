@@ -1,14 +1,14 @@
 //! Token introspection (RFC 7662).
 
 use serde_json::{Value, json};
-use tokens::Algorithm;
+use tokens::{Actor, Algorithm, Claims};
 
 use crate::authority::Authority;
 use crate::domain::client::ClientMetadata;
 use crate::domain::refresh_token::TokenKind;
 use crate::ops::tokens::revoke::own_access_token;
 use crate::services::keyring::KeyError;
-use crate::store;
+use crate::store::{self, Family};
 
 /// Introspects a token on behalf of a client: the one that it was issued to, or one in its audience.
 ///
@@ -52,11 +52,9 @@ pub async fn introspect(
     if !concerned || !is_live(authority, &claims).await? {
         return Ok(inactive);
     }
-    let Some(holder) = authority.store.client(&claims.client_id).await? else {
-        return Ok(inactive);
-    };
+    let Some(scope) = current_scope(authority, &claims).await? else { return Ok(inactive) };
     let mut answer = serde_json::to_value(&claims).unwrap_or_default();
-    answer["scope"] = json!(holder.metadata.still_allowed(&claims.scope.to_string()));
+    answer["scope"] = json!(scope);
     if let Some(user) = claims.sub.user() {
         answer["sub"] = json!(authority.subjects.of(metadata, user.into()));
     }
@@ -91,17 +89,52 @@ pub fn signed(
 ///
 /// # Errors
 /// When the database cannot answer.
-pub(super) async fn is_live(
-    authority: &Authority,
-    claims: &tokens::Claims,
-) -> Result<bool, store::Error> {
+pub(super) async fn is_live(authority: &Authority, claims: &Claims) -> store::Result<bool> {
     match claims.sid {
-        Some(sid) => {
-            let family = authority.store.family(sid.into()).await?;
-            Ok(family.is_some_and(|family| family.state.is_live(authority.now())))
-        }
-        None => {
-            Ok(authority.store.client(&claims.client_id).await?.is_some_and(|found| found.enabled))
+        Some(_) => Ok(live_family(authority, claims).await?.is_some()),
+        None => is_enabled(authority, &claims.client_id).await,
+    }
+}
+
+async fn is_enabled(authority: &Authority, client_id: &str) -> store::Result<bool> {
+    Ok(authority.store.client(client_id).await?.is_some_and(|found| found.enabled))
+}
+
+/// The family of an application token, if it is live and so is every client that acts in it. `None` for a service.
+///
+/// # Errors
+/// When the database cannot answer.
+pub(in crate::ops) async fn live_family(
+    authority: &Authority,
+    claims: &Claims,
+) -> store::Result<Option<Family>> {
+    let Some(sid) = claims.sid else { return Ok(None) };
+    let family = authority.store.family(sid.into()).await?;
+    let family = family.filter(|family| family.state.is_live(authority.now()));
+    for actor in claims.act.iter().flat_map(Actor::chain) {
+        if !is_enabled(authority, &actor.sub).await? {
+            return Ok(None);
         }
     }
+    Ok(family)
+}
+
+/// The part of a token's scope that its client may still have, and, if it was exchanged, the app whose session it is. `None`
+/// when the client may not exchange tokens for this audience any more.
+///
+/// # Errors
+/// When the database cannot answer.
+pub(in crate::ops) async fn current_scope(
+    authority: &Authority,
+    claims: &Claims,
+) -> store::Result<Option<String>> {
+    let Some(holder) = authority.store.client(&claims.client_id).await? else { return Ok(None) };
+    let Some(app) = claims.act.as_ref().and_then(|act| act.chain().last()) else {
+        return Ok(Some(holder.metadata.still_allowed(claims.scope.as_str())));
+    };
+    let pair = claims.aud.iter().find_map(|audience| holder.metadata.exchange_for(audience));
+    let Some(pair) = pair else { return Ok(None) };
+    let Some(app) = authority.store.client(&app.sub).await? else { return Ok(None) };
+    let kept = claims.scope.retain(|name| pair.scopes.iter().any(|known| known == name));
+    Ok(Some(app.metadata.still_allowed(kept.as_str())))
 }

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use foundation::time::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
-use tokens::{Algorithm, Scope};
+use tokens::{Actor, Algorithm, Claims, Scope};
 use uuid::Uuid;
 
 use crate::authority::Authority;
@@ -15,6 +15,7 @@ use crate::domain::claims;
 use crate::domain::client::{ClientMetadata, OPENID};
 use crate::domain::ids::{FamilyId, UserId};
 use crate::domain::refresh_token::{EncodedToken, FamilySecret, RefreshToken};
+use crate::domain::token_exchange::ACCESS_TOKEN;
 use crate::services::keyring::{KeyError, Signer};
 use crate::store::{Family, Grant, User};
 
@@ -38,6 +39,8 @@ pub struct TokenResponse {
     pub id_token: Option<String>,
     /// The scope of the application token, as space-separated names.
     pub scope: String,
+    /// The type of the application token, in the answer to a token exchange (RFC 8693 §2.2.1).
+    pub issued_token_type: Option<&'static str>,
 }
 
 /// The keys and the user that an answer needs, at hand before the family is changed: a key that is missing or
@@ -142,6 +145,8 @@ struct AccessClaims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     amr: Option<Words<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<&'a Actor>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     roles: Option<Words<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<&'a str>,
@@ -202,6 +207,7 @@ pub fn for_family(authority: &Authority, issue: &Issue<'_>) -> Result<TokenRespo
         scope: &scope,
         auth_time: Some(grant.auth_time.secs()),
         amr: Some(Words(&grant.amr)),
+        act: None,
         roles: user.filter(|_| claim("roles")).map(|user| Words(user.role_names())),
         email: user.filter(|_| claim("email")).map(|user| user.email.as_str()),
         name: user.filter(|_| claim("name")).map(User::display_name),
@@ -228,6 +234,7 @@ pub fn for_family(authority: &Authority, issue: &Issue<'_>) -> Result<TokenRespo
         refresh_expires_in: grant.ends_at.secs() - now.secs(),
         id_token,
         scope,
+        issued_token_type: None,
     })
 }
 
@@ -256,6 +263,7 @@ pub fn for_service(
         scope: &scope,
         auth_time: None,
         amr: None,
+        act: None,
         roles: None,
         email: None,
         name: None,
@@ -270,6 +278,72 @@ pub fn for_service(
         refresh_expires_in: 0,
         id_token: None,
         scope,
+        issued_token_type: None,
+    })
+}
+
+/// The material of an application token that is exchanged for another.
+#[derive(Debug)]
+pub struct Exchanged<'a> {
+    /// The claims of the token that was presented.
+    pub subject: &'a Claims,
+    /// The family that it was issued from.
+    pub family: &'a Family,
+    /// The client that presented it.
+    pub client: &'a ClientMetadata,
+    /// The audience of the new token.
+    pub audience: &'a str,
+    /// The scope of the new token.
+    pub scope: &'a Scope,
+    /// Those who act for the user.
+    pub act: &'a Actor,
+    /// The user, if the client's tokens carry more about them than the id.
+    pub user: Option<&'a User>,
+}
+
+/// Issues an application token in exchange for another (RFC 8693): of the same user and family, and never longer-lived than
+/// the token or the family.
+///
+/// # Errors
+/// [`KeyError`].
+pub fn for_exchange(
+    authority: &Authority,
+    exchanged: &Exchanged<'_>,
+) -> Result<TokenResponse, KeyError> {
+    let Exchanged { subject, family, client, user, .. } = *exchanged;
+    let now = authority.now();
+    let scope = exchanged.scope.to_string();
+    let expires_at = (now + authority.config.ttls.at(client)).min(family.state.ends_at());
+    let claim = |name: &str| client.claims.iter().any(|known| known == name);
+    let claims = AccessClaims {
+        iss: authority.config.public_url.as_str(),
+        sub: Sub::User(family.user_id),
+        aud: exchanged.audience,
+        client_id: &client.client_id,
+        iat: now.secs(),
+        exp: expires_at.secs().min(subject.exp),
+        jti: authority.random.uuid(),
+        sid: Some(family.id),
+        user_epoch: Some(family.user_epoch),
+        scope: &scope,
+        auth_time: Some(family.auth_time.secs()),
+        amr: Some(Words(&family.amr)),
+        act: Some(exchanged.act),
+        roles: user.filter(|_| claim("roles")).map(|user| Words(user.role_names())),
+        email: user.filter(|_| claim("email")).map(|user| user.email.as_str()),
+        name: user.filter(|_| claim("name")).map(User::display_name),
+    };
+    Ok(TokenResponse {
+        access_token: authority
+            .keyring
+            .signer(access_token_algorithm(authority, client), exchanged.audience, now)?
+            .sign(ACCESS_TOKEN_TYPE, &claims)?,
+        expires_in: claims.exp - claims.iat,
+        refresh_token: None,
+        refresh_expires_in: 0,
+        id_token: None,
+        scope,
+        issued_token_type: Some(ACCESS_TOKEN),
     })
 }
 

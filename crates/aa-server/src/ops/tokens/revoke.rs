@@ -73,7 +73,7 @@ async fn family_of(
 ///
 /// # Errors
 /// [`Reject`].
-pub(super) fn own_access_token(
+pub(in crate::ops) fn own_access_token(
     authority: &Authority,
     text: &str,
 ) -> Result<tokens::Claims, Reject> {
