@@ -127,6 +127,12 @@ pub(super) struct AddApp {
     /// Users have to show two factors.
     #[arg(long)]
     two_factors: bool,
+    /// It may ask for a code without PKCE, by a `nonce` (confidential apps only).
+    #[arg(long)]
+    no_pkce: bool,
+    /// It has to push its authorization requests (RFC 9126).
+    #[arg(long)]
+    par: bool,
 }
 
 /// Flags that, after `app add`, set the app's own value.
@@ -262,6 +268,8 @@ fn metadata(add: AddApp, (lifetimes, at_alg): OwnSettings) -> ClientMetadata {
         id_token_alg: add.id_token_alg,
         id_token_on_refresh: add.id_token_on_refresh,
         two_factors: add.two_factors,
+        no_pkce: add.no_pkce,
+        par: add.par,
         lifetimes,
     }
 }

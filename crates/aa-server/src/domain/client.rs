@@ -97,6 +97,12 @@ pub struct ClientMetadata {
     /// Whether its users have to show two factors.
     #[serde(default)]
     pub two_factors: bool,
+    /// Whether it may ask for a code without PKCE, by a `nonce` instead (RFC 9700 §2.1.1). Confidential clients only.
+    #[serde(default)]
+    pub no_pkce: bool,
+    /// Whether it has to push its authorization requests (`require_pushed_authorization_requests`, RFC 9126 §6).
+    #[serde(default)]
+    pub par: bool,
     /// Lifetimes, if not the deployment's.
     #[serde(default, skip_serializing_if = "Lifetimes::is_empty")]
     pub lifetimes: Lifetimes,
@@ -179,6 +185,8 @@ impl ClientMetadata {
             id_token_alg: None,
             id_token_on_refresh: false,
             two_factors: false,
+            no_pkce: false,
+            par: false,
             lifetimes: Lifetimes::default(),
         }
     }
@@ -226,6 +234,11 @@ impl ClientMetadata {
             }
         }
         self.lifetimes.check()?;
+        if self.no_pkce && self.kind != ClientType::Confidential {
+            return Err("no_pkce: only a confidential app can do without PKCE; without a secret, \
+                        a stolen code would be all that a thief needs"
+                .to_owned());
+        }
         if self.id_token_alg == Some(Algorithm::HS256) {
             return Err("id_token_alg: RS256, ES256 and EdDSA are possible".to_owned());
         }
@@ -295,37 +308,6 @@ impl ClientMetadata {
                 && granted.split(' ').any(|name| name == OFFLINE_ACCESS))
     }
 
-    /// The audiences its tokens may be for: never none.
-    pub fn allowed_audiences(&self) -> Vec<&str> {
-        if self.audiences.is_empty() {
-            vec![&self.client_id]
-        } else {
-            self.audiences.iter().map(String::as_str).collect()
-        }
-    }
-
-    /// Chooses the audience of a request (RFC 8707): the one that `resource` names, else `default`, else the first.
-    ///
-    /// # Errors
-    /// [`UnknownResource`] when `resource` is not an audience of the client.
-    pub fn choose_audience<'a>(
-        &'a self,
-        resource: Option<&str>,
-        default: Option<&'a str>,
-    ) -> Result<&'a str, UnknownResource> {
-        let allowed = self.allowed_audiences();
-        match resource {
-            Some(resource) => {
-                allowed.into_iter().find(|audience| *audience == resource).ok_or(UnknownResource)
-            }
-            // An earlier choice holds only while the client is registered for it.
-            None => match default.filter(|default| allowed.contains(default)) {
-                Some(default) => Ok(default),
-                None => allowed.first().copied().ok_or(UnknownResource),
-            },
-        }
-    }
-
     /// Whether this is one of its redirect URIs: the exact string, but for the port of a loopback address in
     /// a public app (RFC 8252 §7.3).
     pub fn allows_redirect(&self, uri: &str) -> bool {
@@ -373,10 +355,6 @@ pub fn form_source(url: &Url) -> String {
     let origin = url.origin();
     if origin.is_tuple() { origin.ascii_serialization() } else { format!("{}:", url.scheme()) }
 }
-
-/// The client is not registered for the requested audience.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnknownResource;
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,6 @@
 //! Pure rules: no clock, no database, no network.
 
+pub mod audience;
 pub mod authentication;
 pub mod authorization_request;
 pub mod caller;
@@ -15,4 +16,5 @@ pub mod password;
 pub mod recovery_code;
 pub mod redirect_uri;
 pub mod refresh_token;
+pub mod requested_claims;
 pub mod user;

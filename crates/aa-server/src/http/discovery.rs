@@ -11,7 +11,9 @@ use service::run;
 use strum::VariantArray as _;
 
 use crate::authority::Authority;
+use crate::config::RegistrationMode;
 use crate::domain::authentication::{AAL1, AAL2};
+use crate::domain::authorization_request::{ResponseMode, prompt_values};
 use crate::domain::client::DEFAULT_SCOPES;
 use crate::domain::language::Language;
 use crate::services::time_reference::{MAX_OFF, off_by};
@@ -34,7 +36,8 @@ pub async fn openid_configuration(
         "ui_locales_supported": Language::VARIANTS.iter().map(|language| language.tag()).collect::<Vec<_>>(),
         "claims_supported": ["sub", "iss", "aud", "azp", "exp", "iat", "auth_time", "acr", "amr", "nonce", "at_hash",
             "sid", "name", "preferred_username", "locale", "email", "email_verified"],
-        "claims_parameter_supported": false,
+        "claims_parameter_supported": true,
+        "display_values_supported": ["page", "popup", "touch", "wap"],
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
         "require_request_uri_registration": false,
@@ -55,10 +58,13 @@ pub async fn authorization_server(
 
 fn metadata(authority: &Authority) -> Value {
     let url = |path| authority.config.public_url.join(path);
+    let registration_is_open = authority.config.registration == RegistrationMode::Open;
     let methods = json!(["client_secret_basic", "client_secret_post", "none"]);
     json!({
         "issuer": authority.config.public_url.as_str(),
         "authorization_endpoint": url("/oauth/authorize"),
+        "pushed_authorization_request_endpoint": url("/oauth/par"),
+        "require_pushed_authorization_requests": authority.config.require_par,
         "token_endpoint": url("/oauth/token"),
         "revocation_endpoint": url("/oauth/revoke"),
         "introspection_endpoint": url("/oauth/introspect"),
@@ -67,13 +73,13 @@ fn metadata(authority: &Authority) -> Value {
         "jwks_uri": url("/.well-known/jwks.json"),
         "scopes_supported": DEFAULT_SCOPES.split(' ').collect::<Vec<_>>(),
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query", "form_post"],
+        "response_modes_supported": ResponseMode::NAMES.map(|(name, _)| name),
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
         "token_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_methods_supported": methods,
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
         "code_challenge_methods_supported": ["S256"],
-        "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        "prompt_values_supported": prompt_values(registration_is_open).collect::<Vec<_>>(),
         "authorization_response_iss_parameter_supported": true,
     })
 }

@@ -59,6 +59,12 @@ pub enum OAuthError {
     UnauthorizedClient,
     /// The authority does not support this grant.
     UnsupportedGrantType,
+    /// A pushed request asks for another response type than `code`.
+    UnsupportedResponseType,
+    /// A pushed request is a request object.
+    RequestNotSupported,
+    /// A pushed request wants a level of authentication that is not known here.
+    UnmetAuthenticationRequirements,
     /// The authority cannot answer right now.
     TemporarilyUnavailable,
     /// The authority failed.
@@ -216,13 +222,16 @@ impl From<GrantError> for Error {
             GrantError::Invalid | GrantError::Reused | GrantError::Withdrawn => {
                 Self::oauth(OAuthError::InvalidGrant, "the token is not valid")
             }
+            refused @ (GrantError::MissingVerifier | GrantError::UnexpectedVerifier) => {
+                Self::oauth(OAuthError::InvalidGrant, refused.to_string())
+            }
             GrantError::ScopeTooWide => Self::oauth(
                 OAuthError::InvalidScope,
                 "the scope is more than this app may have here",
             ),
             GrantError::UnknownResource => Self::oauth(
                 OAuthError::InvalidTarget,
-                "the resource is not one of this app's audiences",
+                "the resource is not one of this app's audiences, or was not asked for with the code",
             ),
             GrantError::UnauthorizedClient => {
                 Self::oauth(OAuthError::UnauthorizedClient, "this client does not act for users")

@@ -45,6 +45,8 @@ pub enum Counter {
     /// Authorization requests of a network that are stored until the user has signed in: the first 64 bits of its address,
     /// or all of an IPv4 address.
     StoredRequests(u128),
+    /// Authorization requests that a confidential client pushes.
+    PushedRequests(String),
 }
 
 impl Counter {
@@ -90,6 +92,8 @@ impl Counter {
             Self::Network(..) => (100, Duration::from_secs(5)),
             // With their lifetime of half an hour, up to 10,000 rows for each address.
             Self::StoredRequests(_) => (1_000, Duration::from_millis(200)),
+            // With their lifetime of 90 seconds, up to 19,000 rows for each app.
+            Self::PushedRequests(_) => (10_000, Duration::from_millis(10)),
         }
     }
 
@@ -103,6 +107,7 @@ impl Counter {
             Self::Mail(address) => format!("m{address}"),
             Self::MailsOfNetwork(bits) => format!("o{bits}"),
             Self::StoredRequests(bits) => format!("r{bits}"),
+            Self::PushedRequests(client_id) => format!("p{client_id}"),
         }
     }
 }

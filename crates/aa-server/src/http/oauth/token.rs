@@ -6,7 +6,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use tokens::Scope;
 
 use super::{
-    Error, OAuthError, calling_client, credentials, json_text as answer, log_client, oauth_params,
+    Error, OAuthError, RESOURCE, calling_client, credentials, json_text as answer, log_client,
+    oauth_params,
 };
 use crate::authority::Authority;
 use crate::domain::client::ClientType;
@@ -83,7 +84,7 @@ async fn by_code(
         code: params.need("code")?.to_owned(),
         redirect_uri: params.need("redirect_uri")?.to_owned(),
         code_verifier: params.get("code_verifier")?.map(str::to_owned),
-        resource: params.get("resource")?.map(str::to_owned),
+        resource: resource(params)?.map(str::to_owned),
     };
     let done =
         detached(authority, |authority| async move { redeem(&authority, command, &caller).await })
@@ -106,7 +107,7 @@ async fn by_refresh_token(
         credentials,
         refresh_token: params.need("refresh_token")?.to_owned(),
         scope: scope(params)?,
-        resource: params.get("resource")?.map(str::to_owned),
+        resource: resource(params)?.map(str::to_owned),
     };
     Ok(refresh(authority, command, caller).await?)
 }
@@ -123,7 +124,7 @@ async fn by_client_credentials(
             "this grant is for apps of kind service",
         ));
     }
-    let resource = params.get("resource")?;
+    let resource = resource(params)?;
     let issued: Result<TokenResponse, GrantError> =
         client_credentials(authority, metadata, scope(params)?, resource);
     Ok(issued?)
@@ -137,4 +138,17 @@ fn scope(params: &Params) -> Result<Option<Scope>, Error> {
                 .map_err(|()| Error::oauth(OAuthError::InvalidScope, "the scope cannot be read"))
         })
         .transpose()
+}
+
+/// The audience that the application token is for. An application token has one (`docs/contract.md`, section 3), so several
+/// cannot be granted (`invalid_target`, RFC 8707 §2).
+fn resource(params: &Params) -> Result<Option<&str>, Error> {
+    match params.all(RESOURCE)[..] {
+        [] => Ok(None),
+        [resource] => Ok(Some(resource)),
+        _ => Err(Error::oauth(
+            OAuthError::InvalidTarget,
+            "an access token has one audience here: ask for one resource at a time",
+        )),
+    }
 }

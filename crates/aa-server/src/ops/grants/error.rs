@@ -10,6 +10,12 @@ pub enum GrantError {
     /// The token is forged, altered, expired, another client's, or of a family that has ended. The family is unchanged.
     #[error("the token is not valid")]
     Invalid,
+    /// The token was asked for with PKCE, and no verifier came. The family is unchanged.
+    #[error("code_verifier is missing")]
+    MissingVerifier,
+    /// A verifier came, and the token was asked for without PKCE. The family is unchanged.
+    #[error("there is a code_verifier, but the code was asked for without code_challenge")]
+    UnexpectedVerifier,
     /// The token was used before. Its family has ended.
     #[error("the token was used before")]
     Reused,
@@ -19,7 +25,7 @@ pub enum GrantError {
     /// The scope is more than the family was granted, or than the client may have.
     #[error("the scope is more than was granted")]
     ScopeTooWide,
-    /// The resource is not one of the client's audiences.
+    /// The resource is not one of the client's audiences, or not one that the authorization request named.
     #[error("the resource is not one of this app's")]
     UnknownResource,
     /// The client is a service, which has no users.

@@ -6,7 +6,7 @@ use crate::authority::Authority;
 use crate::domain::client::ClientMetadata;
 use crate::domain::refresh_token::TokenKind;
 use crate::ops::tokens::revoke::own_access_token;
-use crate::store;
+use crate::store::{self, Family};
 
 /// Introspects a token on behalf of a client: the one that it was issued to, or one in its audience.
 ///
@@ -64,17 +64,24 @@ pub async fn introspect(
 ///
 /// # Errors
 /// When the database cannot answer.
-pub(super) async fn is_live(
-    authority: &Authority,
-    claims: &tokens::Claims,
-) -> Result<bool, store::Error> {
+async fn is_live(authority: &Authority, claims: &tokens::Claims) -> Result<bool, store::Error> {
     match claims.sid {
-        Some(sid) => {
-            let family = authority.store.family(sid.into()).await?;
-            Ok(family.is_some_and(|family| family.state.is_live(authority.now())))
-        }
+        Some(_) => Ok(live_family(authority, claims).await?.is_some()),
         None => {
             Ok(authority.store.client(&claims.client_id).await?.is_some_and(|found| found.enabled))
         }
     }
+}
+
+/// The family behind an application token, if it is live.
+///
+/// # Errors
+/// When the database cannot answer.
+pub(super) async fn live_family(
+    authority: &Authority,
+    claims: &tokens::Claims,
+) -> Result<Option<Family>, store::Error> {
+    let Some(sid) = claims.sid else { return Ok(None) };
+    let family = authority.store.family(sid.into()).await?;
+    Ok(family.filter(|family| family.state.is_live(authority.now())))
 }

@@ -14,6 +14,7 @@ use crate::domain::authentication::acr;
 use crate::domain::client::{ClientMetadata, OPENID};
 use crate::domain::ids::{FamilyId, UserId};
 use crate::domain::refresh_token::{EncodedToken, FamilySecret, RefreshToken};
+use crate::domain::requested_claims::{ClaimTarget, RequestedClaims};
 use crate::services::keyring::{KeyError, Signer};
 use crate::store::{Family, Grant, User};
 
@@ -49,6 +50,8 @@ pub struct Prepared {
     id_token: Option<Signer>,
     /// The user of the family, if the tokens carry more about the user than the id.
     user: Option<User>,
+    /// The claims that were asked for by name.
+    requested: RequestedClaims,
 }
 
 impl Prepared {
@@ -67,7 +70,7 @@ impl Prepared {
             return Ok(None);
         }
         let access = authority.keyring.signer(algorithm, "", authority.now())?;
-        Ok(Some(Self { access, id_token: None, user: None }))
+        Ok(Some(Self { access, id_token: None, user: None, requested: RequestedClaims::default() }))
     }
 
     /// Prepares the tokens of a family that was read, for the chosen audience. `None` when its user is gone.
@@ -91,7 +94,8 @@ impl Prepared {
             .transpose()?;
         let needs_user = with_id_token || !client.claims.is_empty();
         let user = if needs_user { authority.store.user(family.user_id).await? } else { None };
-        Ok((user.is_some() || !needs_user).then_some(Self { access, id_token, user }))
+        let requested = family.requested_claims.clone();
+        Ok((user.is_some() || !needs_user).then_some(Self { access, id_token, user, requested }))
     }
 }
 
@@ -186,7 +190,7 @@ pub fn for_family(authority: &Authority, issue: &Issue<'_>) -> Result<TokenRespo
     // The application token never outlives the family.
     let expires_at = (now + authority.config.ttls.at(issue.client)).min(grant.expires_at);
     let claim = |name: &str| issue.client.claims.iter().any(|known| known == name);
-    let Prepared { access, id_token: id_token_signer, user } = issue.prepared;
+    let Prepared { access, id_token: id_token_signer, user, .. } = issue.prepared;
     let user = user.as_ref();
     let claims = AccessClaims {
         iss: authority.config.public_url.as_str(),
@@ -281,7 +285,10 @@ fn id_token(
     now: Timestamp,
 ) -> Result<String, KeyError> {
     let grant = issue.grant;
-    let mut claims = user_claims(user, |name| scope.split(' ').any(|known| known == name));
+    let requested = (&issue.prepared.requested, ClaimTarget::IdToken);
+    let has_scope = |name: &str| scope.split(' ').any(|known| known == name);
+    let mut claims =
+        released_claims(user, has_scope, requested, |name| issue.client.allows_scope(name));
     claims.extend([
         ("iss".to_owned(), json!(authority.config.public_url.as_str())),
         ("aud".to_owned(), json!(issue.client.client_id)),
@@ -305,8 +312,24 @@ fn id_token(
     signer.sign("JWT", &Value::Object(claims))
 }
 
+/// The claims about a user that a scope grants, and those that were asked for by name (OpenID Connect Core §5.5) and that
+/// the client may have, by a scope that it may ask for.
+pub fn released_claims(
+    user: &User,
+    has_scope: impl Fn(&str) -> bool,
+    (requested, target): (&RequestedClaims, ClaimTarget),
+    may_have: impl Fn(&str) -> bool,
+) -> Map<String, Value> {
+    let mut claims = user_claims(user, has_scope);
+    if !requested.is_empty(target) {
+        let allowed = user_claims(user, may_have);
+        claims.extend(allowed.into_iter().filter(|(name, _)| requested.asks(target, name)));
+    }
+    claims
+}
+
 /// The claims about a user that a scope grants (OpenID Connect Core §5.4).
-pub fn user_claims(user: &User, has_scope: impl Fn(&str) -> bool) -> Map<String, Value> {
+fn user_claims(user: &User, has_scope: impl Fn(&str) -> bool) -> Map<String, Value> {
     let mut claims = Map::new();
     claims.insert("sub".to_owned(), json!(user.id));
     if has_scope("profile") {

@@ -4,8 +4,9 @@ use serde_json::{Map, Value};
 
 use crate::authority::Authority;
 use crate::domain::client::OPENID;
-use crate::ops::tokens::introspect::is_live;
-use crate::ops::tokens::issue::user_claims;
+use crate::domain::requested_claims::ClaimTarget;
+use crate::ops::tokens::introspect::live_family;
+use crate::ops::tokens::issue::released_claims;
 use crate::ops::tokens::revoke::own_access_token;
 use crate::store;
 
@@ -23,7 +24,7 @@ pub enum UserinfoError {
     Store(#[from] store::Error),
 }
 
-/// The claims that the token's scope grants. The family is looked up, so an ended session is refused at once.
+/// The claims that the token's scope grants, and those that were asked for by name. The family is looked up, so an ended session is refused at once.
 ///
 /// # Errors
 /// [`UserinfoError`].
@@ -32,9 +33,7 @@ pub async fn userinfo(
     token: &str,
 ) -> Result<Map<String, Value>, UserinfoError> {
     let claims = own_access_token(authority, token).map_err(|_| UserinfoError::InvalidToken)?;
-    if !is_live(authority, &claims).await? {
-        return Err(UserinfoError::InvalidToken);
-    }
+    let family = live_family(authority, &claims).await?.ok_or(UserinfoError::InvalidToken)?;
     let user = match claims.sub.user() {
         Some(id) => authority.store.user(id.into()).await?,
         None => None,
@@ -43,5 +42,12 @@ pub async fn userinfo(
     if !claims.scope.contains(OPENID) {
         return Err(UserinfoError::InsufficientScope);
     }
-    Ok(user_claims(&user, |name| claims.scope.contains(name)))
+    let requested = (&family.requested_claims, ClaimTarget::Userinfo);
+    let client = match requested {
+        (claims, target) if claims.is_empty(target) => None,
+        _ => authority.store.client(&family.client_id).await?,
+    };
+    let may_have =
+        |name: &str| client.as_ref().is_some_and(|client| client.metadata.allows_scope(name));
+    Ok(released_claims(&user, |name| claims.scope.contains(name), requested, may_have))
 }
