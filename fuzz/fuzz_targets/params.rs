@@ -7,6 +7,6 @@ use libfuzzer_sys::fuzz_target;
 fuzz_target!(|data: &[u8]| {
     let Ok(params) = Params::parse(data) else { return };
     let again = Params::parse(params.encode().as_bytes()).expect("what was read");
-    assert_eq!(again.repeated(), params.repeated());
+    assert_eq!(again.repeated("resource"), params.repeated("resource"));
     assert_eq!(again.get("scope"), params.get("scope"));
 });

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::domain::caller::Caller;
 use crate::domain::event::{Actor, EventKind};
 use crate::domain::refresh_token::RefreshTokenCodec;
+use crate::domain::user::picture_path;
 use crate::services::branding::{Branding, BrandingError};
 use crate::services::browser_origins::KnownOrigins;
 use crate::services::catalogue::Catalogue;
@@ -33,7 +34,7 @@ use crate::services::throttle::Throttle;
 use crate::services::time_reference;
 use crate::services::totp::Totp;
 use crate::services::write_probe::WriteProbe;
-use crate::store::{self, Event, Store};
+use crate::store::{self, Event, Store, User};
 
 /// The shared state: one value, reached by every request, command and job.
 #[derive(Debug)]
@@ -236,6 +237,12 @@ impl Authority {
     /// The current time.
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The URL of a user's picture.
+    pub fn picture_url(&self, user: &User) -> Option<String> {
+        let path = user.picture.as_deref().map(picture_path);
+        path.map(|path| self.config.public_url.join(&path))
     }
 
     /// An event of this moment, caused by a request.

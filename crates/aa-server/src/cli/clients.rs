@@ -147,6 +147,12 @@ pub(super) struct AddApp {
     /// An audience that it may exchange its users' tokens for, with the scopes that these may have.
     #[arg(long, value_name = "AUDIENCE[:SCOPE,SCOPE]")]
     exchange: Vec<Exchange>,
+    /// It may ask for a code without PKCE, by a `nonce` (confidential apps only).
+    #[arg(long)]
+    no_pkce: bool,
+    /// It has to push its authorization requests (RFC 9126).
+    #[arg(long)]
+    par: bool,
 }
 
 /// Flags that, after `app add`, set the app's own value.
@@ -288,6 +294,8 @@ fn metadata(add: AddApp, (lifetimes, at_alg): OwnSettings) -> ClientMetadata {
         two_factors: add.two_factors,
         device: add.device,
         exchange: add.exchange,
+        no_pkce: add.no_pkce,
+        par: add.par,
         lifetimes,
     }
 }

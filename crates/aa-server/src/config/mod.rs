@@ -46,6 +46,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("identity_ttl", "90d", "Life of a sign-in"),
     Setting::new("at_alg", "EdDSA", "EdDSA, ES256, RS256 or HS256"),
     Setting::new("registration", "closed", "Registration of users: open, invite or closed"),
+    Setting::new("require_par", "false", "Accept only authorization requests that are pushed"),
     Setting::new("password_min_chars", "8", "Fewest characters of a password, 8 to 64"),
     Setting::optional("trusted_proxies", "Networks whose X-Forwarded-For counts, by commas"),
     Setting::optional(
@@ -208,6 +209,8 @@ pub struct Config {
     pub at_alg: Algorithm,
     /// The ways in which accounts come into being.
     pub registration: RegistrationMode,
+    /// Whether every client has to push its authorization requests (RFC 9126 §5).
+    pub require_par: bool,
     /// The time for which events are kept.
     pub events_kept: Duration,
     /// The fewest characters of a password.
@@ -287,6 +290,7 @@ impl Config {
             ttls: read_ttls(settings)?,
             at_alg: settings.get("at_alg")?,
             registration: settings.get("registration")?,
+            require_par: settings.get("require_par")?,
             events_kept: at_least_a_day(settings, "events_kept")?,
             password_min_chars,
             trusted_proxies: networks(settings, "trusted_proxies")?,
@@ -340,6 +344,7 @@ impl Config {
             "identity_ttl": duration(self.ttls.browser_session),
             "at_alg": self.at_alg,
             "registration": self.registration.as_str(),
+            "require_par": self.require_par,
             "events_kept": duration(self.events_kept),
             "password_min_chars": self.password_min_chars,
             "smtp": self.mail.smtp.as_ref().map(SmtpUrl::shown),

@@ -1,84 +1,36 @@
 //! The authorization request (RFC 6749 §4.1.1, OpenID Connect Core §3.1.2.1) as a value: read and judged once, then
 //! answered, or stored while the user signs in.
 
+mod error;
+mod parameters;
+mod values;
+
 use foundation::time::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use tokens::Scope;
 
 use super::authentication::{AAL1, AAL2, is_multi_factor};
-use super::client::{ClientMetadata, ScopeError};
+use super::client::ClientMetadata;
+use super::requested_claims::{ClaimsParameter, RequestedClaims};
+use error::Refusal;
+use parameters::{NOTHING_ALLOWED, PKCE_IS_NEEDED, UNKNOWN_RESOURCE, check_nonce};
+
+pub use error::{AuthorizationError, BrokenLink, ErrorCode};
+pub use parameters::{Parameters, Repeated, prompt_values};
+pub use values::{Prompt, REQUEST_URI_PREFIX, ResponseMode, ResponseTarget};
 
 /// Bytes of a `state` or `nonce`, at most: they are stored until the request is answered.
 const MAX_KEPT_VALUE: usize = 512;
 
-/// The parameters of a request, in the order they came.
+/// What a request is judged by, beside itself.
 #[derive(Debug, Clone, Copy)]
-pub struct Parameters<'a>(pub &'a [(String, String)]);
-
-/// A parameter is there more than once (RFC 6749 §3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Repeated;
-
-impl<'a> Parameters<'a> {
-    /// The value of a parameter. An empty one counts as left out (RFC 6749 §3.1).
-    fn get(self, name: &str) -> Result<Option<&'a str>, Repeated> {
-        let mut found = self.0.iter().filter(|(known, _)| known == name);
-        let value = found.next().map(|(_, value)| value.as_str());
-        if found.next().is_some() {
-            return Err(Repeated);
-        }
-        Ok(value.filter(|value| !value.is_empty()))
-    }
-
-    fn has(self, name: &str) -> bool {
-        self.0.iter().any(|(known, _)| known == name)
-    }
-
-    fn any_repeated(self) -> bool {
-        self.0.iter().any(|(name, _)| self.get(name).is_err())
-    }
-
-    /// The `client_id`, with which the client is looked up.
-    ///
-    /// # Errors
-    /// [`AuthorizationError::Show`] when it is missing or repeated.
-    pub fn client_id(self) -> Result<&'a str, AuthorizationError> {
-        let client_id = self.get("client_id").map_err(|_| BrokenLink::RepeatedClientId)?;
-        Ok(client_id.ok_or(BrokenLink::MissingClientId)?)
-    }
-}
-
-/// How the response travels to the client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ResponseMode {
-    /// In the query of the redirect URI.
-    Query,
-    /// In a form that the browser posts (OAuth 2.0 Form Post Response Mode).
-    FormPost,
-}
-
-/// Where a response goes: a redirect URI that the client has registered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ResponseTarget {
-    /// The redirect URI, as the request wrote it.
-    pub redirect_uri: String,
-    /// The client's `state`, returned as it came.
-    pub state: Option<String>,
-    /// How the response travels.
-    pub response_mode: ResponseMode,
-}
-
-/// The `prompt` (OpenID Connect Core §3.1.2.1). `consent` asks for nothing: there is no consent page.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Prompt {
-    /// Show a page if one is needed.
-    Auto,
-    /// Show no page (`none`).
-    None,
-    /// Ask the user to sign in (`login`, `select_account`).
-    Login,
+pub struct Rules<'a> {
+    /// The client.
+    pub client: &'a ClientMetadata,
+    /// Whether users can create accounts themselves.
+    pub registration_is_open: bool,
+    /// Whether the request would have to be pushed and was not (RFC 9126 §5).
+    pub not_pushed: bool,
 }
 
 /// A request that can be granted once a suitable user is signed in.
@@ -91,18 +43,27 @@ pub struct AuthorizationRequest {
     /// The scope to be granted.
     #[serde(deserialize_with = "scope_from_text")]
     pub scope: Scope,
-    /// The audience of the application tokens (`resource`, RFC 8707).
+    /// The audience of the application tokens for which the client names none: the first `resource` (RFC 8707).
     pub audience: String,
+    /// The audiences that the request names, to choose from for each application token; empty if it names none.
+    #[serde(default)]
+    pub resources: Vec<String>,
     /// The `nonce`, for the ID token.
     pub nonce: Option<String>,
-    /// Base64url SHA-256 of the PKCE verifier (RFC 7636 §4.2).
-    pub code_challenge: String,
+    /// Base64url SHA-256 of the PKCE verifier (RFC 7636 §4.2). `None` from a client that does without PKCE.
+    pub code_challenge: Option<String>,
     /// The `prompt`.
     pub prompt: Prompt,
     /// The greatest age of the sign-in, in seconds.
     pub max_age: Option<u32>,
     /// The subject of the `id_token_hint`: the only user whom the client accepts.
     pub subject: Option<String>,
+    /// The subjects of the `claims` parameter: the only users whom the client accepts.
+    #[serde(default)]
+    pub subjects: Option<Vec<String>>,
+    /// The claims that the client asks for by name.
+    #[serde(default)]
+    pub claims: RequestedClaims,
     /// The `login_hint`, filled in on the sign-in page.
     pub login_hint: Option<String>,
     /// Whether the user has to show two factors (`acr_values`, or the client's own rule).
@@ -118,91 +79,9 @@ fn scope_from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Scope, 
     text.parse().map_err(|()| serde::de::Error::custom("not a scope"))
 }
 
-/// Why a request without a trustworthy redirect URI cannot be answered, as the end of "An app sent you here with".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum BrokenLink {
-    /// `client_id` is repeated.
-    #[error("two client_ids")]
-    RepeatedClientId,
-    /// `client_id` is missing.
-    #[error("no client_id")]
-    MissingClientId,
-    /// The client does not exist or is disabled.
-    #[error("an unknown client_id")]
-    UnknownClient,
-    /// `redirect_uri` is repeated.
-    #[error("two redirect_uris")]
-    RepeatedRedirectUri,
-    /// `redirect_uri` is missing.
-    #[error("no redirect_uri")]
-    MissingRedirectUri,
-    /// `redirect_uri` is not registered for the client.
-    #[error("a redirect_uri that it has not registered")]
-    UnregisteredRedirectUri,
-}
-
-/// An error code (RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6, RFC 8707 §2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are those of the specifications")]
-pub enum ErrorCode {
-    InvalidRequest,
-    InvalidScope,
-    AccessDenied,
-    InteractionRequired,
-    InvalidTarget,
-    LoginRequired,
-    RequestNotSupported,
-    RequestUriNotSupported,
-    UnsupportedResponseType,
-}
-
-impl ErrorCode {
-    /// The code as the client receives it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::AccessDenied => "access_denied",
-            Self::InteractionRequired => "interaction_required",
-            Self::InvalidRequest => "invalid_request",
-            Self::InvalidScope => "invalid_scope",
-            Self::InvalidTarget => "invalid_target",
-            Self::LoginRequired => "login_required",
-            Self::RequestNotSupported => "request_not_supported",
-            Self::RequestUriNotSupported => "request_uri_not_supported",
-            Self::UnsupportedResponseType => "unsupported_response_type",
-        }
-    }
-}
-
-/// A request that is refused. The variant says who is told (RFC 6749 §4.1.2.1).
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AuthorizationError {
-    /// Shown to the user, and sent nowhere: the client or its redirect URI is not certain.
-    #[error("{0}")]
-    Show(#[from] BrokenLink),
-    /// Sent to the client.
-    #[error("{}: {description}", code.as_str())]
-    Redirect {
-        /// Where it goes.
-        target: Box<ResponseTarget>,
-        /// The code.
-        code: ErrorCode,
-        /// The description, for the client's developers.
-        description: &'static str,
-    },
-}
-
-/// An error for the client whose target is still to be added.
-struct Refusal(ErrorCode, &'static str);
-
-impl From<Repeated> for Refusal {
-    fn from(_: Repeated) -> Self {
-        Self(ErrorCode::InvalidRequest, "a parameter is there more than once")
-    }
-}
-
 /// Whether one of the levels that there are here would do for the client, and none below two factors.
-fn demands_two_factors(acr_values: &str) -> bool {
-    let has = |level: &str| acr_values.split(' ').any(|value| value == level);
+fn demands_two_factors<'a>(levels: impl Iterator<Item = &'a str> + Clone) -> bool {
+    let has = |level: &str| levels.clone().any(|value| value == level);
     has(AAL2) && !has(AAL1)
 }
 
@@ -212,44 +91,47 @@ fn is_short(value: &&str) -> bool {
 }
 
 impl AuthorizationRequest {
-    /// Reads and judges a request of this client. `subject_of` reads the subject of an `id_token_hint`; `None` unless
-    /// it is an ID token of this issuer.
+    /// Reads and judges a request. `subject_of` reads the subject of an `id_token_hint`; `None` unless it is an ID token of
+    /// this issuer.
     ///
     /// # Errors
     /// [`AuthorizationError::Show`] when the redirect URI is missing, repeated or not registered;
     /// [`AuthorizationError::Redirect`] for everything else.
     pub fn parse(
         parameters: Parameters<'_>,
-        client: &ClientMetadata,
+        rules: Rules<'_>,
         subject_of: impl FnOnce(&str) -> Option<String>,
     ) -> Result<Self, AuthorizationError> {
         let redirect_uri =
             parameters.get("redirect_uri").map_err(|_| BrokenLink::RepeatedRedirectUri)?;
         let redirect_uri = redirect_uri.ok_or(BrokenLink::MissingRedirectUri)?;
-        if !client.allows_redirect(redirect_uri) {
+        if !rules.client.allows_redirect(redirect_uri) {
             return Err(BrokenLink::UnregisteredRedirectUri.into());
         }
-        let form_post = parameters.get("response_mode") == Ok(Some("form_post"));
         let target = ResponseTarget {
             redirect_uri: redirect_uri.to_owned(),
             state: parameters.get("state").ok().flatten().filter(is_short).map(str::to_owned),
-            response_mode: if form_post { ResponseMode::FormPost } else { ResponseMode::Query },
+            response_mode: parameters.response_mode(),
         };
-        Self::judge(parameters, client, target.clone(), subject_of)
+        Self::judge(parameters, rules, target.clone(), subject_of)
             .map_err(|Refusal(code, description)| target.refuse(code, description))
     }
 
     fn judge(
         parameters: Parameters<'_>,
-        client: &ClientMetadata,
+        rules: Rules<'_>,
         target: ResponseTarget,
         subject_of: impl FnOnce(&str) -> Option<String>,
     ) -> Result<Self, Refusal> {
-        use ErrorCode::{InvalidRequest, InvalidScope, InvalidTarget, UnsupportedResponseType};
+        use ErrorCode::{InvalidRequest, UnmetAuthenticationRequirements, UnsupportedResponseType};
 
+        let client = rules.client;
         let get = |name| Ok::<_, Refusal>(parameters.get(name)?);
         let owned = |name| Ok::<_, Refusal>(get(name)?.map(str::to_owned));
-        check_form(parameters)?;
+        parameters.check_form()?;
+        if rules.not_pushed {
+            return Err(Refusal(InvalidRequest, "the request has to be pushed (RFC 9126)"));
+        }
         if !get("state")?.iter().chain(&get("nonce")?).all(is_short) {
             return Err(Refusal(InvalidRequest, "state and nonce have at most 512 characters"));
         }
@@ -258,37 +140,53 @@ impl AuthorizationRequest {
             Some(_) => return Err(Refusal(UnsupportedResponseType, "only code is supported")),
             None => return Err(Refusal(InvalidRequest, "response_type is missing")),
         }
-        if !matches!(get("response_mode")?, None | Some("query" | "form_post")) {
-            return Err(Refusal(InvalidRequest, "response_mode must be query or form_post"));
+        if get("response_mode")?.is_some_and(|name| ResponseMode::named(name).is_none()) {
+            let modes = "response_mode must be query, fragment or form_post";
+            return Err(Refusal(InvalidRequest, modes));
         }
-        let code_challenge = code_challenge(parameters)?;
-        let prompt = prompt(get("prompt")?)?;
+        let code_challenge = parameters.code_challenge(client)?;
+        let prompt = parameters.prompt(rules.registration_is_open)?;
         let max_age = get("max_age")?.map(str::parse::<u32>).transpose();
         let max_age = max_age.map_err(|_| Refusal(InvalidRequest, "max_age must be a number"))?;
-        let audience = client.choose_audience(get("resource")?, None);
-        let audience = audience
-            .map_err(|_| Refusal(InvalidTarget, "resource is not one of this app's audiences"))?;
-        let scope = client.requested_scope(get("scope")?).map_err(|why| match why {
-            ScopeError::Unreadable => Refusal(InvalidScope, "the scope cannot be read"),
-            ScopeError::TooWide => Refusal(InvalidScope, TOO_WIDE),
-        })?;
+        let resources = parameters.resources(client)?;
+        let audience = resources.first().map(String::as_str);
+        let audience = audience.or(client.allowed_audiences().first().copied());
+        let scope = parameters.scope(client)?;
+        if code_challenge.is_none() {
+            check_nonce(get("nonce")?, &scope)?;
+        }
         let no_hint = Refusal(InvalidRequest, "id_token_hint is no ID token of this issuer");
         let subject = match get("id_token_hint")? {
             Some(hint) => Some(subject_of(hint).ok_or(no_hint)?),
             None => None,
         };
+        let claims = match get("claims")? {
+            Some(text) => ClaimsParameter::parse(text)
+                .map_err(|_| Refusal(InvalidRequest, "claims cannot be read"))?,
+            None => ClaimsParameter::default(),
+        };
+        let levels = claims.acr_values.iter().flatten().map(String::as_str);
+        let known = levels.clone().any(|level| [AAL1, AAL2].contains(&level));
+        if claims.acr_is_essential && claims.acr_values.is_some() && !known {
+            return Err(Refusal(UnmetAuthenticationRequirements, "no such acr is known here"));
+        }
         Ok(Self {
             client_id: client.client_id.clone(),
             target,
             scope,
-            audience: audience.to_owned(),
+            audience: audience.unwrap_or_default().to_owned(),
+            resources,
             nonce: owned("nonce")?,
             code_challenge,
             prompt,
             max_age,
             subject,
+            subjects: claims.subjects.clone(),
             login_hint: owned("login_hint")?,
-            two_factors: client.two_factors || get("acr_values")?.is_some_and(demands_two_factors),
+            two_factors: client.two_factors
+                || get("acr_values")?.is_some_and(|list| demands_two_factors(list.split(' ')))
+                || demands_two_factors(levels),
+            claims: claims.claims,
             ui_locales: owned("ui_locales")?.filter(|list| list.len() <= MAX_KEPT_VALUE),
         })
     }
@@ -304,21 +202,30 @@ impl AuthorizationRequest {
         floor: Option<Timestamp>,
         now: Timestamp,
     ) -> bool {
-        if self.subject.as_deref().is_some_and(|expected| expected != subject) {
+        if !self.expects(subject) {
             return false;
         }
         if self.two_factors && !is_multi_factor(amr) {
             return false;
         }
-        let too_old =
-            self.max_age.is_some_and(|max_age| now.secs() - auth_time.secs() > i64::from(max_age));
-        let fresh = self.prompt != Prompt::Login && !too_old;
+        // An age of 0 asks for a sign-in as `prompt=login` does (OpenID Connect Core §3.1.2.1).
+        let too_old = self.max_age.is_some_and(|max_age| {
+            max_age == 0 || now.secs() - auth_time.secs() > i64::from(max_age)
+        });
+        let fresh = matches!(self.prompt, Prompt::Auto | Prompt::None) && !too_old;
         fresh || floor.is_some_and(|floor| auth_time > floor)
+    }
+
+    /// Whether the client accepts this user: the subject of its `id_token_hint`, and one of those in its `claims`.
+    fn expects(&self, subject: &str) -> bool {
+        let is_one = |subjects: &Vec<String>| subjects.iter().any(|expected| expected == subject);
+        self.subject.as_deref().is_none_or(|expected| expected == subject)
+            && self.subjects.as_ref().is_none_or(is_one)
     }
 
     /// Whether the user may have to sign in again although a session exists (`prompt`, `max_age`).
     pub fn demands_recent_sign_in(&self) -> bool {
-        self.prompt == Prompt::Login || self.max_age.is_some()
+        matches!(self.prompt, Prompt::Login | Prompt::Create) || self.max_age.is_some()
     }
 
     /// The error for a client that allows no page when one is needed.
@@ -337,24 +244,37 @@ impl AuthorizationRequest {
         self.target.refuse(ErrorCode::AccessDenied, "the user did not continue to this app")
     }
 
-    /// Judges a stored request again: the client may have been changed since.
+    /// Judges a stored request again, because the client may have been changed since. Its scope is narrowed to what the
+    /// client may still have.
     ///
     /// # Errors
     /// As [`parse`](Self::parse).
-    pub fn check_again(&self, client: &ClientMetadata) -> Result<(), AuthorizationError> {
+    pub fn judge_again(mut self, client: &ClientMetadata) -> Result<Self, AuthorizationError> {
         if !client.allows_redirect(&self.target.redirect_uri) {
             return Err(BrokenLink::UnregisteredRedirectUri.into());
         }
-        let scope = self.scope.is_subset_of(&client.allowed_scopes());
-        let audience = client.choose_audience(Some(&self.audience), None);
-        match (scope, audience) {
-            (false, _) => Err(self.target.refuse(ErrorCode::InvalidScope, TOO_WIDE)),
-            (true, Err(_)) => {
-                let description = "resource is not one of this app's audiences";
-                Err(self.target.refuse(ErrorCode::InvalidTarget, description))
-            }
-            (true, Ok(_)) => Ok(()),
+        let target = self.target.clone();
+        let refuse = |code, description| Err(target.refuse(code, description));
+        if self.code_challenge.is_none() && !client.no_pkce {
+            return refuse(ErrorCode::InvalidRequest, PKCE_IS_NEEDED);
         }
+        let allowed = client.allowed_audiences();
+        let is_allowed = |audience: &String| allowed.contains(&audience.as_str());
+        if !is_allowed(&self.audience) || !self.resources.iter().all(is_allowed) {
+            return refuse(ErrorCode::InvalidTarget, UNKNOWN_RESOURCE);
+        }
+        if !self.scope.is_empty() {
+            let Some(scope) = client.allowed_part(&self.scope) else {
+                return refuse(ErrorCode::InvalidScope, NOTHING_ALLOWED);
+            };
+            self.scope = scope;
+        }
+        if self.code_challenge.is_none()
+            && let Err(Refusal(code, description)) = check_nonce(self.nonce.as_deref(), &self.scope)
+        {
+            return refuse(code, description);
+        }
+        Ok(self)
     }
 }
 
@@ -362,50 +282,6 @@ impl ResponseTarget {
     fn refuse(&self, code: ErrorCode, description: &'static str) -> AuthorizationError {
         AuthorizationError::Redirect { target: Box::new(self.clone()), code, description }
     }
-}
-
-const TOO_WIDE: &str = "the scope is more than this app may ask for";
-
-/// Refuses repeated parameters and request objects (RFC 9101).
-fn check_form(parameters: Parameters<'_>) -> Result<(), Refusal> {
-    let unsupported = "request objects are not supported";
-    if parameters.any_repeated() {
-        return Err(Repeated.into());
-    }
-    if parameters.has("request") {
-        return Err(Refusal(ErrorCode::RequestNotSupported, unsupported));
-    }
-    if parameters.has("request_uri") {
-        return Err(Refusal(ErrorCode::RequestUriNotSupported, unsupported));
-    }
-    Ok(())
-}
-
-fn code_challenge(parameters: Parameters<'_>) -> Result<String, Refusal> {
-    let missing = Refusal(ErrorCode::InvalidRequest, "PKCE is needed: code_challenge is missing");
-    let challenge = parameters.get("code_challenge")?.ok_or(missing)?;
-    let base64url = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-    let well_formed = challenge.len() == 43 && challenge.bytes().all(base64url);
-    if parameters.get("code_challenge_method")? != Some("S256") || !well_formed {
-        return Err(Refusal(ErrorCode::InvalidRequest, "code_challenge must be that of S256"));
-    }
-    Ok(challenge.to_owned())
-}
-
-fn prompt(text: Option<&str>) -> Result<Prompt, Refusal> {
-    let values: Vec<&str> = text.unwrap_or_default().split_whitespace().collect();
-    let known = ["none", "login", "consent", "select_account"];
-    if values.iter().any(|value| !known.contains(value)) {
-        return Err(Refusal(ErrorCode::InvalidRequest, "prompt has an unknown value"));
-    }
-    if values.contains(&"none") {
-        return match values.len() {
-            1 => Ok(Prompt::None),
-            _ => Err(Refusal(ErrorCode::InvalidRequest, "prompt=none stands alone")),
-        };
-    }
-    let login = values.contains(&"login") || values.contains(&"select_account");
-    Ok(if login { Prompt::Login } else { Prompt::Auto })
 }
 
 #[cfg(test)]

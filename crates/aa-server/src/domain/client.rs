@@ -1,6 +1,7 @@
 //! A registered app: what it declared, and what follows from it.
 
 mod lifetimes;
+mod scopes;
 
 use serde::{Deserialize, Serialize};
 use tokens::{Algorithm, Scope};
@@ -11,6 +12,7 @@ use super::subject::{self, SubjectType};
 use super::token_exchange::Exchange;
 
 pub use lifetimes::{Lifetimes, MAX_AT_TTL, MAX_DT_TTL};
+pub use scopes::ScopeError;
 
 /// What an app without `scopes` may ask for.
 pub const DEFAULT_SCOPES: &str = "openid profile email offline_access";
@@ -119,6 +121,12 @@ pub struct ClientMetadata {
     /// The audiences that it may exchange the tokens of its users for (RFC 8693).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exchange: Vec<Exchange>,
+    /// Whether it may ask for a code without PKCE, by a `nonce` instead (RFC 9700 §2.1.1). Confidential clients only.
+    #[serde(default)]
+    pub no_pkce: bool,
+    /// Whether it has to push its authorization requests (`require_pushed_authorization_requests`, RFC 9126 §6).
+    #[serde(default)]
+    pub par: bool,
     /// Lifetimes, if not the deployment's.
     #[serde(default, skip_serializing_if = "Lifetimes::is_empty")]
     pub lifetimes: Lifetimes,
@@ -156,6 +164,8 @@ impl ClientMetadata {
             two_factors: false,
             device: false,
             exchange: Vec::new(),
+            no_pkce: false,
+            par: false,
             lifetimes: Lifetimes::default(),
         }
     }
@@ -195,6 +205,11 @@ impl ClientMetadata {
             }
         }
         self.lifetimes.check()?;
+        if self.no_pkce && self.kind != ClientType::Confidential {
+            return Err("no_pkce: only a confidential app can do without PKCE; without a secret, \
+                         a stolen code would be all that a thief needs"
+                .to_owned());
+        }
         for (name, algorithm) in [
             ("id_token_alg", self.id_token_alg),
             ("userinfo_signed_response_alg", self.userinfo_signed_response_alg),
@@ -281,63 +296,11 @@ impl ClientMetadata {
         }
     }
 
-    /// The scopes it may ask for.
-    pub fn allowed_scopes(&self) -> Scope {
-        if self.scopes.is_empty() {
-            return DEFAULT_SCOPES.parse().unwrap_or_default();
-        }
-        self.scopes.join(" ").parse().unwrap_or_default()
-    }
-
-    /// Whether it may ask for the scope of this name.
-    pub fn allows_scope(&self, name: &str) -> bool {
-        if self.scopes.is_empty() {
-            return DEFAULT_SCOPES.split(' ').any(|known| known == name);
-        }
-        self.scopes.iter().any(|known| known == name)
-    }
-
-    /// The scope of a request. Without one it is all that the client may ask for, but for `offline_access`. Standard scopes
-    /// about the user that are not kept here are left out (OpenID Connect Core §3.1.2.1); any other that the client may not
-    /// have is an error.
-    ///
-    /// # Errors
-    /// [`ScopeError`].
-    pub fn requested_scope(&self, text: Option<&str>) -> Result<Scope, ScopeError> {
-        let allowed = self.allowed_scopes();
-        let Some(text) = text else {
-            return Ok(allowed.retain(|name| name != OFFLINE_ACCESS));
-        };
-        let asked: Scope = text.parse().map_err(|()| ScopeError::Unreadable)?;
-        let asked =
-            asked.retain(|name| !["address", "phone"].contains(&name) || allowed.contains(name));
-        if asked.is_subset_of(&allowed) { Ok(asked) } else { Err(ScopeError::TooWide) }
-    }
-
-    /// The names of a granted scope that it may still ask for: what was taken from it since is left out.
-    pub fn still_allowed(&self, granted: &str) -> String {
-        if granted.split(' ').all(|name| self.allows_scope(name)) {
-            return granted.to_owned();
-        }
-        let allowed: Vec<&str> =
-            granted.split(' ').filter(|name| self.allows_scope(name)).collect();
-        allowed.join(" ")
-    }
-
     /// Whether a family of this scope gets refresh tokens.
     pub fn refreshes(&self, granted: &str) -> bool {
         self.always_refresh
             || (self.allows_scope(OFFLINE_ACCESS)
                 && granted.split(' ').any(|name| name == OFFLINE_ACCESS))
-    }
-
-    /// The audiences its tokens may be for: never none.
-    pub fn allowed_audiences(&self) -> Vec<&str> {
-        if self.audiences.is_empty() {
-            vec![&self.client_id]
-        } else {
-            self.audiences.iter().map(String::as_str).collect()
-        }
     }
 
     /// Whether a token with this audience is for the client itself: its id, or, of an API, the audience that it is registered
@@ -350,28 +313,6 @@ impl ClientMetadata {
     /// The pair by which it may exchange tokens for this audience.
     pub fn exchange_for(&self, audience: &str) -> Option<&Exchange> {
         self.exchange.iter().find(|pair| pair.audience == audience)
-    }
-
-    /// Chooses the audience of a request (RFC 8707): the one that `resource` names, else `default`, else the first.
-    ///
-    /// # Errors
-    /// [`UnknownResource`] when `resource` is not an audience of the client.
-    pub fn choose_audience<'a>(
-        &'a self,
-        resource: Option<&str>,
-        default: Option<&'a str>,
-    ) -> Result<&'a str, UnknownResource> {
-        let allowed = self.allowed_audiences();
-        match resource {
-            Some(resource) => {
-                allowed.into_iter().find(|audience| *audience == resource).ok_or(UnknownResource)
-            }
-            // An earlier choice holds only while the client is registered for it.
-            None => match default.filter(|default| allowed.contains(default)) {
-                Some(default) => Ok(default),
-                None => allowed.first().copied().ok_or(UnknownResource),
-            },
-        }
     }
 
     /// Whether this is one of its redirect URIs: the exact string, but for the port of a loopback address in
@@ -454,21 +395,6 @@ pub fn form_source(url: &Url) -> String {
     let origin = url.origin();
     if origin.is_tuple() { origin.ascii_serialization() } else { format!("{}:", url.scheme()) }
 }
-
-/// Why a client may not have a requested scope.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ScopeError {
-    /// The text is no scope (RFC 6749 §3.3).
-    #[error("the scope cannot be read")]
-    Unreadable,
-    /// It is more than the client is registered for.
-    #[error("the scope is more than this app may ask for")]
-    TooWide,
-}
-
-/// The client is not registered for the requested audience.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnknownResource;
 
 #[cfg(test)]
 mod tests;

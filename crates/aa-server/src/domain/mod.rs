@@ -1,5 +1,6 @@
 //! Pure rules: no clock, no database, no network.
 
+pub mod audience;
 pub mod authentication;
 pub mod authorization_request;
 pub mod browser_origin;
@@ -18,6 +19,7 @@ pub mod password;
 pub mod recovery_code;
 pub mod redirect_uri;
 pub mod refresh_token;
+pub mod requested_claims;
 pub mod subject;
 pub mod time_zone;
 pub mod token_exchange;

@@ -24,8 +24,7 @@ use crate::domain::client::ClientMetadata;
 type Path = (&'static str, &'static str);
 
 /// The endpoints that browser apps call, with no more than what a client has.
-const FOR_PUBLIC_CLIENTS: &[Path] =
-    &[
+const FOR_PUBLIC_CLIENTS: &[Path] = &[
     ("/oauth/token", "POST"),
     ("/oauth/revoke", "POST"),
     ("/oauth/device", "POST"),

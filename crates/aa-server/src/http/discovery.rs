@@ -11,7 +11,9 @@ use service::run;
 use strum::VariantArray as _;
 
 use crate::authority::Authority;
+use crate::config::RegistrationMode;
 use crate::domain::authentication::{AAL1, AAL2};
+use crate::domain::authorization_request::{ResponseMode, prompt_values};
 use crate::domain::claims::USER_CLAIMS;
 use crate::domain::client::DEFAULT_SCOPES;
 use crate::domain::language::Language;
@@ -55,7 +57,8 @@ pub async fn openid_configuration(
         "acr_values_supported": [AAL1, AAL2],
         "ui_locales_supported": Language::VARIANTS.iter().map(|language| language.tag()).collect::<Vec<_>>(),
         "claims_supported": claims,
-        "claims_parameter_supported": false,
+        "claims_parameter_supported": true,
+        "display_values_supported": ["page", "popup", "touch", "wap"],
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
         "require_request_uri_registration": false,
@@ -76,6 +79,7 @@ pub async fn authorization_server(
 
 fn metadata(authority: &Authority) -> Value {
     let url = |path| authority.config.public_url.join(path);
+    let registration_is_open = authority.config.registration == RegistrationMode::Open;
     let methods = json!(["client_secret_basic", "client_secret_post", "none"]);
     let mut scopes: Vec<&str> = DEFAULT_SCOPES.split(' ').collect();
     for claim in USER_CLAIMS {
@@ -86,6 +90,8 @@ fn metadata(authority: &Authority) -> Value {
     json!({
         "issuer": authority.config.public_url.as_str(),
         "authorization_endpoint": url("/oauth/authorize"),
+        "pushed_authorization_request_endpoint": url("/oauth/par"),
+        "require_pushed_authorization_requests": authority.config.require_par,
         "token_endpoint": url("/oauth/token"),
         "device_authorization_endpoint": url("/oauth/device"),
         "revocation_endpoint": url("/oauth/revoke"),
@@ -95,7 +101,7 @@ fn metadata(authority: &Authority) -> Value {
         "jwks_uri": url("/.well-known/jwks.json"),
         "scopes_supported": scopes,
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query", "form_post"],
+        "response_modes_supported": ResponseMode::NAMES.map(|(name, _)| name),
         "grant_types_supported": [
             "authorization_code", "refresh_token", "client_credentials", DEVICE_CODE, TOKEN_EXCHANGE,
         ],
@@ -104,7 +110,7 @@ fn metadata(authority: &Authority) -> Value {
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
         "introspection_signing_alg_values_supported": [SIGNED_WITH.name()],
         "code_challenge_methods_supported": ["S256"],
-        "prompt_values_supported": ["none", "login", "consent", "select_account"],
+        "prompt_values_supported": prompt_values(registration_is_open).collect::<Vec<_>>(),
         "authorization_response_iss_parameter_supported": true,
     })
 }

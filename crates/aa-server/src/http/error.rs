@@ -73,6 +73,12 @@ pub enum OAuthError {
     AccessDenied,
     /// The device code was not used in time.
     ExpiredToken,
+    /// A pushed request asks for another response type than `code`.
+    UnsupportedResponseType,
+    /// A pushed request is a request object.
+    RequestNotSupported,
+    /// A pushed request wants a level of authentication that is not known here.
+    UnmetAuthenticationRequirements,
     /// The authority cannot answer right now.
     TemporarilyUnavailable,
     /// The authority failed.
@@ -267,13 +273,16 @@ impl From<GrantError> for Error {
             GrantError::Withdrawn => Self::InvalidGrant(
                 "what the session was granted was taken from the client, and it has ended",
             ),
+            refused @ (GrantError::MissingVerifier | GrantError::UnexpectedVerifier) => {
+                Self::oauth(OAuthError::InvalidGrant, refused.to_string())
+            }
             GrantError::ScopeTooWide => Self::oauth(
                 OAuthError::InvalidScope,
                 "the scope is more than this app may have here",
             ),
             GrantError::UnknownResource => Self::oauth(
                 OAuthError::InvalidTarget,
-                "the resource is not one of this app's audiences",
+                "the resource is not one of this app's audiences, or was not asked for with the code",
             ),
             GrantError::UnauthorizedClient => {
                 Self::oauth(OAuthError::UnauthorizedClient, "this client does not act for users")

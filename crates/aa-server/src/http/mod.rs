@@ -114,6 +114,7 @@ routes! {
     GET  "/demo/mail"                               Page    => pages::demo_mail::show;
     GET  "/oauth/authorize"                         Page    => oauth::authorize::get;
     POST "/oauth/authorize"                         Page    => oauth::authorize::post;
+    POST "/oauth/par"                               OAuth   => oauth::par::post;
     GET  "/continue"                                Page    => oauth::continue_to::get;
     POST "/continue"                                Form    => oauth::continue_to::post;
     POST "/oauth/device"                            OAuth   => oauth::device::post;

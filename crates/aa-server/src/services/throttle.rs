@@ -51,6 +51,8 @@ pub enum Counter {
     DevicesOfClient(String),
     /// Requests of devices of public clients in a network.
     DevicesOfNetwork(u128),
+    /// Authorization requests that a confidential client pushes.
+    PushedRequests(String),
 }
 
 impl Counter {
@@ -100,6 +102,8 @@ impl Counter {
             // With their lifetime of ten minutes, up to 7,000 requests of a client and 50 of an address wait at once.
             Self::DevicesOfClient(_) => (1_000, Duration::from_millis(100)),
             Self::DevicesOfNetwork(_) => (30, Duration::from_secs(30)),
+            // With their lifetime of 90 seconds, up to 19,000 rows for each app.
+            Self::PushedRequests(_) => (10_000, Duration::from_millis(10)),
         }
     }
 
@@ -116,6 +120,7 @@ impl Counter {
             Self::UserCode(user) => format!("u{user}"),
             Self::DevicesOfClient(client_id) => format!("d{client_id}"),
             Self::DevicesOfNetwork(bits) => format!("e{bits}"),
+            Self::PushedRequests(client_id) => format!("p{client_id}"),
         }
     }
 }

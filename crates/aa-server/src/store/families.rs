@@ -1,15 +1,15 @@
-use database::{all, execute, optional};
+use database::{execute, optional};
 use foundation::time::Timestamp;
 use serde_json::json;
-use uuid::Uuid;
 
 use super::ends::{self, End};
-use super::family::{Family, GraceElsewhere, TwoPlaces};
+use super::family::{Family, GraceElsewhere, resources};
 use super::{Event, Result, Store, inconsistent};
 use crate::domain::event::EndReason;
 use crate::domain::family::FamilyState;
 use crate::domain::ids::{BrowserId, BrowserSessionId, FamilyId, UserId};
 use crate::domain::refresh_token::SecretHash;
+use crate::domain::requested_claims::RequestedClaims;
 
 /// Delegation tokens of one user, browser and client that wait to be redeemed, at most. A further one takes the place of the
 /// oldest.
@@ -32,10 +32,14 @@ pub struct NewFamily<'a> {
     pub audience: &'a str,
     /// The redirect URI that the delegation token is sent to.
     pub redirect_uri: &'a str,
-    /// Base64url SHA-256 of the PKCE verifier; none in families of older versions.
+    /// Base64url SHA-256 of the PKCE verifier; none where the client does without PKCE.
     pub code_challenge: Option<&'a str>,
     /// The client's nonce, for the ID token.
     pub nonce: Option<&'a str>,
+    /// The audiences that the request names.
+    pub resources: &'a [String],
+    /// The claims that the request asks for by name.
+    pub requested_claims: &'a RequestedClaims,
     /// The end of the delegation token.
     pub code_expires_at: Timestamp,
     /// The absolute end.
@@ -62,6 +66,8 @@ struct FamilyRow {
     redirect_uri: String,
     code_challenge: Option<String>,
     nonce: Option<String>,
+    resources: Option<String>,
+    requested_claims: Option<String>,
     code_expires_at: Timestamp,
     expires_at: Timestamp,
     rotated_at: Timestamp,
@@ -81,6 +87,11 @@ impl FamilyRow {
             .as_deref()
             .map(|text| serde_json::from_str(text).map_err(|_| unreadable("grace_elsewhere")))
             .transpose()?;
+        let requested_claims = self
+            .requested_claims
+            .as_deref()
+            .map(|text| serde_json::from_str(text).map_err(|_| unreadable("requested_claims")))
+            .transpose()?;
         Ok(Family {
             id: self.id,
             secret_hash: SecretHash::from_stored(self.secret_hash),
@@ -95,6 +106,8 @@ impl FamilyRow {
             redirect_uri: self.redirect_uri,
             code_challenge: self.code_challenge,
             nonce: self.nonce,
+            resources: resources(self.resources.as_deref()),
+            requested_claims: requested_claims.unwrap_or_default(),
             rotated_ip: self.rotated_ip,
             rotated_user_agent: self.rotated_user_agent,
             grace_elsewhere,
@@ -125,74 +138,6 @@ pub struct Redeemed<'a> {
     pub keep_others: bool,
 }
 
-/// One line of the sessions page, before it is put into words.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub struct SessionRow {
-    /// The family.
-    pub id: FamilyId,
-    /// The app.
-    pub client_id: String,
-    /// The browser.
-    pub browser_id: BrowserId,
-    /// The browser's name, if the user gave one.
-    pub browser_name: String,
-    /// The user agent of the browser.
-    pub browser_user_agent: String,
-    /// The address that the browser was last seen at.
-    pub browser_ip: String,
-    /// The time the browser was first seen.
-    pub browser_first_seen_at: Timestamp,
-    /// The time the browser was last seen.
-    pub browser_last_seen_at: Timestamp,
-    /// The time the app was opened.
-    pub created_at: Timestamp,
-    /// The time of the last rotation.
-    pub rotated_at: Timestamp,
-    /// The address that it was last rotated from.
-    pub rotated_ip: String,
-    /// The absolute end.
-    pub expires_at: Timestamp,
-    /// The end for lack of use.
-    pub idle_expires_at: Timestamp,
-    /// The time the family itself was ended.
-    pub ended_at: Option<Timestamp>,
-    /// The reason of that end.
-    pub end_reason: Option<String>,
-    end_detail: Option<String>,
-    grace_elsewhere: Option<String>,
-    /// The time the user's epoch was ended.
-    pub epoch_ended_at: Option<Timestamp>,
-    /// The reason of that end.
-    pub epoch_reason: Option<String>,
-    /// The time the browser session was ended, if that ends this family.
-    pub browser_session_ended_at: Option<Timestamp>,
-    /// The reason of that end.
-    pub browser_session_reason: Option<String>,
-}
-
-impl SessionRow {
-    /// The places of the two uses of a token for which the family was ended.
-    ///
-    /// # Errors
-    /// [`Error::Inconsistent`].
-    pub fn places_of_reuse(&self) -> Result<TwoPlaces> {
-        let places = self.end_detail.as_deref().and_then(|text| serde_json::from_str(text).ok());
-        places.ok_or_else(|| inconsistent("families", "end_detail", self.id))
-    }
-
-    /// The places from which a token was used within its grace, if they are two.
-    ///
-    /// # Errors
-    /// [`Error::Inconsistent`].
-    pub fn places_of_grace(&self) -> Result<Option<TwoPlaces>> {
-        let read = |text| {
-            serde_json::from_str(text)
-                .map_err(|_| inconsistent("families", "grace_elsewhere", self.id))
-        };
-        self.grace_elsewhere.as_deref().map(read).transpose()
-    }
-}
-
 impl Store {
     /// Makes a family from a live browser session. `None` when that has ended meanwhile.
     pub async fn delegate(&self, family: &NewFamily<'_>, now: Timestamp) -> Result<Option<()>> {
@@ -207,17 +152,20 @@ impl Store {
         if locked == 0 {
             return Ok(None);
         }
+        let resources = (!family.resources.is_empty()).then(|| family.resources.join("\n"));
+        let requested_claims = *family.requested_claims != RequestedClaims::default();
+        let requested_claims = requested_claims.then(|| json!(family.requested_claims).to_string());
         let made = execute!(
             tx.on(),
             "INSERT INTO families (id, secret_hash, generation, user_id, user_epoch, client_id, browser_id,
                  browser_session_id, scope, audience, auth_time, amr, redirect_uri, code_challenge, nonce,
                  code_expires_at, created_at, expires_at, rotated_at, rotated_ip, rotated_user_agent,
-                 idle_expires_at)
+                 idle_expires_at, resources, requested_claims)
              SELECT $1, $2, 0, i.user_id, i.user_epoch, $3, i.browser_id,
                  i.id, $4, $5, i.auth_time, i.amr, $6, $7, $8,
-                 $9, $10, $11, $10, $12, $13, $11
+                 $9, $10, $11, $10, $12, $13, $11, $14, $15
              FROM browser_sessions i JOIN users u ON u.id = i.user_id JOIN clients a ON a.client_id = $3
-             WHERE i.id = $14 AND u.enabled AND u.epoch = i.user_epoch AND a.enabled",
+             WHERE i.id = $16 AND u.enabled AND u.epoch = i.user_epoch AND a.enabled",
             family.id,
             family.secret_hash.as_bytes(),
             family.client_id,
@@ -231,6 +179,8 @@ impl Store {
             family.expires_at.millis(),
             family.ip,
             family.user_agent,
+            resources,
+            requested_claims,
             family.browser_session_id
         )?;
         // Loading the authorization endpoint again and again does not fill the table.
@@ -257,8 +207,8 @@ impl Store {
             self.db.read(),
             FamilyRow,
             "SELECT f.id, f.secret_hash, f.generation, f.user_id, f.user_epoch, f.client_id, f.browser_id, f.scope,
-                 f.audience, f.auth_time, f.amr, f.redirect_uri, f.code_challenge, f.nonce, f.code_expires_at,
-                 f.expires_at, f.rotated_at, f.rotated_ip, f.rotated_user_agent, f.idle_expires_at, f.grace_elsewhere,
+                 f.audience, f.auth_time, f.amr, f.redirect_uri, f.code_challenge, f.nonce, f.resources,
+                 f.requested_claims, f.code_expires_at, f.expires_at, f.rotated_at, f.rotated_ip, f.rotated_user_agent, f.idle_expires_at, f.grace_elsewhere,
                  f.ended_at IS NULL AND u.enabled AND u.epoch = f.user_epoch AND a.enabled
                      AND (i.ended_at IS NULL OR (a.outlives_sign_out AND f.generation > 0)) AS live
              FROM families f
@@ -303,8 +253,8 @@ impl Store {
                AND EXISTS (SELECT 1 FROM browser_sessions i
                            WHERE i.id = families.browser_session_id AND i.ended_at IS NULL)
              RETURNING id, secret_hash, generation, user_id, user_epoch, client_id, browser_id, scope, audience,
-                 auth_time, amr, redirect_uri, code_challenge, nonce, code_expires_at, expires_at, rotated_at,
-                 rotated_ip, rotated_user_agent, idle_expires_at, grace_elsewhere, ended_at IS NULL AS live",
+                 auth_time, amr, redirect_uri, code_challenge, nonce, resources, requested_claims,
+                 code_expires_at, expires_at, rotated_at, rotated_ip, rotated_user_agent, idle_expires_at, grace_elsewhere, ended_at IS NULL AS live",
             now.millis(),
             redeemed.ip,
             redeemed.user_agent,
@@ -398,52 +348,5 @@ impl Store {
         }
         self.commit_end(tx).await?;
         Ok(ended)
-    }
-
-    /// Up to `limit` sessions of a user, the last opened first, before the one with this id. `live` chooses between those
-    /// that are live and those that have ended after `since`.
-    pub async fn sessions_before(
-        &self,
-        user: UserId,
-        position: Option<FamilyId>,
-        limit: u32,
-        (live, since): (bool, Timestamp),
-        now: Timestamp,
-    ) -> Result<Vec<SessionRow>> {
-        all!(
-            self.db.read(),
-            SessionRow,
-            "SELECT f.id, f.client_id, f.browser_id, d.name AS browser_name,
-                 d.user_agent AS browser_user_agent, d.ip AS browser_ip,
-                 d.first_seen_at AS browser_first_seen_at, d.last_seen_at AS browser_last_seen_at,
-                 f.created_at, f.rotated_at, f.rotated_ip, f.expires_at, f.idle_expires_at,
-                 f.ended_at, f.end_reason, f.end_detail, f.grace_elsewhere,
-                 COALESCE(e.ended_at, x.ended_at) AS epoch_ended_at, COALESCE(e.reason, x.reason) AS epoch_reason,
-                 CASE WHEN a.outlives_sign_out THEN NULL ELSE i.ended_at END AS browser_session_ended_at,
-                 i.end_reason AS browser_session_reason
-             FROM families f
-             JOIN user_browsers d ON d.user_id = f.user_id AND d.browser_id = f.browser_id
-             JOIN browser_sessions i ON i.id = f.browser_session_id
-             JOIN clients a ON a.client_id = f.client_id
-             JOIN users u ON u.id = f.user_id
-             LEFT JOIN ends e ON e.id = f.user_id AND e.user_epoch = f.user_epoch
-             -- An epoch without an end of its own ended with everything.
-             LEFT JOIN ends x ON f.user_epoch <> u.epoch AND e.id IS NULL AND x.kind = 'everything'
-                 AND x.id = (SELECT o.id FROM ends o WHERE o.kind = 'everything' AND o.ended_at >= f.created_at
-                             ORDER BY o.ended_at LIMIT 1)
-             WHERE f.user_id = $1 AND f.id < $2 AND f.generation > 0
-               AND (f.ended_at IS NULL OR f.ended_at > $3)
-               AND (f.user_epoch = u.epoch OR COALESCE(e.ended_at, x.ended_at) > $3)
-               AND f.expires_at > $3
-               AND (f.ended_at IS NULL AND f.user_epoch = u.epoch AND f.expires_at > $4
-                    AND f.idle_expires_at > $4 AND (i.ended_at IS NULL OR a.outlives_sign_out)) = $5
-             ORDER BY f.id DESC LIMIT $6",
-            user,
-            position.unwrap_or_else(|| Uuid::max().into()),
-            since.millis(),
-            now.millis(),
-            live,
-            i64::from(limit)
-        )
     }
 }

@@ -1,9 +1,11 @@
 use foundation::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::audience::GrantedAudience;
 use crate::domain::family::FamilyState;
 use crate::domain::ids::{BrowserId, FamilyId, UserId};
 use crate::domain::refresh_token::SecretHash;
+use crate::domain::requested_claims::RequestedClaims;
 
 /// The state of a family after a rotation, from which its tokens are issued.
 #[derive(Debug, Clone)]
@@ -18,7 +20,7 @@ pub struct Grant {
     pub user_epoch: i64,
     /// The granted scope, as space-separated names.
     pub scope: String,
-    /// The audience of its application tokens.
+    /// The audience of its application tokens for which the client names none.
     pub audience: String,
     /// The time at which the user signed in.
     pub auth_time: Timestamp,
@@ -26,6 +28,8 @@ pub struct Grant {
     pub amr: String,
     /// The client's nonce, for the ID token.
     pub nonce: Option<String>,
+    /// The audiences that the authorization request named.
+    pub resources: Vec<String>,
     /// The absolute end.
     pub expires_at: Timestamp,
     /// The time of its end if it is not used again.
@@ -49,7 +53,7 @@ pub struct Family {
     pub browser_id: BrowserId,
     /// The granted scope, as space-separated names.
     pub scope: String,
-    /// The audience of its application tokens.
+    /// The audience of its application tokens for which the client names none.
     pub audience: String,
     /// The time at which the user signed in.
     pub auth_time: Timestamp,
@@ -57,10 +61,14 @@ pub struct Family {
     pub amr: String,
     /// The redirect URI that the delegation token was sent to.
     pub redirect_uri: String,
-    /// Base64url SHA-256 of the PKCE verifier; none in families of older versions.
+    /// Base64url SHA-256 of the PKCE verifier; none where the client does without PKCE.
     pub code_challenge: Option<String>,
     /// The client's nonce, for the ID token.
     pub nonce: Option<String>,
+    /// The audiences that the authorization request named.
+    pub resources: Vec<String>,
+    /// The claims that the authorization request asked for by name.
+    pub requested_claims: RequestedClaims,
     /// The address that its newest token was issued to.
     pub rotated_ip: String,
     /// The user agent that its newest token was issued to.
@@ -102,6 +110,25 @@ pub struct Place {
     pub at: String,
 }
 
+impl Grant {
+    /// The audiences that an application token may be for.
+    pub fn granted_audience(&self) -> GrantedAudience<'_> {
+        GrantedAudience { default: &self.audience, named: &self.resources }
+    }
+}
+
+impl Family {
+    /// The audiences that an application token may be for.
+    pub fn granted_audience(&self) -> GrantedAudience<'_> {
+        GrantedAudience { default: &self.audience, named: &self.resources }
+    }
+}
+
+/// The lines of the column `resources`. No audience has a line break.
+pub(super) fn resources(column: Option<&str>) -> Vec<String> {
+    column.map(|text| text.lines().map(str::to_owned).collect()).unwrap_or_default()
+}
+
 impl From<Family> for Grant {
     fn from(family: Family) -> Self {
         Self {
@@ -114,6 +141,7 @@ impl From<Family> for Grant {
             auth_time: family.auth_time,
             amr: family.amr,
             nonce: family.nonce,
+            resources: family.resources,
             expires_at: family.state.expires_at,
             ends_at: family.state.ends_at(),
         }

@@ -28,6 +28,7 @@ mod pending_sign_ins;
 mod pictures;
 mod rotation;
 mod tries;
+mod user_sessions;
 mod users;
 
 use std::sync::Arc;
@@ -36,7 +37,9 @@ use database::Db;
 use tokio::sync::Notify;
 
 pub use accounts::Profile;
-pub use authentication_attempts::{ATTEMPT_TTL, AttemptKey, AuthenticationAttempt, MAX_ATTEMPTS};
+pub use authentication_attempts::{
+    ATTEMPT_TTL, AttemptKey, AuthenticationAttempt, MAX_ATTEMPTS, PUSHED_REQUEST_TTL,
+};
 pub use browser_sessions::{BrowserSession, NewBrowserSession, SignedInBrowser};
 pub use clients::{Client, ClientChange, ClientSecretHash};
 pub use confirmations::{NewConfirmation, PendingConfirmation};
@@ -50,7 +53,7 @@ pub use ends::KeptSession;
 pub use event_streams::EventStream;
 pub use events::{Event, EventFilter, EventPosition, EventRow};
 pub use factors::{FactorCounts, PasskeyRow, TotpRow};
-pub use families::{MAX_OPEN_DELEGATIONS, NewFamily, Redeemed, SessionRow};
+pub use families::{MAX_OPEN_DELEGATIONS, NewFamily, Redeemed};
 pub use family::{Family, GraceElsewhere, Grant, Place, TwoPlaces};
 pub use feed_followers::{Confirmation, FeedFollower};
 pub use invitations::Invitation;
@@ -60,6 +63,7 @@ pub use outbox::{DeliveryRow, LeasedDelivery, NewDelivery, SealedDelivery};
 pub use pending_sign_ins::{PENDING_TTL, PendingSignIn};
 pub use rotation::{MAX_WAITING, ROTATE, Rotation};
 pub use tries::{SharedTries, TryCounter};
+pub use user_sessions::SessionRow;
 pub use users::{NewUser, User};
 
 /// The authority's database.

@@ -1,7 +1,8 @@
 //! `GET` and `POST /oauth/authorize` (RFC 6749 §3.1, OpenID Connect Core §3.1.2): code with PKCE, no consent.
 //!
-//! A request that waits for the user is stored as an attempt, and the browser comes back with `?attempt=…` alone: from the
-//! sign-in page, or from the question whether they want to continue to the app.
+//! A request may come by itself or as a reference to one that was pushed. One that waits for the user is stored as an
+//! attempt, and the browser comes back with `?attempt=…` alone: from the sign-in page, or from the question whether they
+//! want to continue to the app.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -9,13 +10,14 @@ use askama::Template;
 use foundation::time::Timestamp;
 use url::{Url, form_urlencoded};
 
-use super::printable;
 use crate::authority::Authority;
+use crate::config::RegistrationMode;
 use crate::domain::authorization_request::{
-    AuthorizationError, AuthorizationRequest, BrokenLink, Parameters, Prompt, ResponseMode,
-    ResponseTarget,
+    AuthorizationError, AuthorizationRequest, BrokenLink, Parameters, Prompt, REQUEST_URI_PREFIX,
+    ResponseMode, ResponseTarget, Rules,
 };
 use crate::domain::client::{ClientMetadata, form_source};
+use crate::domain::refresh_token::SecretHash;
 use crate::http::error::Error;
 use crate::http::pages;
 use crate::http::pages::login::attempt_expired;
@@ -69,6 +71,7 @@ pub(super) struct Pending {
 /// A page that the user has to see before a code is issued.
 enum Page {
     SignIn,
+    Register,
     Continue,
 }
 
@@ -83,14 +86,56 @@ async fn begin(
         Ok(client_id) => enabled_client(authority, request, client_id).await?,
         Err(refused) => return Err(broken_link(&refused)),
     };
-    let subject_of = |hint: &str| id_token_hint::read(authority, hint).map(|hint| hint.subject);
-    match AuthorizationRequest::parse(parameters, &client, subject_of) {
-        Ok(asked) => {
-            let pending = Pending { client, asked, attempt: None, confirmed_by: None };
-            grant(authority, request, pending).await
+    let csrf = Csrf::of(authority, request);
+    let request_uri = params.get("request_uri").ok().flatten().unwrap_or_default();
+    let pending = if let Some(reference) = request_uri.strip_prefix(REQUEST_URI_PREFIX) {
+        pushed(authority, client, reference, csrf.binding()).await?
+    } else {
+        match judge(authority, parameters, &client, false) {
+            Ok(asked) => Pending { client, asked, attempt: None, confirmed_by: None },
+            Err(refused) => return refuse(authority, request, &client, &refused),
         }
-        Err(refused) => refuse(authority, request, &client, &refused),
+    };
+    let mut response = grant(authority, request, pending).await?;
+    if let Some(cookie) = csrf.set_cookie(authority) {
+        append_cookie(&mut response, cookie);
     }
+    Ok(response)
+}
+
+/// Reads and judges a request of this client.
+pub(super) fn judge(
+    authority: &Authority,
+    parameters: Parameters<'_>,
+    client: &ClientMetadata,
+    is_pushed: bool,
+) -> Result<AuthorizationRequest, AuthorizationError> {
+    let rules = Rules {
+        client,
+        registration_is_open: authority.config.registration == RegistrationMode::Open,
+        not_pushed: !is_pushed && (client.par || authority.config.require_par),
+    };
+    let subject_of = |hint: &str| id_token_hint::read(authority, hint).map(|hint| hint.subject);
+    AuthorizationRequest::parse(parameters, rules, subject_of)
+}
+
+/// The request that this client has pushed under this reference. It is this browser's from now on.
+///
+/// # Errors
+/// [`attempt_expired`], also when it is another client's or has been redeemed in another browser.
+async fn pushed(
+    authority: &web::Data<Authority>,
+    client: ClientMetadata,
+    reference: &str,
+    browser: SecretHash,
+) -> Result<Pending, Error> {
+    let (reference, client_id) = (reference.to_owned(), client.client_id.clone());
+    let work = |authority: web::Data<Authority>| async move {
+        attempt::redeem_pushed(&authority, &reference, &client_id, &browser).await
+    };
+    let attempt = detached(authority, work).await?.ok_or_else(attempt_expired)?;
+    let asked = attempt.request.clone();
+    Ok(Pending { client, asked, attempt: Some(attempt), confirmed_by: None })
 }
 
 /// Answers a stored request, after the sign-in.
@@ -143,11 +188,12 @@ pub(super) async fn grant(
     request: &HttpRequest,
     pending: Pending,
 ) -> Result<HttpResponse, Error> {
-    let Pending { client, asked, attempt, confirmed_by } = pending;
-    if attempt.is_some()
-        && let Err(refused) = asked.check_again(&client)
-    {
-        return refuse(authority, request, &client, &refused);
+    let Pending { client, mut asked, attempt, confirmed_by } = pending;
+    if attempt.is_some() {
+        asked = match asked.judge_again(&client) {
+            Ok(asked) => asked,
+            Err(refused) => return refuse(authority, request, &client, &refused),
+        };
     }
     let floor = attempt.as_ref().and_then(|attempt| attempt.floor);
     let current_user = current_user(authority, request).await?;
@@ -172,11 +218,7 @@ pub(super) async fn grant(
         let command = Delegate {
             browser_session: &current_user.browser_session,
             client: &client,
-            redirect_uri: &asked.target.redirect_uri,
-            scope: &asked.scope,
-            audience: &asked.audience,
-            code_challenge: Some(&asked.code_challenge),
-            nonce: asked.nonce.as_deref(),
+            request: &asked,
         };
         let code = delegate(&authority, &command, &caller).await?;
         Ok((code, client, asked, attempt))
@@ -229,13 +271,18 @@ async fn show_first(
 ) -> Result<HttpResponse, Error> {
     if asked.prompt == Prompt::None {
         let refused = match page {
-            Page::SignIn => asked.login_required(),
+            Page::SignIn | Page::Register => asked.login_required(),
             Page::Continue => asked.interaction_required(),
         };
         return refuse(authority, request, client, &refused);
     }
     let csrf = Csrf::of(authority, request);
     let ui_locales = asked.ui_locales.clone();
+    let can_register = authority.config.registration == RegistrationMode::Open;
+    let page = match page {
+        Page::SignIn if asked.prompt == Prompt::Create && can_register => Page::Register,
+        page => page,
+    };
     let reference = if let Some(attempt) = attempt {
         attempt.reference
     } else {
@@ -245,21 +292,22 @@ async fn show_first(
         };
         detached(authority, work).await?
     };
-    let mut response = pages::redirect(&page.url(&reference, ui_locales.as_deref()));
-    if let Some(cookie) = csrf.set_cookie(authority) {
-        append_cookie(&mut response, cookie);
-    }
-    Ok(response)
+    Ok(pages::redirect(&page.url(&reference, ui_locales.as_deref())))
 }
 
 impl Page {
     fn url(&self, reference: &str, ui_locales: Option<&str>) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
+        let return_to = format!("/oauth/authorize?attempt={reference}");
         let page = match self {
             Self::SignIn => {
-                query.append_pair("return_to", &format!("/oauth/authorize?attempt={reference}"));
+                query.append_pair("return_to", &return_to);
                 query.append_pair("again", "1");
                 "/login"
+            }
+            Self::Register => {
+                query.append_pair("return_to", &return_to);
+                "/register"
             }
             Self::Continue => {
                 query.append_pair("attempt", reference);
@@ -283,10 +331,9 @@ pub(super) fn refuse(
     match refused {
         AuthorizationError::Show(_) => Err(broken_link(refused)),
         AuthorizationError::Redirect { target, code, description } => {
-            let description = printable(description);
-            let fields = [("error", code.as_str()), ("error_description", &description)];
+            let fields = [("error", code.as_str()), ("error_description", *description)];
             let mut response = answer(authority, request, client, target, &fields);
-            mark(&mut response, code.as_str(), description);
+            mark(&mut response, code.as_str(), *description);
             Ok(response)
         }
     }
@@ -314,8 +361,12 @@ fn answer(
         fields.push(("state", state));
     }
     fields.push(("iss", authority.config.public_url.as_str()));
-    if target.response_mode == ResponseMode::Query {
-        return pages::redirect(&with_query(&target.redirect_uri, &fields));
+    match target.response_mode {
+        ResponseMode::Query => return pages::redirect(&with_query(&target.redirect_uri, &fields)),
+        ResponseMode::Fragment => {
+            return pages::redirect(&format!("{}#{}", target.redirect_uri, encode(&fields)));
+        }
+        ResponseMode::FormPost => {}
     }
     let mut frame = Frame::bare(authority, request, String::new());
     frame.title = frame.t1("continue-to", "app", &*client.name);
@@ -328,7 +379,10 @@ fn answer(
 
 /// A URI with more parameters; what it has stays as it is, to the letter.
 pub fn with_query(uri: &str, fields: &[(&str, &str)]) -> String {
-    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
     let separator = if uri.contains('?') { '&' } else { '?' };
-    format!("{uri}{separator}{query}")
+    format!("{uri}{separator}{}", encode(fields))
+}
+
+fn encode(fields: &[(&str, &str)]) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
 }

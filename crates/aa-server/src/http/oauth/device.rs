@@ -31,7 +31,7 @@ pub async fn post(
     let client = calling_client(&authority, &request, &params).await?;
     let metadata = &client.metadata;
     require_device_client(metadata)?;
-    let scope = metadata.requested_scope(params.get("scope")?).map_err(of_scope)?;
+    let scope = metadata.grantable_scope(params.get("scope")?).map_err(of_scope)?;
     let audience = metadata.choose_audience(params.get("resource")?, None).map_err(|_| {
         Error::oauth(OAuthError::InvalidTarget, "the resource is not one of this app's audiences")
     })?;

@@ -4,6 +4,7 @@ pub mod authorize;
 pub mod continue_to;
 pub mod device;
 pub mod logout;
+pub mod par;
 pub mod token;
 pub mod tokens;
 pub mod userinfo;
@@ -30,10 +31,13 @@ use crate::ops::authentication::client::{
 use crate::services::client_cache::AuthenticatedClient;
 use crate::services::refusals::Standing;
 
+/// The one parameter that an app may send more than once (RFC 8707 §2).
+const RESOURCE: &str = "resource";
+
 /// A form-encoded body of an app, whose errors are JSON.
 async fn oauth_params(request: &HttpRequest, payload: web::Payload) -> Result<Params, Error> {
     let params = body_params(request, payload).await?;
-    if let Some(name) = params.repeated() {
+    if let Some(name) = params.repeated(RESOURCE) {
         return Err(Error::oauth(
             OAuthError::InvalidRequest,
             format!("the parameter `{}` is there more than once", printable(name)),

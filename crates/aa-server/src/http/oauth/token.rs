@@ -7,7 +7,8 @@ use tokens::Scope;
 
 use super::device::{DEVICE_CODE, require_device_client};
 use super::{
-    Error, OAuthError, calling_client, credentials, identified, json_text as answer, oauth_params,
+    Error, OAuthError, RESOURCE, calling_client, credentials, identified, json_text as answer,
+    oauth_params,
 };
 use crate::authority::Authority;
 use crate::domain::token_exchange::{ExchangeRequest, TOKEN_EXCHANGE};
@@ -91,7 +92,7 @@ async fn by_code(
         code: params.need("code")?.to_owned(),
         redirect_uri: params.need("redirect_uri")?.to_owned(),
         code_verifier: params.get("code_verifier")?.map(str::to_owned),
-        resource: params.get("resource")?.map(str::to_owned),
+        resource: resource(params)?.map(str::to_owned),
     };
     let done =
         detached(authority, |authority| async move { redeem(&authority, command, &caller).await })
@@ -150,7 +151,7 @@ async fn by_refresh_token(
         credentials,
         refresh_token: params.need("refresh_token")?.to_owned(),
         scope: scope(params)?,
-        resource: params.get("resource")?.map(str::to_owned),
+        resource: resource(params)?.map(str::to_owned),
     };
     Ok(refresh(authority, command, caller).await?)
 }
@@ -161,7 +162,7 @@ async fn by_client_credentials(
     params: &Params,
 ) -> Result<TokenResponse, Error> {
     let metadata = &calling_client(authority, request, params).await?.metadata;
-    let resource = params.get("resource")?;
+    let resource = resource(params)?;
     let issued: Result<TokenResponse, GrantError> =
         client_credentials(authority, metadata, scope(params)?, resource);
     Ok(issued?)
@@ -175,4 +176,17 @@ fn scope(params: &Params) -> Result<Option<Scope>, Error> {
                 .map_err(|()| Error::oauth(OAuthError::InvalidScope, "the scope cannot be read"))
         })
         .transpose()
+}
+
+/// The audience that the application token is for. An application token has one (`docs/contract.md`, section 3), so several
+/// cannot be granted (`invalid_target`, RFC 8707 §2).
+fn resource(params: &Params) -> Result<Option<&str>, Error> {
+    match params.all(RESOURCE)[..] {
+        [] => Ok(None),
+        [resource] => Ok(Some(resource)),
+        _ => Err(Error::oauth(
+            OAuthError::InvalidTarget,
+            "an access token has one audience here: ask for one resource at a time",
+        )),
+    }
 }

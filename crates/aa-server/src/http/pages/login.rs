@@ -221,7 +221,7 @@ async fn page(
 #[derive(Debug)]
 pub(super) struct Destination {
     pub(super) client: Option<ClientMetadata>,
-    login_hint: Option<String>,
+    pub(super) login_hint: Option<String>,
     demand: Demand,
 }
 

@@ -173,6 +173,8 @@ async fn page(
     let csrf = Csrf::of(authority, request);
     let destination = destination(authority, &csrf, &typed.return_to).await?;
     let invited = offer.map(|offer| offer.email.as_str()).filter(|email| !email.is_empty());
+    let hint = destination.login_hint.as_deref().unwrap_or_default();
+    let email = if typed.email.is_empty() { hint } else { &typed.email };
     let frame = Frame::new(authority, request, "register-title", &csrf, None).wrong(errors);
     let by_invitation = typed.invitation.is_some();
     let page = Page {
@@ -180,7 +182,7 @@ async fn page(
         invitation: typed.invitation.as_deref().unwrap_or_default(),
         return_to: &typed.return_to,
         sign_in: with_return_to("/login", &typed.return_to),
-        email: invited.unwrap_or(&typed.email),
+        email: invited.unwrap_or(email),
         email_is_fixed: invited.is_some(),
         email_hint: if by_invitation { String::new() } else { frame.t("register-email-hint") },
         name: &typed.name,

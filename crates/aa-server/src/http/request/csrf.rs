@@ -1,7 +1,7 @@
 //! Protection of forms against cross-site request forgery.
 
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpRequest, web};
+use actix_web::{HttpMessage as _, HttpRequest, web};
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,12 +21,22 @@ pub struct Csrf {
     is_new: bool,
 }
 
+/// The cookie for a browser that has none.
+struct NewCookie(String);
+
 impl Csrf {
     /// The one of this browser, or a new one.
     pub fn of(authority: &Authority, request: &HttpRequest) -> Self {
         let known = Cookie::Csrf.read(authority, request).filter(|value| value.len() == 43);
         let is_new = known.is_none();
-        let cookie = known.unwrap_or_else(|| authority.random.token());
+        let cookie = known.unwrap_or_else(|| {
+            // Asked twice about one request, the answer is the same.
+            let mut extensions = request.extensions_mut();
+            if !extensions.contains::<NewCookie>() {
+                extensions.insert(NewCookie(authority.random.token()));
+            }
+            extensions.get::<NewCookie>().map(|new| new.0.clone()).unwrap_or_default()
+        });
         let tag = hmac::sign(&authority.csrf_key, cookie.as_bytes());
         Self { field: URL_SAFE_NO_PAD.encode(tag), cookie, is_new }
     }

@@ -61,6 +61,18 @@ impl Params {
         Ok(value.map(String::as_str).filter(|value| !value.is_empty()))
     }
 
+    /// Every value of a parameter that may be there more than once, each once, without empty ones.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        let mut values = Vec::new();
+        for (_, value) in self.0.iter().filter(|(known, value)| known == name && !value.is_empty())
+        {
+            if !values.contains(&value.as_str()) {
+                values.push(value);
+            }
+        }
+        values
+    }
+
     /// A parameter that must be there.
     ///
     /// # Errors
@@ -74,10 +86,11 @@ impl Params {
         self.0.iter().any(|(known, _)| known == name)
     }
 
-    /// The name of one that is there more than once.
-    pub fn repeated(&self) -> Option<&str> {
+    /// The name of one that is there more than once, though it is not `repeatable`.
+    pub fn repeated(&self, repeatable: &str) -> Option<&str> {
         self.0.iter().enumerate().find_map(|(index, (name, _))| {
-            self.0[..index].iter().any(|(earlier, _)| earlier == name).then_some(name.as_str())
+            let is_repeated = self.0[..index].iter().any(|(earlier, _)| earlier == name);
+            (is_repeated && name != repeatable).then_some(name.as_str())
         })
     }
 
@@ -104,7 +117,10 @@ mod tests {
         assert_eq!(params.get("z"), Ok(None));
         assert_eq!(params.get("c"), Err(BadParams::Repeated("c")));
         assert_eq!(params.need("b"), Err(BadParams::Missing("b")));
-        assert_eq!(params.repeated(), Some("c"));
+        assert_eq!(params.repeated(""), Some("c"));
+        assert_eq!(params.repeated("c"), None);
+        assert_eq!(params.all("c"), ["x y&", "2"]);
+        assert!(params.all("b").is_empty());
     }
 
     #[test]

@@ -7,6 +7,7 @@ use foundation::time::Timestamp;
 
 use crate::authority::Authority;
 use crate::domain::authorization_request::AuthorizationRequest;
+use crate::domain::client::{ClientMetadata, ClientType};
 use crate::domain::refresh_token::SecretHash;
 use crate::services::throttle::{Counter, ThrottleError};
 use crate::store::{self, AttemptKey, AuthenticationAttempt};
@@ -44,6 +45,47 @@ pub async fn begin(
     let attempt = AuthenticationAttempt { request, floor };
     authority.store.add_attempt(&key(&reference, browser), &attempt, now).await?;
     Ok(reference)
+}
+
+/// Stores a pushed request (RFC 9126 §2). Returns its reference, 256 random bits.
+///
+/// # Errors
+/// When there are too many, or the database cannot answer.
+pub async fn push(
+    authority: &Authority,
+    request: AuthorizationRequest,
+    client: &ClientMetadata,
+    address: IpAddr,
+) -> Result<String, ThrottleError> {
+    let now = authority.now();
+    let counter = match client.kind {
+        ClientType::Confidential => Counter::PushedRequests(client.client_id.clone()),
+        _ => Counter::stored_requests(address),
+    };
+    authority.throttle.take(&[counter], now).await?;
+    let reference = authority.random.token();
+    let floor = request.demands_recent_sign_in().then_some(now);
+    let attempt = AuthenticationAttempt { request, floor };
+    let token_hash = SecretHash::of(reference.as_bytes());
+    authority.store.add_pushed_request(&token_hash, &attempt, now).await?;
+    Ok(reference)
+}
+
+/// Redeems a request that this client has pushed: it becomes an attempt of this browser, which can load it again. `None` if
+/// another browser has redeemed it, if it is another client's or has expired, or never existed.
+///
+/// # Errors
+/// When the database cannot answer.
+pub async fn redeem_pushed(
+    authority: &Authority,
+    reference: &str,
+    client_id: &str,
+    browser: &SecretHash,
+) -> Result<Option<Attempt>, store::Error> {
+    let now = authority.now();
+    authority.store.redeem_pushed_request(&key(reference, browser), client_id, now).await?;
+    let found = find(authority, reference, browser).await?;
+    Ok(found.filter(|attempt| attempt.request.client_id == client_id))
 }
 
 /// The attempt with this reference. `None` if it was begun in another browser, has expired, or never existed.

@@ -38,8 +38,8 @@ pub struct Redeem {
 /// Redeems a delegation token: its family goes from generation 0 to 1, and the answer carries the first refresh token.
 ///
 /// *Checks*, before anything is changed: the token is genuine and was made for this client, the redirect URI is the
-/// same, and the PKCE verifier matches the challenge. Then the family decides. A second
-/// presentation that passes these checks ends the family.
+/// same, and the PKCE verifier matches the challenge; without a challenge, the client may do without PKCE and sends no
+/// verifier. Then the family decides. A second presentation that passes these checks ends the family.
 ///
 /// # Errors
 /// [`GrantError`]. The family is unchanged, unless it is [`GrantError::Reused`].
@@ -64,11 +64,16 @@ pub async fn redeem(
     if family.redirect_uri != command.redirect_uri {
         return Err(GrantError::Invalid("redirect_uri is not that of the authorization request"));
     }
-    if !verifier_fits(family.code_challenge.as_deref(), command.code_verifier.as_deref()) {
-        return Err(GrantError::Invalid(match command.code_verifier {
-            Some(_) => "code_verifier does not fit the code_challenge",
-            None => "code_verifier is missing",
-        }));
+    match (family.code_challenge.as_deref(), command.code_verifier.as_deref()) {
+        (Some(challenge), Some(verifier)) if verifier_fits(challenge, verifier) => {}
+        (Some(_), None) => return Err(GrantError::MissingVerifier),
+        (None, None) if metadata.no_pkce => {}
+        // As if an attacker had taken the challenge out of the request (RFC 9700 §2.1.1).
+        (None, Some(_)) => return Err(GrantError::UnexpectedVerifier),
+        (Some(_), Some(_)) => {
+            return Err(GrantError::Invalid("code_verifier does not fit the code_challenge"));
+        }
+        (None, None) => return Err(GrantError::Invalid("the client has to use PKCE by now")),
     }
     let resource = command.resource.as_deref();
     redeem_family(authority, metadata, &family, (&token.secret, resource), caller).await
@@ -83,7 +88,7 @@ pub(super) async fn redeem_family(
     caller: &Caller,
 ) -> Result<TokenResponse, GrantError> {
     let audience = metadata
-        .choose_audience(resource, Some(&family.audience))
+        .choose_audience(resource, Some(family.granted_audience()))
         .map_err(|_| GrantError::UnknownResource)?;
     let now = authority.now();
     match family.state.decide_redemption(now) {
@@ -152,16 +157,10 @@ async fn lost_race(
     }
 }
 
-/// Verifies the PKCE verifier (RFC 7636 §4.6, S256 only). A token without a challenge, of an older version, is redeemed by
-/// no client.
-fn verifier_fits(challenge: Option<&str>, verifier: Option<&str>) -> bool {
-    match (challenge, verifier) {
-        (Some(challenge), Some(verifier)) if is_verifier(verifier) => {
-            let hashed = URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()));
-            hashed.as_bytes().ct_eq(challenge.as_bytes()).into()
-        }
-        _ => false,
-    }
+/// Verifies the PKCE verifier (RFC 7636 §4.6, S256 only).
+fn verifier_fits(challenge: &str, verifier: &str) -> bool {
+    let hashed = URL_SAFE_NO_PAD.encode(digest(&SHA256, verifier.as_bytes()));
+    is_verifier(verifier) && bool::from(hashed.as_bytes().ct_eq(challenge.as_bytes()))
 }
 
 /// Checks the form of a verifier: 43 to 128 unreserved characters (RFC 7636 §4.1).
@@ -179,13 +178,10 @@ mod tests {
         // RFC 7636, appendix B.
         let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
         let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
-        assert!(verifier_fits(Some(challenge), Some(verifier)));
-        assert!(!verifier_fits(None, None));
-        assert!(!verifier_fits(None, Some(verifier)));
-        assert!(!verifier_fits(Some(challenge), None));
-        assert!(!verifier_fits(Some(challenge), Some(challenge)));
-        assert!(!verifier_fits(Some(challenge), Some(&verifier[..42])));
+        assert!(verifier_fits(challenge, verifier));
+        assert!(!verifier_fits(challenge, challenge));
+        assert!(!verifier_fits(challenge, &verifier[..42]));
         let short = URL_SAFE_NO_PAD.encode(digest(&SHA256, b"short"));
-        assert!(!verifier_fits(Some(&short), Some("short")), "the form counts too");
+        assert!(!verifier_fits(&short, "short"), "the form counts too");
     }
 }

@@ -1,8 +1,7 @@
 //! Creates a family and its delegation token, the authorization code (RFC 6749 §4.1.2).
 
-use tokens::Scope;
-
 use crate::authority::Authority;
+use crate::domain::authorization_request::AuthorizationRequest;
 use crate::domain::caller::Caller;
 use crate::domain::client::ClientMetadata;
 use crate::domain::ids::FamilyId;
@@ -16,16 +15,8 @@ pub struct Delegate<'a> {
     pub browser_session: &'a BrowserSession,
     /// The client.
     pub client: &'a ClientMetadata,
-    /// The redirect URI that the token is sent to.
-    pub redirect_uri: &'a str,
-    /// The granted scope.
-    pub scope: &'a Scope,
-    /// The audience of its application tokens.
-    pub audience: &'a str,
-    /// Base64url SHA-256 of the PKCE verifier.
-    pub code_challenge: Option<&'a str>,
-    /// The client's `nonce`, for the ID token.
-    pub nonce: Option<&'a str>,
+    /// The request that the user has granted.
+    pub request: &'a AuthorizationRequest,
 }
 
 /// Creates the family. `None` when the browser session, its user or the client has ended meanwhile.
@@ -37,7 +28,7 @@ pub async fn delegate(
     command: &Delegate<'_>,
     caller: &Caller,
 ) -> Result<Option<EncodedToken>, store::Error> {
-    let now = authority.now();
+    let (request, now) = (command.request, authority.now());
     let secret = FamilySecret::new(authority.random.bytes());
     let id: FamilyId = authority.random.uuid_at(now).into();
     let family = NewFamily {
@@ -45,11 +36,13 @@ pub async fn delegate(
         secret_hash: secret.hash(),
         browser_session_id: command.browser_session.id,
         client_id: &command.client.client_id,
-        scope: &command.scope.to_string(),
-        audience: command.audience,
-        redirect_uri: command.redirect_uri,
-        code_challenge: command.code_challenge,
-        nonce: command.nonce,
+        scope: &request.scope.to_string(),
+        audience: &request.audience,
+        redirect_uri: &request.target.redirect_uri,
+        code_challenge: request.code_challenge.as_deref(),
+        nonce: request.nonce.as_deref(),
+        resources: &request.resources,
+        requested_claims: &request.claims,
         code_expires_at: now + authority.config.ttls.dt(command.client),
         expires_at: now + authority.config.ttls.family(command.client),
         ip: &caller.ip,

@@ -21,6 +21,12 @@ pub enum GrantError {
     /// of them it is, the operator is told, and the caller is not.
     #[error("the token is not valid: {0}")]
     Invalid(&'static str),
+    /// The token was asked for with PKCE, and no verifier came. The family is unchanged.
+    #[error("code_verifier is missing")]
+    MissingVerifier,
+    /// A verifier came, and the token was asked for without PKCE. The family is unchanged.
+    #[error("there is a code_verifier, but the code was asked for without code_challenge")]
+    UnexpectedVerifier,
     /// The token was used before. Its family has ended.
     #[error("the token was used before")]
     Reused,
@@ -30,7 +36,7 @@ pub enum GrantError {
     /// The scope is more than the family was granted, or than the client may have.
     #[error("the scope is more than was granted")]
     ScopeTooWide,
-    /// The resource is not one of the client's audiences.
+    /// The resource is not one of the client's audiences, or not one that the authorization request named.
     #[error("the resource is not one of this app's")]
     UnknownResource,
     /// The client is a service, which has no users.

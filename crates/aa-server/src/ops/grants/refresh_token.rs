@@ -143,7 +143,7 @@ async fn prepare_with_family(
         return Err(GrantError::ScopeTooWide);
     }
     let audience = metadata
-        .choose_audience(command.resource.as_deref(), Some(&family.audience))
+        .choose_audience(command.resource.as_deref(), Some(family.granted_audience()))
         .map_err(|_| GrantError::UnknownResource)?;
     let with_id_token = metadata.id_token_on_refresh;
     Prepared::for_family(authority, metadata, &family, audience, with_id_token)
@@ -211,11 +211,11 @@ async fn issue(
     prepared: &Prepared,
 ) -> Result<TokenResponse, GrantError> {
     let metadata = &command.client.metadata;
-    if is_withdrawn(metadata, &grant.scope) {
+    if is_withdrawn(metadata, grant) {
         return Err(Box::pin(withdraw(authority, grant.family, metadata)).await?);
     }
     let audience = metadata
-        .choose_audience(command.resource.as_deref(), Some(&grant.audience))
+        .choose_audience(command.resource.as_deref(), Some(grant.granted_audience()))
         .map_err(|_| GrantError::UnknownResource)?;
     let issue = Issue {
         grant,
@@ -228,10 +228,13 @@ async fn issue(
     Ok(issue::for_family(authority, &issue)?)
 }
 
-/// Whether so much was taken from the client that a family of this scope can give it no more tokens: its refresh tokens,
-/// or all of the scope.
-fn is_withdrawn(metadata: &ClientMetadata, scope: &str) -> bool {
-    !metadata.refreshes(scope) || (!scope.is_empty() && metadata.still_allowed(scope).is_empty())
+/// Whether so much was taken from the client that a family can give it no more tokens: its refresh tokens, all of its
+/// scope, or all audiences that it was asked for with.
+fn is_withdrawn(metadata: &ClientMetadata, grant: &Grant) -> bool {
+    let scope = &grant.scope;
+    !metadata.refreshes(scope)
+        || (!scope.is_empty() && metadata.still_allowed(scope).is_empty())
+        || metadata.choose_audience(None, Some(grant.granted_audience())).is_err()
 }
 
 /// Ends a family whose client may not have its tokens any more, so that a token of it is not taken for a stolen one later.

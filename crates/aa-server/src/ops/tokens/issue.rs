@@ -15,6 +15,7 @@ use crate::domain::claims;
 use crate::domain::client::{ClientMetadata, OPENID};
 use crate::domain::ids::{FamilyId, UserId};
 use crate::domain::refresh_token::{EncodedToken, FamilySecret, RefreshToken};
+use crate::domain::requested_claims::{ClaimTarget, RequestedClaims};
 use crate::domain::token_exchange::ACCESS_TOKEN;
 use crate::services::keyring::{KeyError, Signer};
 use crate::store::{Family, Grant, User};
@@ -53,6 +54,8 @@ pub struct Prepared {
     id_token: Option<Signer>,
     /// The user of the family, if the tokens carry more about the user than the id.
     user: Option<User>,
+    /// The claims that were asked for by name.
+    requested: RequestedClaims,
 }
 
 impl Prepared {
@@ -71,7 +74,7 @@ impl Prepared {
             return Ok(None);
         }
         let access = authority.keyring.signer(algorithm, "", authority.now())?;
-        Ok(Some(Self { access, id_token: None, user: None }))
+        Ok(Some(Self { access, id_token: None, user: None, requested: RequestedClaims::default() }))
     }
 
     /// Prepares the tokens of a family that was read, for the chosen audience. `None` when its user is gone.
@@ -95,7 +98,8 @@ impl Prepared {
             .transpose()?;
         let needs_user = with_id_token || !client.claims.is_empty();
         let user = if needs_user { authority.store.user(family.user_id).await? } else { None };
-        Ok((user.is_some() || !needs_user).then_some(Self { access, id_token, user }))
+        let requested = family.requested_claims.clone();
+        Ok((user.is_some() || !needs_user).then_some(Self { access, id_token, user, requested }))
     }
 }
 
@@ -192,7 +196,7 @@ pub fn for_family(authority: &Authority, issue: &Issue<'_>) -> Result<TokenRespo
     // The application token never outlives the family.
     let expires_at = (now + authority.config.ttls.at(issue.client)).min(grant.expires_at);
     let claim = |name: &str| issue.client.claims.iter().any(|known| known == name);
-    let Prepared { access, id_token: id_token_signer, user } = issue.prepared;
+    let Prepared { access, id_token: id_token_signer, user, .. } = issue.prepared;
     let user = user.as_ref();
     let claims = AccessClaims {
         iss: authority.config.public_url.as_str(),
@@ -357,8 +361,12 @@ fn id_token(
 ) -> Result<String, KeyError> {
     let grant = issue.grant;
     // What else the scope asks for is at the UserInfo endpoint (OpenID Connect Core §5.4).
-    let mut claims = claims::about(&user.person(None), |claim| {
-        claim.in_id_token && scope.split(' ').any(|name| name == claim.scope)
+    let picture = authority.picture_url(user);
+    let mut claims = claims::about(&user.person(picture.as_deref()), |claim| {
+        let granted = scope.split(' ').any(|name| name == claim.scope);
+        (claim.in_id_token && granted)
+            || (issue.prepared.requested.asks(ClaimTarget::IdToken, claim.name)
+                && issue.client.allows_scope(claim.scope))
     });
     claims.extend([
         ("sub".to_owned(), json!(authority.subjects.of(issue.client, user.id))),

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 use crate::authority::Authority;
 use crate::domain::claims;
 use crate::domain::client::OPENID;
-use crate::domain::user::picture_path;
-use crate::ops::tokens::introspect::is_live;
+use crate::domain::requested_claims::ClaimTarget;
+use crate::ops::tokens::introspect::live_family;
 use crate::ops::tokens::revoke::{client_of_signed, own_access_token};
 use crate::services::keyring::KeyError;
 use crate::store;
@@ -37,8 +37,8 @@ pub enum Userinfo {
     Jwt(String),
 }
 
-/// The claims that the token's scope grants, and the client that the token was issued to if it was issued here. The family is
-/// looked up, so an ended session is refused at once.
+/// The claims that the token's scope grants, or that were asked for by name, and the client that the token was issued to if it
+/// was issued here. The family is looked up, so an ended session is refused at once.
 pub async fn userinfo(
     authority: &Authority,
     token: &str,
@@ -54,9 +54,8 @@ pub async fn userinfo(
 
 async fn answer(authority: &Authority, token: &tokens::Claims) -> Result<Userinfo, UserinfoError> {
     let invalid = |why: &str| UserinfoError::InvalidToken(why.to_owned());
-    if !is_live(authority, token).await? {
-        return Err(invalid("the session of the token has ended"));
-    }
+    let family = live_family(authority, token).await?;
+    let family = family.ok_or_else(|| invalid("the session of the token has ended"))?;
     let user = match token.sub.user() {
         Some(id) => authority.store.user(id.into()).await?,
         None => None,
@@ -68,10 +67,12 @@ async fn answer(authority: &Authority, token: &tokens::Claims) -> Result<Userinf
     if !has_scope(OPENID) {
         return Err(UserinfoError::InsufficientScope);
     }
-    let picture = user.picture.as_deref().map(picture_path);
-    let picture = picture.map(|path| authority.config.public_url.join(&path));
-    let person = user.person(picture.as_deref());
-    let mut claims = claims::about(&person, |claim| has_scope(claim.scope));
+    let picture = authority.picture_url(&user);
+    let mut claims = claims::about(&user.person(picture.as_deref()), |claim| {
+        has_scope(claim.scope)
+            || (family.requested_claims.asks(ClaimTarget::Userinfo, claim.name)
+                && client.allows_scope(claim.scope))
+    });
     claims.insert("sub".to_owned(), json!(authority.subjects.of(&client, user.id)));
     let Some(algorithm) = client.userinfo_signed_response_alg else {
         return Ok(Userinfo::Json(claims));

@@ -51,7 +51,7 @@ const ROTATE_BATCH: &str = "UPDATE families f SET generation = f.generation + 1,
        AND u.id = f.user_id AND u.enabled AND u.epoch = f.user_epoch
        AND i.id = f.browser_session_id AND (i.ended_at IS NULL OR a.outlives_sign_out)
      RETURNING f.id, f.user_id, f.scope, f.audience, f.auth_time, f.amr, f.nonce, f.expires_at, f.idle_expires_at,
-         f.user_epoch";
+         f.user_epoch, f.resources";
 
 /// Commits rotations until the queue is closed. A panic costs the batch it happens in, and nothing more.
 pub(super) async fn commit_forever(pool: PgPool, mut queue: mpsc::Receiver<PendingRotation>) {

@@ -150,6 +150,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<RotatedRow> {
         expires_at: row.get(7).map(Timestamp::from_millis)?,
         idle_expires_at: row.get(8).map(Timestamp::from_millis)?,
         user_epoch: row.get(9)?,
+        resources: row.get(10)?,
     })
 }
 

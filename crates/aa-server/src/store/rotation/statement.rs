@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::domain::ids::{FamilyId, UserId};
 use crate::domain::refresh_token::SecretHash;
-use crate::store::family::Grant;
+use crate::store::family::{Grant, resources};
 
 /// Rotates one family, on either database. [`Rotation::query`] and [`Rotation::bind`] give its parameters.
 ///
@@ -24,7 +24,7 @@ pub const ROTATE: &str =
                    WHERE a.client_id = families.client_id AND a.enabled AND a.version = $9
                      AND (i.ended_at IS NULL OR a.outlives_sign_out))
      RETURNING id, user_id, scope, audience, auth_time, amr, nonce, expires_at, idle_expires_at,
-         user_epoch";
+         user_epoch, resources";
 
 /// The columns that a rotation returns, in this order.
 #[derive(Debug, sqlx::FromRow)]
@@ -39,6 +39,7 @@ pub(super) struct RotatedRow {
     pub(super) expires_at: Timestamp,
     pub(super) idle_expires_at: Timestamp,
     pub(super) user_epoch: i64,
+    pub(super) resources: Option<String>,
 }
 
 /// A request to rotate a family, made with its newest refresh token.
@@ -123,6 +124,7 @@ impl Rotation {
             auth_time: row.auth_time,
             amr: row.amr,
             nonce: row.nonce,
+            resources: resources(row.resources.as_deref()),
             expires_at: row.expires_at,
             ends_at: row.idle_expires_at,
         }

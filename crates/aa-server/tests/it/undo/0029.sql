@@ -1,0 +1,2 @@
+ALTER TABLE families DROP COLUMN resources;
+ALTER TABLE families DROP COLUMN requested_claims;
