@@ -27,7 +27,7 @@ use crate::ops::authentication::client::{
     AuthenticateError, ClientSecret, Credentials, Unaccepted, Unauthenticated, authenticate_client,
 };
 use crate::services::client_cache::AuthenticatedClient;
-use crate::services::refusals::Standing;
+use crate::services::refusals::Recognition;
 
 /// A form-encoded body of an app, whose errors are JSON.
 async fn oauth_params(request: &HttpRequest, payload: web::Payload) -> Result<Params, Error> {
@@ -85,12 +85,12 @@ fn identified(
     client_id: &str,
     found: Result<Arc<AuthenticatedClient>, AuthenticateError>,
 ) -> Result<Arc<AuthenticatedClient>, Error> {
-    let standing = match &found {
-        Ok(_) => Standing::Authenticated,
-        Err(AuthenticateError::Invalid(Unaccepted::Known(_))) => Standing::Registered,
-        Err(_) => Standing::Unknown,
+    let recognition = match &found {
+        Ok(_) => Recognition::Authenticated,
+        Err(AuthenticateError::Invalid(Unaccepted::Known(_))) => Recognition::Registered,
+        Err(_) => Recognition::Unknown,
     };
-    name_client(request, client_id, standing);
+    name_client(request, client_id, recognition);
     let client = found?;
     require_own_origin(authority, request, &client.metadata)?;
     Ok(client)
