@@ -207,7 +207,7 @@ struct UserForm {
     name: String,
     #[serde(default)]
     admin: bool,
-    /// Whether somebody vouches for the address: of an existing user, too.
+    /// Whether the operator vouches for the address: of an existing user, too.
     #[serde(default)]
     email_verified: bool,
     /// The initial password. An existing user keeps theirs.

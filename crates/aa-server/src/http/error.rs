@@ -46,7 +46,7 @@ pub enum Error {
     InvalidGrant(&'static str),
 }
 
-/// The answer of all that is [`Error::InvalidGrant`]: whoever holds a token does not learn what is wrong with it.
+/// The answer of all that is [`Error::InvalidGrant`]: the holder of a token does not learn what is wrong with it.
 pub const INVALID_GRANT: &str = "the token is not valid";
 
 /// The error codes of the endpoints that clients call (RFC 6749 §5.2, RFC 8707 §2, RFC 8628 §3.5).

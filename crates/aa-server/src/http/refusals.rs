@@ -6,13 +6,13 @@ use tracing::Span;
 use super::error::Error;
 use super::request::caller;
 use crate::authority::Authority;
-use crate::services::refusals::{Refusal, Standing};
+use crate::services::refusals::{Recognition, Refusal};
 
 /// The client that a request names.
 #[derive(Debug, Clone)]
 struct Named {
     client_id: String,
-    standing: Standing,
+    recognition: Recognition,
 }
 
 /// A refusal in a response that is not an [`Error`], such as a redirect to the client.
@@ -23,11 +23,11 @@ struct Marked {
 }
 
 /// Names the client of a request: in its log line, and in that of its refusal.
-pub fn name_client(request: &HttpRequest, client_id: &str, standing: Standing) {
-    if standing == Standing::Authenticated {
+pub fn name_client(request: &HttpRequest, client_id: &str, recognition: Recognition) {
+    if recognition == Recognition::Authenticated {
         Span::current().record("client", client_id);
     }
-    request.extensions_mut().insert(Named { client_id: client_id.to_owned(), standing });
+    request.extensions_mut().insert(Named { client_id: client_id.to_owned(), recognition });
 }
 
 /// Marks a response as a refusal.
@@ -55,10 +55,10 @@ pub fn record_marked<B>(authority: &Authority, request: &HttpRequest, response: 
 /// Counts a refusal.
 pub fn record(authority: &Authority, request: &HttpRequest, error: &'static str, reason: String) {
     let named = request.extensions().get::<Named>().cloned();
-    let Named { client_id, standing } =
-        named.unwrap_or(Named { client_id: String::new(), standing: Standing::Unknown });
+    let Named { client_id, recognition } =
+        named.unwrap_or(Named { client_id: String::new(), recognition: Recognition::Unknown });
     let endpoint = request.match_pattern().unwrap_or_else(|| request.path().to_owned());
     let refusal = Refusal { client_id, endpoint, error, reason };
     let caller = caller(authority, request).unwrap_or_default();
-    authority.refusals.note(refusal, standing, caller, authority.now());
+    authority.refusals.note(refusal, recognition, caller, authority.now());
 }

@@ -1,6 +1,6 @@
 //! Refusals at the endpoints that clients call, counted for the operator: a request only counts, and a job records.
 //!
-//! Whoever is refused can be a stranger, so what is kept is bounded. Refusals of one client that are alike are one event for an
+//! Anyone can be refused, so what is kept is bounded. Refusals of one client that are alike are one event for an
 //! hour, with a count. A client has at most 20 kinds of them in that time, all clients together 1,000; what is more is counted
 //! in one event for each client. Ids that no client has are logged alone, 20 a minute.
 
@@ -23,7 +23,7 @@ const KINDS_OF_CLIENT: usize = 20;
 /// Kinds of refusals of all clients that are told apart.
 const KINDS: usize = 1000;
 /// Log lines in a minute about requests that name no known client.
-const LINES_OF_STRANGERS: u32 = 20;
+const LINES_OF_UNKNOWN: u32 = 20;
 /// Characters of a reason or an identifier that are kept.
 const MAX_TEXT: usize = 200;
 /// The reason of the event that stands for what is not told apart.
@@ -31,7 +31,7 @@ const OTHER_REASONS: &str = "other reasons";
 
 /// The client that a request names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum Recognition {
     /// No client has this id, or none is named.
     Unknown,
     /// A client has this id; that it is the caller is not certain.
@@ -78,12 +78,12 @@ struct Counted {
 #[derive(Debug, Default)]
 struct State {
     counted: HashMap<Refusal, Counted>,
-    strangers: Strangers,
+    unknown: UnknownClients,
 }
 
-/// The log lines of this minute about strangers.
+/// The log lines of this minute about clients that are not known.
 #[derive(Debug, Default)]
-struct Strangers {
+struct UnknownClients {
     minute: i64,
     lines: u32,
     withheld: u64,
@@ -95,13 +95,19 @@ pub struct Refusals(Mutex<State>);
 
 impl Refusals {
     /// Counts a refusal, and logs it if it is the first of its kind.
-    pub fn note(&self, mut refusal: Refusal, standing: Standing, caller: Caller, now: Timestamp) {
+    pub fn note(
+        &self,
+        mut refusal: Refusal,
+        recognition: Recognition,
+        caller: Caller,
+        now: Timestamp,
+    ) {
         metrics::counter!("aa_refusals_total", "error" => refusal.error).increment(1);
         refusal.client_id = shown(&refusal.client_id);
         refusal.reason = shown(&refusal.reason);
         let mut state = self.lock();
-        if standing == Standing::Unknown {
-            state.strangers.log(&refusal, &caller, now);
+        if recognition == Recognition::Unknown {
+            state.unknown.log(&refusal, &caller, now);
             return;
         }
         if state.counted.get(&refusal).is_some_and(|counted| counted.is_over(now)) {
@@ -132,7 +138,7 @@ impl Refusals {
             Counted { since: now, written_at: None, due }
         });
         counted.due.count += 1;
-        counted.due.authenticated = standing == Standing::Authenticated;
+        counted.due.authenticated = recognition == Recognition::Authenticated;
         counted.due.caller = caller;
     }
 
@@ -168,7 +174,7 @@ impl Counted {
     }
 }
 
-impl Strangers {
+impl UnknownClients {
     fn log(&mut self, refusal: &Refusal, caller: &Caller, now: Timestamp) {
         let minute = now.secs() / 60;
         if self.minute != minute {
@@ -177,7 +183,7 @@ impl Strangers {
             }
             *self = Self { minute, lines: 0, withheld: 0 };
         }
-        if self.lines < LINES_OF_STRANGERS {
+        if self.lines < LINES_OF_UNKNOWN {
             self.lines += 1;
             log(refusal, caller);
         } else {
@@ -192,7 +198,7 @@ fn log(refusal: &Refusal, caller: &Caller) {
     warn!(target: "aa_server::refusals", client_id, endpoint, error, reason, address, request, "refused");
 }
 
-/// A text that may come from a stranger, as it is logged.
+/// A text that an attacker may have chosen, as it is logged.
 fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(MAX_TEXT).collect()
 }
@@ -207,8 +213,8 @@ mod tests {
     }
 
     fn note(refusals: &Refusals, client_id: &str, reason: &str, now: Timestamp) {
-        let standing = Standing::Registered;
-        refusals.note(refusal(client_id, reason), standing, Caller::default(), now);
+        let recognition = Recognition::Registered;
+        refusals.note(refusal(client_id, reason), recognition, Caller::default(), now);
     }
 
     fn record(refusals: &Refusals, now: Timestamp) -> Vec<(i64, bool)> {
@@ -258,15 +264,15 @@ mod tests {
     }
 
     #[test]
-    fn strangers_make_no_event_and_few_lines() {
+    fn unknown_clients_make_no_event_and_few_lines() {
         let refusals = Refusals::default();
         for number in 0..1000 {
             let refusal = refusal(&number.to_string(), "unknown");
             let now = Timestamp::from_millis(0);
-            refusals.note(refusal, Standing::Unknown, Caller::default(), now);
+            refusals.note(refusal, Recognition::Unknown, Caller::default(), now);
         }
         assert!(refusals.due(Timestamp::from_millis(0), true).is_empty());
         let state = refusals.lock();
-        assert_eq!((state.strangers.lines, state.strangers.withheld), (20, 980));
+        assert_eq!((state.unknown.lines, state.unknown.withheld), (20, 980));
     }
 }

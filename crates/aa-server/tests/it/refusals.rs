@@ -1,4 +1,4 @@
-//! Refusals of clients: the operator is told of each, the caller learns nothing new, and nobody can fill the database.
+//! Refusals of clients: the operator is told of each, the caller learns nothing new, and no caller can fill the database.
 
 use aa_server::domain::caller::Caller;
 use aa_server::domain::client::ClientType;
@@ -52,8 +52,8 @@ async fn every_endpoint_tells_the_operator_the_reason(#[case] engine: Engine) {
     assert!(reason.contains("redirect_uri"), "{reason}");
 
     let app = named("silent").await;
-    let stranger = crate::support::Browser::new(&t.url);
-    stranger.ask(&app, &[("prompt", "none")]).await;
+    let anonymous = crate::support::Browser::new(&t.url);
+    anonymous.ask(&app, &[("prompt", "none")]).await;
     only_reason(&t, &app, "/oauth/authorize", "login_required").await;
 
     let app = named("no-verifier").await;
@@ -128,16 +128,16 @@ async fn what_is_refused_again_is_counted_and_not_written_again(#[case] engine: 
 }
 
 #[apply(both_databases)]
-async fn a_stranger_makes_no_events_and_a_client_few(#[case] engine: Engine) {
+async fn an_unknown_client_makes_no_event_and_a_known_one_few(#[case] engine: Engine) {
     let Some(t) = engine.start().await else { return };
     let app = t.confidential().await;
-    let mut stranger = app.clone();
+    let mut unknown = app.clone();
     for number in 0..40 {
-        stranger.id = format!("unknown-{number}");
-        assert_eq!(stranger.refresh("rt_x").await.status, StatusCode::UNAUTHORIZED);
+        unknown.id = format!("unknown-{number}");
+        assert_eq!(unknown.refresh("rt_x").await.status, StatusCode::UNAUTHORIZED);
         let name = format!("made-up-{number}");
         app.token(&[(&name, "1"), (&name, "2")]).await.refused("invalid_request");
-        // In the client's name, by whoever knows its id.
+        // In the client's name, by anyone who knows its id.
         let browser = crate::support::Browser::new(&t.url);
         browser.ask(&app, &[("scope", &name)]).await;
     }

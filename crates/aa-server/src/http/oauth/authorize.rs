@@ -31,7 +31,7 @@ use crate::http::request::{
 use crate::ops::authentication::attempt::{self, Attempt};
 use crate::ops::grants::delegation::{Delegate, delegate};
 use crate::ops::tokens::id_token_hint;
-use crate::services::refusals::Standing;
+use crate::services::refusals::Recognition;
 
 /// The request as parameters of the query, or a reference to a stored one.
 pub async fn get(
@@ -171,8 +171,8 @@ async fn enabled_client(
     client_id: &str,
 ) -> Result<ClientMetadata, Error> {
     let found = authority.store.client(client_id).await?;
-    let standing = found.as_ref().map_or(Standing::Unknown, |_| Standing::Registered);
-    name_client(request, client_id, standing);
+    let recognition = found.as_ref().map_or(Recognition::Unknown, |_| Recognition::Registered);
+    name_client(request, client_id, recognition);
     let unknown = || broken_link(&BrokenLink::UnknownClient.into());
     found.filter(|found| found.enabled).map(|found| found.metadata).ok_or_else(unknown)
 }

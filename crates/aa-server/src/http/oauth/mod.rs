@@ -29,7 +29,7 @@ use crate::ops::authentication::client::{
     AuthenticateError, ClientSecret, Credentials, Unaccepted, Unauthenticated, authenticate_client,
 };
 use crate::services::client_cache::AuthenticatedClient;
-use crate::services::refusals::Standing;
+use crate::services::refusals::Recognition;
 
 /// The one parameter that an app may send more than once (RFC 8707 §2).
 const RESOURCE: &str = "resource";
@@ -90,12 +90,12 @@ fn identified(
     client_id: &str,
     found: Result<Arc<AuthenticatedClient>, AuthenticateError>,
 ) -> Result<Arc<AuthenticatedClient>, Error> {
-    let standing = match &found {
-        Ok(_) => Standing::Authenticated,
-        Err(AuthenticateError::Invalid(Unaccepted::Known(_))) => Standing::Registered,
-        Err(_) => Standing::Unknown,
+    let recognition = match &found {
+        Ok(_) => Recognition::Authenticated,
+        Err(AuthenticateError::Invalid(Unaccepted::Known(_))) => Recognition::Registered,
+        Err(_) => Recognition::Unknown,
     };
-    name_client(request, client_id, standing);
+    name_client(request, client_id, recognition);
     let client = found?;
     require_own_origin(authority, request, &client.metadata)?;
     Ok(client)

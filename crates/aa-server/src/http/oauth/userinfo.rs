@@ -9,7 +9,7 @@ use crate::authority::Authority;
 use crate::http::refusals::{mark, name_client};
 use crate::http::request::body_params_if_any;
 use crate::ops::tokens::userinfo::{Userinfo, UserinfoError, userinfo};
-use crate::services::refusals::Standing;
+use crate::services::refusals::Recognition;
 
 /// With the token in the header.
 pub async fn get(
@@ -65,7 +65,7 @@ async fn respond(
     };
     let (client_id, answered) = userinfo(authority, &token).await;
     if let Some(client_id) = client_id {
-        name_client(request, &client_id, Standing::Registered);
+        name_client(request, &client_id, Recognition::Registered);
     }
     match answered {
         Ok(Userinfo::Json(claims)) => Ok(answer(&claims)),

@@ -87,7 +87,7 @@ pub struct NewAccount {
     pub password: SecretString,
     /// Whether the user administers the authority.
     pub admin: bool,
-    /// Whether somebody vouches for the address, so that the user need not prove it.
+    /// Whether an operator vouches for the address, so that the user need not prove it.
     pub email_verified: bool,
 }
 
