@@ -48,7 +48,7 @@ const { user } = await (await person.go(`${home}/api/auth/get-session`)).json();
 assert.equal(user.email, EMAIL);
 const tokens = new Set([tables.account[0].refreshToken]);
 for (let round = 0; round < 2; round++) {
-  await post("/refresh-token", { providerId: "aa" });
+  await post("/refresh-token", { accountId: tables.account[0].id });
   tokens.add(tables.account[0].refreshToken);
 }
 assert.equal(tokens.size, 3);
