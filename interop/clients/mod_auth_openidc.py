@@ -36,7 +36,7 @@ OIDCRefreshAccessTokenBeforeExpiry 300
 </Location>
 """
 # docs: end
-loaded = {"mpm_event", "authn_core", "authz_core", "authz_user", "auth_openidc", "alias", "dir", "mime", "headers"}
+loaded = {"mpm_event", "authn_core", "authz_core", "authz_user", "auth_openidc", "dir", "headers"}
 (work / "apache.conf").write_text(f"""
 ServerName localhost
 ServerRoot {work}
@@ -44,7 +44,6 @@ PidFile {work}/pid
 Listen 127.0.0.1:{port}
 ErrorLog {work}/error.log
 DocumentRoot {work}/htdocs
-TypesConfig /etc/mime.types
 {"".join(f"LoadModule {name}_module {modules}/mod_{name}.so{chr(10)}" for name in sorted(loaded))}
 {SITE}
 <Location /out.html>

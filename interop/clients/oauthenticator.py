@@ -41,11 +41,10 @@ c.JupyterHub.proxy_class = NoProxy
 c.JupyterHub.hub_bind_url = "http://127.0.0.1:{os.environ['PORT']}/hub/"
 c.JupyterHub.default_url = "/hub/home"
 c.JupyterHub.log_level = "WARN"
-c.JupyterHub.check_routes_interval = 0
 """)
 hub = subprocess.Popen([sys.executable, "-m", "jupyterhub"], cwd=folder)
 try:
-    for _ in range(300):
+    for _ in range(600):
         try:
             requests.get(f"{url}/hub/health", timeout=5)
             break
