@@ -4,7 +4,7 @@ import Keycloak from "keycloak-js";
 const keycloak = new Keycloak({ oidcProvider: settings.issuer, clientId: settings.clientId });
 const signedIn = await keycloak.init({
   pkceMethod: "S256",
-  responseMode: "query", // its default, fragment, is refused
+  responseMode: "query",
   checkLoginIframe: false, // a page of Keycloak's own
 });
 // docs: end
