@@ -26,7 +26,8 @@ pub fn sign_in(authorization_url: &Url) -> HashMap<String, String> {
         at = at.join(location.to_str().unwrap()).unwrap();
     };
     let hidden = |name: &str| {
-        let (_, rest) = page.split_once(&format!("name=\"{name}\" value=\"")).expect("a sign-in page");
+        let (_, rest) =
+            page.split_once(&format!("name=\"{name}\" value=\"")).expect("a sign-in page");
         rest.split('"').next().unwrap().replace("&#38;", "&").replace("&amp;", "&")
     };
     let form = [
