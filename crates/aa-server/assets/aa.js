@@ -5,15 +5,18 @@
   const data = page.dataset;
   const each = (selector, work) => document.querySelectorAll(selector).forEach(work);
 
-  // Times in the zone and the manner of this browser.
+  // Times in the zone of this browser, unless the user has chosen one, in which the server writes them.
   const full = new Intl.DateTimeFormat(page.lang, { dateStyle: "long", timeStyle: "short" });
-  const day = new Intl.DateTimeFormat(page.lang, { dateStyle: "medium" });
-  each("time[datetime]", (time) => {
+  each("html:not([data-zone]) time[datetime]", (time) => {
     const at = new Date(time.dateTime);
     if (Number.isNaN(at.valueOf())) return;
     time.title = full.format(at);
-    if (time.dataset.form === "day") time.textContent = day.format(at);
     if (time.dataset.form === "full") time.textContent = full.format(at);
+  });
+  // The choice of a zone begins with that of this browser.
+  each("select[data-suggest=zone]", (select) => {
+    const { timeZone } = full.resolvedOptions();
+    if ([...select.options].some((option) => option.value === timeZone)) select.value = timeZone;
   });
 
   // The first field that is wrong, or the summary of what is.

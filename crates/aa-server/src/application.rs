@@ -170,6 +170,7 @@ impl Application {
         info!(issuer = %authority.config.public_url, database = authority.store.db().kind(), "ready");
         let ended = run::serve(server, authority.stop.clone()).await;
         drop(jobs);
+        ops::refusals::record(&authority, true).await;
         authority.store.db().close().await;
         ended
     }

@@ -15,6 +15,7 @@ use crate::domain::caller::Caller;
 use crate::domain::event::{Actor, EventKind};
 use crate::domain::refresh_token::RefreshTokenCodec;
 use crate::services::branding::{Branding, BrandingError};
+use crate::services::browser_origins::KnownOrigins;
 use crate::services::catalogue::Catalogue;
 use crate::services::client_cache::ClientCache;
 use crate::services::countries::{Countries, CountriesError};
@@ -26,6 +27,8 @@ use crate::services::outbound::Outbound;
 use crate::services::outbox::{Consumer, Outbox};
 use crate::services::passkeys::Passkeys;
 use crate::services::password_hasher::PasswordHasher;
+use crate::services::refusals::Refusals;
+use crate::services::subjects::Subjects;
 use crate::services::throttle::Throttle;
 use crate::services::time_reference;
 use crate::services::totp::Totp;
@@ -47,6 +50,8 @@ pub struct Authority {
     pub refresh_tokens: RefreshTokenCodec,
     /// Signs application and ID tokens.
     pub keyring: Keyring,
+    /// Subject identifiers, as each client gets them.
+    pub subjects: Subjects,
     /// Hashes passwords.
     pub password_hasher: PasswordHasher,
     /// Limits attempts per account and address.
@@ -55,6 +60,10 @@ pub struct Authority {
     pub write_probe: WriteProbe,
     /// Clients as they were last read.
     pub client_cache: ClientCache,
+    /// The origins of public clients.
+    pub browser_origins: KnownOrigins,
+    /// Refusals that are to be recorded.
+    pub refusals: Refusals,
     /// Messages to other systems.
     pub outbox: Outbox,
     /// Sends mail.
@@ -193,13 +202,17 @@ impl Authority {
             return Err(StartError::WrongSecret);
         }
         store.remember_secret(&fingerprints[0], now).await?;
+        let salt = store.subject_salt(random.bytes()).await?;
         Ok(Self {
+            subjects: Subjects::new(&salt),
             refresh_tokens: RefreshTokenCodec::new(&config.secrets),
             keyring: Keyring::new(&config.secrets),
             password_hasher: PasswordHasher::new(config.hash_permits),
             throttle: Throttle::new(&store, config.secrets[0].mac_key("throttle")),
             write_probe: WriteProbe::default(),
             client_cache: ClientCache::default(),
+            browser_origins: KnownOrigins::default(),
+            refusals: Refusals::default(),
             outbox: Outbox::new(&config.secrets, consumers),
             mailer: Box::new(Mailer::new(&config.mail)?),
             passkeys: Box::new(Passkeys::new(&config.public_url, &branding.name, &config.secrets)),
@@ -209,7 +222,7 @@ impl Authority {
             cursors: CursorCodec::new(&config.secrets),
             countries: Countries::open(config.geoip_file.as_deref())?,
             branding: Box::new(branding),
-            catalogue: Arc::new(catalogue),
+            catalogue,
             csrf_key: config.secrets[0].mac_key("csrf"),
             runtime: tokio::runtime::Handle::current(),
             store,

@@ -47,6 +47,11 @@ time-days = { $count ->
     [one] il y a { $count } jour
    *[other] il y a { $count } jours
 }
+months = janvier février mars avril mai juin juillet août septembre octobre novembre décembre
+moment = { $day ->
+    [1] 1er
+   *[other] { $day }
+} { $month } { $year }, { $time } { $zone }
 agent = { $name } sur { $system }
 agent-name = { $name }
 agent-system = Un navigateur sur { $system }
@@ -113,6 +118,8 @@ register-confirm-title = Choisissez un mot de passe
 register-confirm-lead = { $email } est confirmée. Encore une étape.
 wrong-email = Saisissez une adresse e-mail, par exemple ann@example.com.
 wrong-name = Saisissez un nom de 100 caractères au plus.
+wrong-time-zone = Choisissez un fuseau horaire dans la liste.
+wrong-picture = Choisissez une image PNG, JPEG ou WebP de 8 Mo et de 4 096 pixels de côté au plus.
 email-taken = Un compte existe avec cette adresse. Connectez-vous.
 weak-nul = Un mot de passe ne peut contenir de caractère NUL.
 weak-short = Utilisez au moins { $least } caractères.
@@ -199,6 +206,15 @@ account-title = Compte
 profile-title = Profil
 language = Langue
 language-browser = Celle de mon navigateur
+time-zone = Fuseau horaire
+time-zone-browser = Celui de mon navigateur
+time-zone-hint = Les heures de ces pages et des e-mails sont dans ce fuseau. Sans choix, les e-mails les donnent en UTC.
+picture-title = Photo
+picture-alt = Votre photo
+picture-remove = Supprimer la photo
+picture-new = Choisir une photo
+picture-hint = PNG, JPEG ou WebP, 8 Mo au plus. Le milieu en est montré.
+picture-save = Enregistrer la photo
 email-confirmed = Confirmée
 email-unconfirmed = Non confirmée
 email-confirm = Confirmer cette adresse
@@ -269,7 +285,7 @@ password-change-lead = Vous serez déconnecté de tous les autres appareils.
 password-current = Mot de passe actuel
 password-new = Nouveau mot de passe
 password-wrong = Le mot de passe actuel est incorrect.
-password-same = C’est votre mot de passe actuel. Choisissez-en un autre.
+password-same = Le nouveau mot de passe doit être différent de l’actuel.
 done-password-changed = Votre mot de passe a été changé. Vous êtes déconnecté de tous les autres appareils.
 done-passkey-added = Votre clé d’accès a été ajoutée.
 done-passkey-removed = La clé d’accès a été supprimée.
@@ -322,6 +338,7 @@ event-app-changed = Application modifiée
 event-app-secret-rotated = Nouveau secret pour une application
 event-app-enabled = Application activée
 event-app-disabled = Application désactivée
+event-client-refused = Requêtes d’une application refusées
 event-key-made = Clé de signature créée
 event-key-revoked = Clé de signature retirée
 event-everything-ended = Toutes les sessions de tous les comptes terminées
@@ -383,7 +400,6 @@ mail-footer = { $brand } · { $url } · Cet e-mail a été envoyé automatiqueme
 mail-ignore = Si vous n’avez rien demandé, ignorez cet e-mail. Rien ne se passera.
 mail-not-you = C’était vous ? Alors il n’y a rien à faire. Sinon, protégez votre compte avec le lien.
 mail-place = { $agent }, { $ip }
-mail-time = { $time } UTC
 mail-register = Confirmez votre adresse e-mail
     .text = Bienvenue chez { $brand }. Confirmez votre adresse pour créer votre compte. Le lien est valable un jour.
 mail-register-link = Confirmer et continuer

@@ -67,6 +67,7 @@ impl World {
             name: String::new(),
             password: PASSWORD.into(),
             admin: false,
+            email_verified: false,
         };
         users::add(&self.authority(), account, &Caller::operator()).await?;
         Ok(())

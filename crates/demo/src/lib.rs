@@ -163,6 +163,7 @@ async fn add_people(authority: &Authority) -> Result<(), Failure> {
                 name: user.name.to_owned(),
                 password: user.password.into(),
                 admin: user.admin,
+                email_verified: false,
             };
             users::add(authority, new, &Caller::operator()).await?;
         }

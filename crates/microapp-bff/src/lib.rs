@@ -124,7 +124,8 @@ struct Bff {
 pub async fn build(mut config: Config, stop: Stop) -> Result<Application, StartError> {
     config.site.api_headers = config.routes.forward_headers();
     let store = session::open(&config.session_store, "bff").await?;
-    let front = Front::new(config.site.static_dir.clone(), notes_front::files("bff", "/api/notes"));
+    let files = notes_front::files("bff", "/api/notes", &config.site.issuer);
+    let front = Front::new(config.site.static_dir.clone(), files);
     let bff = web::Data::new(Bff {
         routes: config.routes,
         upstream: proxy::client()?,

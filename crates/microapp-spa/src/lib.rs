@@ -79,7 +79,8 @@ impl Config {
 pub async fn build(config: Config, stop: Stop) -> Result<Application, StartError> {
     let seals = web::Data::new(sealed::Seals::new(&config.site.session_secret));
     let notes = format!("{}/notes", config.api_url.as_str().trim_end_matches('/'));
-    let front = Front::new(config.site.static_dir.clone(), notes_front::files("spa", &notes));
+    let files = notes_front::files("spa", &notes, &config.site.issuer);
+    let front = Front::new(config.site.static_dir.clone(), files);
     let connect_to = [config.api_url.origin().ascii_serialization()];
     let store = session::open(&config.session_store, "spa").await?;
     let pairs = web::Data::new(pairs::Pairs(Arc::clone(&store)));

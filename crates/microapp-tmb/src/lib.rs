@@ -77,7 +77,8 @@ impl Config {
 pub async fn build(config: Config, stop: Stop) -> Result<Application, StartError> {
     let store = session::open(&config.session_store, "tmb").await?;
     let notes = format!("{}/notes", config.api_url.as_str().trim_end_matches('/'));
-    let front = Front::new(config.site.static_dir.clone(), notes_front::files("tmb", &notes));
+    let files = notes_front::files("tmb", &notes, &config.site.issuer);
+    let front = Front::new(config.site.static_dir.clone(), files);
     let connect_to = [config.api_url.origin().ascii_serialization()];
     Application::build(PROGRAM, config.site, store, stop, front, &connect_to, move |app| {
         app.configure(auth::routes);

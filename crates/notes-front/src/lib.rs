@@ -12,6 +12,7 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 struct Index<'a> {
     pattern: &'a str,
     api: &'a str,
+    launcher: &'a str,
 }
 
 #[derive(Template)]
@@ -19,19 +20,22 @@ struct Index<'a> {
 struct Where<'a> {
     pattern: &'a str,
     api: &'a str,
+    launcher: &'a str,
 }
 
-/// The front end's files, for a pattern (`bff`, `tmb` or `spa`) and the URL under which it finds the notes.
+/// The front end's files, for a pattern (`bff`, `tmb` or `spa`), the URL under which it finds the notes, and the issuer,
+/// whose `/apps` is the launcher.
 ///
 /// They are made once per process, and stay.
-pub fn files(pattern: &str, api: &str) -> &'static [File] {
+pub fn files(pattern: &str, api: &str, issuer: &str) -> &'static [File] {
     let file = |path, media_type, content: String| File {
         path,
         content: Embedded::new(media_type, content),
     };
+    let launcher = &format!("{}/apps", issuer.trim_end_matches('/'));
     // Into memory: nothing there fails.
-    let index = Index { pattern, api }.render().unwrap_or_default();
-    let tokens = Where { pattern, api }.render().unwrap_or_default();
+    let index = Index { pattern, api, launcher }.render().unwrap_or_default();
+    let tokens = Where { pattern, api, launcher }.render().unwrap_or_default();
     Box::leak(Box::new([
         file("/", HTML, index),
         file("/where", HTML, tokens),

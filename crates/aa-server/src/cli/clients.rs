@@ -16,6 +16,7 @@ use super::output::Output;
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
 use crate::domain::client::{ClientMetadata, ClientType, Lifetimes, RefreshTokenIn};
+use crate::domain::subject::SubjectType;
 use crate::ops::client_icons;
 use crate::ops::clients::{self, Change};
 use crate::ops::lists::{self, PageRequest};
@@ -118,6 +119,18 @@ pub(super) struct AddApp {
     /// A claim about the user in its tokens: roles, email or name.
     #[arg(long = "claim", value_name = "CLAIM")]
     claims: Vec<String>,
+    /// It may get tokens for itself, without a user (grant `client_credentials`), with scopes of APIs.
+    #[arg(long)]
+    client_credentials: bool,
+    /// Whether it gets the `sub` of a user that other apps get, or one of its own.
+    #[arg(long, value_enum, default_value = "public")]
+    subject_type: SubjectType,
+    /// With pairwise subjects: the host by which apps get the same ones; default: the host of its redirect URIs.
+    #[arg(long, value_name = "HOST")]
+    sector_identifier: Option<String>,
+    /// The algorithm of a signed userinfo response; default: JSON, not signed.
+    #[arg(long, value_name = "ALG")]
+    userinfo_alg: Option<Algorithm>,
     /// The algorithm of its ID tokens.
     #[arg(long, value_name = "ALG")]
     id_token_alg: Option<Algorithm>,
@@ -259,6 +272,10 @@ fn metadata(add: AddApp, (lifetimes, at_alg): OwnSettings) -> ClientMetadata {
         refresh_token_in: add.refresh_token_in,
         claims: words(add.claims),
         at_alg,
+        client_credentials: add.client_credentials,
+        subject_type: add.subject_type,
+        sector_identifier: add.sector_identifier,
+        userinfo_signed_response_alg: add.userinfo_alg,
         id_token_alg: add.id_token_alg,
         id_token_on_refresh: add.id_token_on_refresh,
         two_factors: add.two_factors,

@@ -32,12 +32,15 @@ pub(super) enum UserCommand {
         /// Make them an administrator.
         #[arg(long)]
         admin: bool,
+        /// The address is known to be theirs: they need not prove it.
+        #[arg(long)]
+        email_verified: bool,
         #[command(flatten)]
         password: PasswordInput,
     },
     /// Create the users of a file that do not exist yet.
     Apply {
-        /// TOML with `[[user]]` tables: email, password, and optionally name and admin.
+        /// TOML with `[[user]]` tables: email, password, and optionally name, admin and `email_verified`.
         file: PathBuf,
     },
     /// List the users, by address.
@@ -50,6 +53,11 @@ pub(super) enum UserCommand {
         /// The account will be an administrator.
         #[arg(long)]
         admin: bool,
+    },
+    /// Vouch for a user's address: apps are told that it is verified.
+    VerifyEmail {
+        /// The user's e-mail address.
+        email: String,
     },
     /// Disable a user, which ends all their sessions.
     Disable {
@@ -110,9 +118,10 @@ impl PasswordInput {
 pub(super) async fn run(authority: &Authority, command: UserCommand) -> Result<Output, Failure> {
     let operator = Caller::operator();
     Ok(match command {
-        UserCommand::Add { email, name, admin, password } => {
+        UserCommand::Add { email, name, admin, email_verified, password } => {
             let password = password.read()?;
-            let account = NewAccount { email: email.clone(), name, password, admin };
+            let account =
+                NewAccount { email: email.clone(), name, password, admin, email_verified };
             let id = users::add(authority, account, &operator).await?;
             Output::new(format!("{email} may sign in."), json!({ "id": id, "email": email }))
         }
@@ -133,6 +142,15 @@ pub(super) async fn run(authority: &Authority, command: UserCommand) -> Result<O
             let hours = users::INVITATION_TTL.as_secs() / 3600;
             Output::new(link, json!({ "url": link }))
                 .with_note(Some(format!("It makes one account, within {hours} hours.{mailed}")))
+        }
+        UserCommand::VerifyEmail { email } => {
+            let user = find(authority, &email).await?;
+            let verified = users::verify_email(authority, &user, &operator).await?;
+            let text = match verified {
+                Some(()) => format!("{email} counts as verified."),
+                None => format!("{email} was verified before."),
+            };
+            Output::new(text, json!({ "id": user.id, "email_verified": true }))
         }
         UserCommand::Disable { email } => {
             let user = find(authority, &email).await?;
@@ -189,6 +207,9 @@ struct UserForm {
     name: String,
     #[serde(default)]
     admin: bool,
+    /// Whether somebody vouches for the address: of an existing user, too.
+    #[serde(default)]
+    email_verified: bool,
     /// The initial password. An existing user keeps theirs.
     password: SecretString,
 }
@@ -202,15 +223,23 @@ async fn apply(authority: &Authority, file: &Path, operator: &Caller) -> Result<
         .map_err(|error: toml::de::Error| format!("{shown}: {}", error.message()))?;
     let mut lines = Vec::new();
     let mut json = Vec::new();
-    for UserForm { email, name, admin, password } in file.user {
-        let is_known = authority.store.user_by_email(&email.trim().to_lowercase()).await?.is_some();
-        if !is_known {
-            let account = NewAccount { email: email.clone(), name, password, admin };
-            users::add(authority, account, operator)
-                .await
-                .map_err(|error| format!("{shown}: {email}: {error}"))?;
-        }
-        let result = if is_known { "unchanged" } else { "added" };
+    for UserForm { email, name, admin, email_verified, password } in file.user {
+        let known = authority.store.user_by_email(&email.trim().to_lowercase()).await?;
+        let result = match known {
+            Some(user) if email_verified => {
+                let verified = users::verify_email(authority, &user, operator).await?;
+                verified.map_or("unchanged", |()| "changed")
+            }
+            Some(_) => "unchanged",
+            None => {
+                let account =
+                    NewAccount { email: email.clone(), name, password, admin, email_verified };
+                users::add(authority, account, operator)
+                    .await
+                    .map_err(|error| format!("{shown}: {email}: {error}"))?;
+                "added"
+            }
+        };
         lines.push(format!("{email}: {result}"));
         json.push(json!({ "email": email, "result": result }));
     }

@@ -7,6 +7,7 @@ use tokens::{Algorithm, Scope};
 use url::Url;
 
 use super::redirect_uri;
+use super::subject::{self, SubjectType};
 
 /// What an app without `scopes` may ask for.
 pub const DEFAULT_SCOPES: &str = "openid profile email offline_access";
@@ -88,6 +89,18 @@ pub struct ClientMetadata {
     /// Algorithm of its application tokens, if not the deployment's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_alg: Option<Algorithm>,
+    /// Whether it may get application tokens for itself, without a user (RFC 6749 §4.4). A service always may.
+    #[serde(default)]
+    pub client_credentials: bool,
+    /// Whether its `sub` of a user is that of other clients.
+    #[serde(default)]
+    pub subject_type: SubjectType,
+    /// The host that stands for its sector, if its redirect URIs have not one host (OpenID Connect Core §8.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sector_identifier: Option<String>,
+    /// Algorithm of the `UserInfo` response, which is then a JWT; JSON if not set (OpenID Connect Core §5.3.2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub userinfo_signed_response_alg: Option<Algorithm>,
     /// Algorithm of its ID tokens; RS256 if not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id_token_alg: Option<Algorithm>,
@@ -176,6 +189,10 @@ impl ClientMetadata {
             multiple_sessions: false,
             claims: Vec::new(),
             at_alg: None,
+            client_credentials: false,
+            subject_type: SubjectType::Public,
+            sector_identifier: None,
+            userinfo_signed_response_alg: None,
             id_token_alg: None,
             id_token_on_refresh: false,
             two_factors: false,
@@ -226,9 +243,18 @@ impl ClientMetadata {
             }
         }
         self.lifetimes.check()?;
-        if self.id_token_alg == Some(Algorithm::HS256) {
-            return Err("id_token_alg: RS256, ES256 and EdDSA are possible".to_owned());
+        for (name, algorithm) in [
+            ("id_token_alg", self.id_token_alg),
+            ("userinfo_signed_response_alg", self.userinfo_signed_response_alg),
+        ] {
+            if algorithm == Some(Algorithm::HS256) {
+                return Err(format!("{name}: RS256, ES256 and EdDSA are possible"));
+            }
         }
+        if self.client_credentials && !self.gets_own_tokens() {
+            return Err("client_credentials: only for confidential apps".to_owned());
+        }
+        self.check_subjects()?;
         match self.kind {
             ClientType::Service | ClientType::Api
                 if !self.redirect_uris.is_empty() || self.launch_url.is_some() =>
@@ -246,6 +272,28 @@ impl ClientMetadata {
             }
             _ => Ok(()),
         }
+    }
+
+    fn check_subjects(&self) -> Result<(), String> {
+        let has_users = matches!(self.kind, ClientType::Confidential | ClientType::Public);
+        match self.subject_type {
+            SubjectType::Public if self.sector_identifier.is_none() => Ok(()),
+            SubjectType::Public => {
+                Err("sector_identifier: only for subject_type pairwise".to_owned())
+            }
+            SubjectType::Pairwise if has_users => self.sector().map(drop),
+            SubjectType::Pairwise => {
+                Err("subject_type: only apps that people use have subjects".to_owned())
+            }
+        }
+    }
+
+    /// The sector of its pairwise subject identifiers.
+    ///
+    /// # Errors
+    /// What is to be changed.
+    pub fn sector(&self) -> Result<String, String> {
+        subject::sector(self.sector_identifier.as_deref(), &self.redirect_uris)
     }
 
     /// Back-Channel Logout 1.0 §2.2: absolute, without a fragment, and https unless the client has a secret.
@@ -341,6 +389,20 @@ impl ClientMetadata {
         self.kind != ClientType::Public || redirect_uri.starts_with("https://")
     }
 
+    /// Whether it may get application tokens for itself.
+    pub fn gets_own_tokens(&self) -> bool {
+        match self.kind {
+            ClientType::Service => true,
+            ClientType::Confidential => self.client_credentials,
+            ClientType::Public | ClientType::Api => false,
+        }
+    }
+
+    /// Whether it cannot keep a secret.
+    pub fn is_public(&self) -> bool {
+        self.kind == ClientType::Public
+    }
+
     /// Whether the launcher can open it.
     pub fn is_launchable(&self) -> bool {
         self.launch_url.is_some()
@@ -379,59 +441,4 @@ pub fn form_source(url: &Url) -> String {
 pub struct UnknownResource;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn app(kind: ClientType, redirect: &str) -> ClientMetadata {
-        let mut app = ClientMetadata::named("app", "App", kind);
-        app.redirect_uris = vec![redirect.to_owned()];
-        app
-    }
-
-    #[test]
-    fn registrations_that_make_no_sense_say_what_to_change() {
-        for uri in [
-            "http://app.example/cb",
-            "https://app.example/cb#x",
-            "https://*.example/cb",
-            "javascript:alert(1)",
-            "/cb",
-            "myapp:/cb",
-            "https://u:p@app.example/cb",
-        ] {
-            assert!(
-                app(ClientType::Public, uri).check().unwrap_err().contains("redirect_uris"),
-                "{uri}"
-            );
-        }
-        assert!(app(ClientType::Public, "com.example.app:/cb").check().is_ok());
-        assert!(app(ClientType::Service, "https://app.example/cb").check().is_err());
-        assert!(ClientMetadata::named("app", "App", ClientType::Public).check().is_err());
-        assert!(ClientMetadata::named("a b", "App", ClientType::Service).check().is_err());
-        for (life, name) in [
-            ("at_ttl = '0s'", "at_ttl"),
-            ("at_ttl = '25h'", "at_ttl"),
-            ("dt_ttl = '11m'", "dt_ttl"),
-        ] {
-            let text =
-                format!("client_id = 'a'\nname = 'A'\nkind = 'service'\n[lifetimes]\n{life}");
-            let app: ClientMetadata = toml::from_str(&text).unwrap();
-            assert!(app.check().unwrap_err().starts_with(name), "{life}");
-        }
-    }
-
-    #[test]
-    fn what_is_not_declared_has_a_default() {
-        let app: ClientMetadata =
-            toml::from_str("client_id = 'a'\nname = 'A'\n[lifetimes]\nat_ttl = '2m'").unwrap();
-        assert_eq!(app.kind, ClientType::Confidential);
-        assert_eq!(app.allowed_audiences(), ["a"]);
-        assert_eq!(app.allowed_scopes().to_string(), DEFAULT_SCOPES);
-        assert_eq!(app.lifetimes.at_ttl, Some(Duration::from_mins(2)));
-        assert!(
-            toml::from_str::<ClientMetadata>("client_id = 'a'\nname = 'A'\nscops = []").is_err()
-        );
-        let json = serde_json::to_string(&app).unwrap();
-        assert_eq!(serde_json::from_str::<ClientMetadata>(&json).unwrap(), app);
-    }
-}
+mod tests;

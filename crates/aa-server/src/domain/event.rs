@@ -120,6 +120,9 @@ pub enum EventKind {
     /// A client was disabled.
     #[strum(serialize = "app.disabled")]
     ClientDisabled,
+    /// Requests of a client, or in its name, were refused.
+    #[strum(serialize = "client.refused")]
+    ClientRefused,
     /// A signing key was created.
     #[strum(serialize = "key.made")]
     KeyMade,

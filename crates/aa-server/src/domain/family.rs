@@ -48,6 +48,17 @@ pub enum Rejection {
     NewerThanStored,
 }
 
+impl Rejection {
+    /// The reason, for the operator.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Ended => "the session has ended",
+            Self::Expired => "the token has expired",
+            Self::NewerThanStored => "the token is newer than the session in the database",
+        }
+    }
+}
+
 impl FamilyState {
     /// Judges a refresh token of `generation`.
     pub fn decide_refresh(&self, generation: u32, now: Timestamp, grace: Duration) -> Decision {

@@ -2,7 +2,9 @@
 
 pub mod authentication;
 pub mod authorization_request;
+pub mod browser_origin;
 pub mod caller;
+pub mod claims;
 pub mod client;
 pub mod confirmation;
 pub mod delivery;
@@ -15,4 +17,6 @@ pub mod password;
 pub mod recovery_code;
 pub mod redirect_uri;
 pub mod refresh_token;
+pub mod subject;
+pub mod time_zone;
 pub mod user;

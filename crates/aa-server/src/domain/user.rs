@@ -8,6 +8,11 @@ use unicode_security::MixedScript;
 
 use super::message::Message;
 
+/// The path of a user's picture.
+pub fn picture_path(name: &str) -> String {
+    format!("/pictures/{name}.png")
+}
+
 /// Why the data of a user cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidUser {
@@ -17,6 +22,9 @@ pub enum InvalidUser {
     /// The name is too long, or has control characters.
     #[error("Please give a name of at most 100 characters.")]
     Name,
+    /// The time zone is none that can be chosen.
+    #[error("Please choose a time zone from the list.")]
+    TimeZone,
 }
 
 impl InvalidUser {
@@ -25,6 +33,7 @@ impl InvalidUser {
         match self {
             Self::Email => Message::new("wrong-email"),
             Self::Name => Message::new("wrong-name"),
+            Self::TimeZone => Message::new("wrong-time-zone"),
         }
     }
 }

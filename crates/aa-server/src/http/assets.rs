@@ -1,4 +1,4 @@
-//! Files that never change under their name: the name has a part of the content's hash.
+//! Files that never change under their name.
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -33,6 +33,22 @@ pub async fn icon(
     let png = authority.store.icon(name).await?.ok_or_else(Error::not_found)?;
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "public, max-age=31536000, immutable"))
+        .content_type("image/png")
+        .body(png))
+}
+
+/// `GET /pictures/{name}`: the picture of a user, for those who know its address. No cache that people share keeps it.
+pub async fn picture(
+    authority: web::Data<Authority>,
+    name: web::Path<String>,
+) -> Result<HttpResponse, Error> {
+    let name = name.strip_suffix(".png").filter(|name| name.len() == 43 && name.is_ascii());
+    let name = name.ok_or_else(Error::not_found)?;
+    let png = authority.store.picture(name).await?.ok_or_else(Error::not_found)?;
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "private, max-age=31536000, immutable"))
+        // Apps show it, too: they are told its address (claim `picture`).
+        .insert_header(("Cross-Origin-Resource-Policy", "cross-origin"))
         .content_type("image/png")
         .body(png))
 }

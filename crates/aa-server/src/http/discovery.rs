@@ -12,8 +12,10 @@ use strum::VariantArray as _;
 
 use crate::authority::Authority;
 use crate::domain::authentication::{AAL1, AAL2};
+use crate::domain::claims::USER_CLAIMS;
 use crate::domain::client::DEFAULT_SCOPES;
 use crate::domain::language::Language;
+use crate::ops::tokens::introspect::SIGNED_WITH;
 use crate::services::time_reference::{MAX_OFF, off_by};
 
 /// `GET /.well-known/openid-configuration` (OpenID Connect Discovery §4).
@@ -22,18 +24,35 @@ pub async fn openid_configuration(
     request: HttpRequest,
 ) -> HttpResponse {
     let mut metadata = metadata(&authority);
+    let signing = json!(["RS256", "ES256", "EdDSA"]);
+    let of_tokens = [
+        "sub",
+        "iss",
+        "aud",
+        "azp",
+        "exp",
+        "iat",
+        "auth_time",
+        "acr",
+        "amr",
+        "nonce",
+        "at_hash",
+        "sid",
+    ];
+    let claims: Vec<&str> =
+        of_tokens.into_iter().chain(USER_CLAIMS.iter().map(|claim| claim.name)).collect();
     let more = json!({
         "userinfo_endpoint": authority.config.public_url.join("/oauth/userinfo"),
         "end_session_endpoint": authority.config.public_url.join("/oauth/logout"),
         "backchannel_logout_supported": true,
         "backchannel_logout_session_supported": true,
-        "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": ["RS256", "ES256", "EdDSA"],
+        "subject_types_supported": ["public", "pairwise"],
+        "id_token_signing_alg_values_supported": signing,
+        "userinfo_signing_alg_values_supported": signing,
         "claim_types_supported": ["normal"],
         "acr_values_supported": [AAL1, AAL2],
         "ui_locales_supported": Language::VARIANTS.iter().map(|language| language.tag()).collect::<Vec<_>>(),
-        "claims_supported": ["sub", "iss", "aud", "azp", "exp", "iat", "auth_time", "acr", "amr", "nonce", "at_hash",
-            "sid", "name", "preferred_username", "locale", "email", "email_verified"],
+        "claims_supported": claims,
         "claims_parameter_supported": false,
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
@@ -56,6 +75,12 @@ pub async fn authorization_server(
 fn metadata(authority: &Authority) -> Value {
     let url = |path| authority.config.public_url.join(path);
     let methods = json!(["client_secret_basic", "client_secret_post", "none"]);
+    let mut scopes: Vec<&str> = DEFAULT_SCOPES.split(' ').collect();
+    for claim in USER_CLAIMS {
+        if !scopes.contains(&claim.scope) {
+            scopes.push(claim.scope);
+        }
+    }
     json!({
         "issuer": authority.config.public_url.as_str(),
         "authorization_endpoint": url("/oauth/authorize"),
@@ -65,13 +90,14 @@ fn metadata(authority: &Authority) -> Value {
         // Not a registered name: the feed of `docs/contract.md`, section 3.
         "revocations_endpoint": url("/revocations"),
         "jwks_uri": url("/.well-known/jwks.json"),
-        "scopes_supported": DEFAULT_SCOPES.split(' ').collect::<Vec<_>>(),
+        "scopes_supported": scopes,
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "form_post"],
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
         "token_endpoint_auth_methods_supported": methods,
         "revocation_endpoint_auth_methods_supported": methods,
         "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "introspection_signing_alg_values_supported": [SIGNED_WITH.name()],
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "authorization_response_iss_parameter_supported": true,

@@ -10,7 +10,7 @@ use tracing::error;
 
 use super::request::params::BadParams;
 use crate::domain::message::Message;
-use crate::ops::authentication::client::AuthenticateError;
+use crate::ops::authentication::client::{AuthenticateError, Unaccepted};
 use crate::ops::grants::error::GrantError;
 use crate::ops::lists::PageError;
 use crate::services::keyring::KeyError;
@@ -39,9 +39,14 @@ pub enum Error {
     SignInAgain(String),
     /// An error of RFC 6749 §5.2 or one of its extensions, with a description for the client's developers.
     OAuth(OAuthError, String),
-    /// The client could not be authenticated: `invalid_client` (RFC 6749 §5.2).
-    InvalidClient,
+    /// The client could not be authenticated: `invalid_client` (RFC 6749 §5.2). The reason is for the operator alone.
+    InvalidClient(&'static str),
+    /// The token is not valid: `invalid_grant` (RFC 6749 §5.2). The reason is for the operator alone.
+    InvalidGrant(&'static str),
 }
+
+/// The answer of all that is [`Error::InvalidGrant`]: whoever holds a token does not learn what is wrong with it.
+pub const INVALID_GRANT: &str = "the token is not valid";
 
 /// The error codes of the endpoints that clients call (RFC 6749 §5.2, RFC 8707 §2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
@@ -100,6 +105,23 @@ impl Error {
         Self::OAuth(code, description.into())
     }
 
+    /// The OAuth error code and the exact reason, for the operator.
+    pub fn for_operator(&self) -> (&'static str, String) {
+        let code = match self {
+            Self::OAuth(code, _) => *code,
+            Self::InvalidGrant(_) => OAuthError::InvalidGrant,
+            Self::InvalidClient(reason) => return ("invalid_client", (*reason).to_owned()),
+            _ => OAuthError::InvalidRequest,
+        };
+        let reason = match self {
+            Self::OAuth(_, reason) => reason.clone(),
+            Self::InvalidGrant(reason) => (*reason).to_owned(),
+            Self::Refused { detail, .. } if !detail.is_empty() => detail.clone(),
+            other => other.to_string(),
+        };
+        (code.into(), reason)
+    }
+
     fn for_a_moment(text: &'static str) -> Self {
         Self::Refused {
             status: StatusCode::SERVICE_UNAVAILABLE,
@@ -143,7 +165,8 @@ impl fmt::Display for Error {
             Self::Parameters(bad) => bad.fmt(f),
             Self::SignIn(_) | Self::SignInAgain(_) => f.write_str("sign-in is needed"),
             Self::OAuth(code, _) => f.write_str(code.into()),
-            Self::InvalidClient => f.write_str("invalid_client"),
+            Self::InvalidClient(_) => f.write_str("invalid_client"),
+            Self::InvalidGrant(_) => f.write_str("invalid_grant"),
         }
     }
 }
@@ -153,8 +176,10 @@ impl ResponseError for Error {
         match self {
             Self::Refused { status, .. } => *status,
             Self::SignIn(_) | Self::SignInAgain(_) => StatusCode::SEE_OTHER,
-            Self::InvalidClient => StatusCode::UNAUTHORIZED,
-            Self::Parameters(_) | Self::OAuth(..) => StatusCode::BAD_REQUEST,
+            Self::InvalidClient(_) => StatusCode::UNAUTHORIZED,
+            Self::Parameters(_) | Self::OAuth(..) | Self::InvalidGrant(_) => {
+                StatusCode::BAD_REQUEST
+            }
         }
     }
 }
@@ -203,7 +228,10 @@ impl From<BadParams> for Error {
 impl From<AuthenticateError> for Error {
     fn from(failed: AuthenticateError) -> Self {
         match failed {
-            AuthenticateError::Invalid => Self::InvalidClient,
+            AuthenticateError::Invalid(Unaccepted::Unknown) => {
+                Self::InvalidClient("no client has this id")
+            }
+            AuthenticateError::Invalid(Unaccepted::Known(reason)) => Self::InvalidClient(reason),
             AuthenticateError::Store(cause) => cause.into(),
         }
     }
@@ -212,10 +240,13 @@ impl From<AuthenticateError> for Error {
 impl From<GrantError> for Error {
     fn from(refused: GrantError) -> Self {
         match refused {
-            // Which of them it was is for the operator and the user, not for the holder of the token.
-            GrantError::Invalid | GrantError::Reused | GrantError::Withdrawn => {
-                Self::oauth(OAuthError::InvalidGrant, "the token is not valid")
+            GrantError::Invalid(reason) => Self::InvalidGrant(reason),
+            GrantError::Reused => {
+                Self::InvalidGrant("the token was used before, and its session has ended")
             }
+            GrantError::Withdrawn => Self::InvalidGrant(
+                "what the session was granted was taken from the client, and it has ended",
+            ),
             GrantError::ScopeTooWide => Self::oauth(
                 OAuthError::InvalidScope,
                 "the scope is more than this app may have here",
@@ -227,6 +258,10 @@ impl From<GrantError> for Error {
             GrantError::UnauthorizedClient => {
                 Self::oauth(OAuthError::UnauthorizedClient, "this client does not act for users")
             }
+            GrantError::NotForItself => Self::oauth(
+                OAuthError::UnauthorizedClient,
+                "this grant is for services, and for apps that are registered for it",
+            ),
             GrantError::ClientChanged => Self::unavailable(),
             GrantError::Client(failed) => Self::from(failed),
             GrantError::Keys(cause) => cause.into(),

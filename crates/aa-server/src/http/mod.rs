@@ -1,10 +1,12 @@
 //! The HTTP interface: every route in one table, and the server that answers them.
 
 mod assets;
+mod cors;
 mod discovery;
 mod error;
 mod oauth;
 mod pages;
+mod refusals;
 mod render;
 pub mod request;
 mod revocations;
@@ -88,6 +90,8 @@ routes! {
     POST "/sessions/revoke-all"                     Form    => pages::sessions::end_all;
     GET  "/account"                                 Page    => pages::account::show;
     POST "/account/profile"                         Form    => pages::account::save;
+    POST "/account/picture"                         Form    => pages::picture::set;
+    POST "/account/picture/remove"                  Form    => pages::picture::remove;
     POST "/account/email"                           Form    => pages::email::ask_change;
     GET  "/account/email/change"                    Page    => pages::email::show_change;
     POST "/account/email/change"                    Form    => pages::email::change;
@@ -128,6 +132,7 @@ routes! {
     GET  "/revocations"                             Machine => revocations::get;
     GET  "/assets/{name}"                           Asset   => assets::get;
     GET  "/icons/{name}"                            Asset   => assets::icon;
+    GET  "/pictures/{name}"                         Asset   => assets::picture;
 }
 
 fn on(method: &str) -> ActixRoute {
@@ -154,6 +159,7 @@ pub fn server(
             .app_data(data.clone())
             .app_data(policy.clone())
             .wrap(middleware::from_fn(render_errors))
+            .wrap(middleware::from_fn(cors::answer))
             .wrap(middleware::from_fn(harden))
             .configure(register)
             .default_service(web::to(not_found))
@@ -177,14 +183,21 @@ async fn render_errors(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let response = next.call(request).await?;
+    let request = response.request();
+    let authority = request.app_data::<web::Data<Authority>>();
     let Some(error) = response.response().error().and_then(|error| error.as_error::<Error>())
     else {
+        if let Some(authority) = authority {
+            refusals::record_marked(authority, request, response.response());
+        }
         return Ok(response.map_into_left_body());
     };
-    let request = response.request();
+    if let Some(authority) = authority {
+        refusals::record_error(authority, request, error);
+    }
     let kind = kind_of(request);
     // Who is signed in keeps the navigation; where the database does not answer, the page goes without.
-    let user = match (kind, request.app_data::<web::Data<Authority>>()) {
+    let user = match (kind, authority) {
         (Kind::Page | Kind::Form, Some(authority)) => {
             current_user(authority, request).await.ok().flatten()
         }

@@ -42,7 +42,7 @@ pub async fn get(
 ) -> Result<HttpResponse, Error> {
     let client = client_of_basic(&authority, &request).await?;
     if client.metadata.kind == ClientType::Public {
-        return Err(Error::InvalidClient);
+        return Err(Error::InvalidClient("public clients are not told of ends"));
     }
     let query = Query::read(&request, &query_params(&request)?)?;
     if !authority.feed.is_current(authority.now()) {

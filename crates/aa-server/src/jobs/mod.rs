@@ -5,6 +5,7 @@ mod ends;
 mod feed;
 mod gauges;
 mod outbox;
+mod refusals;
 mod retention;
 mod signing_keys;
 
@@ -22,6 +23,7 @@ pub fn start(authority: &Arc<Authority>) -> JoinSet<()> {
     jobs.spawn(repeat(Arc::clone(authority), gauges::INTERVAL, gauges::run));
     jobs.spawn(repeat(Arc::clone(authority), signing_keys::INTERVAL, signing_keys::run));
     jobs.spawn(repeat(Arc::clone(authority), retention::INTERVAL, retention::run));
+    jobs.spawn(repeat(Arc::clone(authority), refusals::INTERVAL, refusals::run));
     jobs.spawn(repeat(Arc::clone(authority), outbox::INTERVAL, outbox::run));
     jobs.spawn(repeat(Arc::clone(authority), ends::INTERVAL, ends::run));
     jobs.spawn(repeat(Arc::clone(authority), feed::CONFIRM_INTERVAL, feed::store_confirmations));

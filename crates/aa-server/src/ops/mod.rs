@@ -9,6 +9,7 @@ pub mod grants;
 pub mod keys;
 pub mod lists;
 pub mod mail;
+pub mod refusals;
 pub mod security_events;
 pub mod sessions;
 pub mod settings;

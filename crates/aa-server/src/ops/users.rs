@@ -27,10 +27,28 @@ pub async fn add(
     account: NewAccount,
     caller: &Caller,
 ) -> Result<UserId, AccountError> {
+    let detail = if account.email_verified { json!({ "email_verified": true }) } else { json!({}) };
     let made = prepare(authority, account).await?;
     let event = authority.event(EventKind::UserMade, Actor::Operator, caller).user(made.id);
+    let event = event.detail(detail);
     authority.store.add_user(&made.row(), event, authority.now()).await?;
     Ok(made.id)
+}
+
+/// Vouches for a user's address, for an operator. `None` when it was proved before.
+///
+/// # Errors
+/// When the database cannot answer.
+pub async fn verify_email(
+    authority: &Authority,
+    user: &User,
+    caller: &Caller,
+) -> Result<Option<()>, store::Error> {
+    let event = authority
+        .event(EventKind::EmailConfirmed, Actor::Operator, caller)
+        .user(user.id)
+        .detail(json!({ "email": user.email }));
+    authority.store.verify_email(user.id, &user.email, event, authority.now()).await
 }
 
 /// Creates a one-time link for registration. The answer is its URL.

@@ -1,10 +1,12 @@
 //! How a deployment looks: its name, mark, colours, address for help, and texts of its own.
 //!
-//! The folder `AA_BRANDING` has `branding.toml`, a logo (`logo.svg` or `logo.png`) and `texts/<language>.ftl`. Each of them is
-//! optional. What cannot be used is an error at start.
+//! The folder `AA_BRANDING` has `branding.toml`, a logo (`logo.svg` or `logo.png`), `style.css`, `texts/<language>.ftl` and
+//! `templates/`. Each of them is optional. What cannot be used is an error at start.
 
 use std::fmt::Write as _;
+use std::io::{self, Read as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine as _;
@@ -13,13 +15,14 @@ use serde::Deserialize;
 use service::embedded::Embedded;
 use strum::VariantArray as _;
 
-use super::catalogue::{Catalogue, CatalogueError};
+use super::catalogue::{Catalogue, CatalogueError, Texts};
+use super::templates::{Part, TemplateError, Templates};
 use crate::domain::language::Language;
 
 /// The name of a deployment that has none of its own.
 const DEFAULT_NAME: &str = "Authority";
-/// The largest logo, in bytes.
-const MAX_LOGO: u64 = 64 * 1024;
+/// The largest logo, stylesheet or template, in bytes.
+const MAX_FILE: u64 = 64 * 1024;
 /// The least contrast of the accent colour and what it stands on (WCAG 2.2, 1.4.3).
 const MIN_CONTRAST: f64 = 4.5;
 
@@ -68,6 +71,8 @@ pub struct Branding {
     pub mark_type: &'static str,
     /// The colour of buttons and links in the light theme, `#rrggbb`, which mails use.
     pub accent: String,
+    /// The templates of what stands around pages, and of mails.
+    pub templates: Arc<Templates>,
 }
 
 /// Why a branding cannot be used, in words for the operator.
@@ -75,16 +80,27 @@ pub struct Branding {
 pub enum BrandingError {
     /// A file cannot be read.
     #[error("{0}: {1}")]
-    File(String, std::io::Error),
+    File(String, io::Error),
     /// `branding.toml` is not what it should be.
     #[error("branding.toml: {0}")]
     Toml(#[from] toml::de::Error),
     /// A value cannot be used.
     #[error("branding.toml: {0}")]
     Value(String),
-    /// The logo is too large.
+    /// A file is too large.
     #[error("{0} is larger than 64 KiB")]
-    LargeLogo(String),
+    TooLarge(String),
+    /// A file is not UTF-8.
+    #[error("{0} is not UTF-8")]
+    NotUtf8(String),
+    /// A file of `templates/` replaces nothing.
+    #[error(
+        "templates/{0} replaces no template; those that can be replaced are header.html, footer.html, mail.html, mail.txt"
+    )]
+    UnknownTemplate(String),
+    /// A template cannot be used.
+    #[error("{0}")]
+    Template(#[from] TemplateError),
     /// A text cannot be used.
     #[error("{0}")]
     Texts(#[from] CatalogueError),
@@ -100,39 +116,47 @@ struct File {
     accent_dark: Option<String>,
 }
 
+/// The files of a branding, before they are judged.
+#[derive(Debug, Default)]
+struct Files {
+    settings: File,
+    logo: Option<(Vec<u8>, &'static str)>,
+    style: Option<String>,
+    texts: Vec<(Language, String)>,
+    templates: Vec<(Part, String)>,
+}
+
 impl Branding {
     /// Reads the folder of a branding, or the default one, and the texts of all languages with it.
     ///
     /// # Errors
     /// [`BrandingError`].
-    pub fn read(folder: Option<&Path>) -> Result<(Self, Catalogue), BrandingError> {
-        let Some(folder) = folder else {
-            return Ok((Self::build(File::default(), None)?, Catalogue::new(&[])?));
-        };
-        let file = match read(&folder.join("branding.toml"))? {
-            Some(bytes) => toml::from_slice(&bytes)?,
-            None => File::default(),
-        };
-        let mut logo = None;
-        for (name, media_type) in [("logo.svg", "image/svg+xml"), ("logo.png", "image/png")] {
-            let path = folder.join(name);
-            let Some(bytes) = read(&path)? else { continue };
-            if bytes.len() as u64 > MAX_LOGO {
-                return Err(BrandingError::LargeLogo(path.display().to_string()));
-            }
-            logo.get_or_insert((bytes, media_type));
+    pub fn read(folder: Option<&Path>) -> Result<(Self, Arc<Catalogue>), BrandingError> {
+        let Some(folder) = folder else { return Self::build(Files::default()) };
+        // A folder that is not there is a mistake, a file that is not there is not.
+        std::fs::read_dir(folder).map_err(|error| file_error(folder, error))?;
+        let mut files = Files::default();
+        if let Some(text) = read_text(&folder.join("branding.toml"))? {
+            files.settings = toml::from_str(&text)?;
         }
-        let mut replaced = Vec::new();
+        for (name, media_type) in [("logo.svg", "image/svg+xml"), ("logo.png", "image/png")] {
+            let Some(bytes) = read(&folder.join(name))? else { continue };
+            files.logo.get_or_insert((bytes, media_type));
+        }
+        files.style = read_text(&folder.join("style.css"))?;
         for &language in Language::VARIANTS {
             let path = folder.join("texts").join(format!("{}.ftl", language.tag()));
-            if let Some(bytes) = read(&path)? {
-                replaced.push((language, String::from_utf8_lossy(&bytes).into_owned()));
-            }
+            files.texts.extend(read_text(&path)?.map(|text| (language, text)));
         }
-        Ok((Self::build(file, logo)?, Catalogue::new(&replaced)?))
+        files.templates = read_templates(&folder.join("templates"))?;
+        Self::build(files)
     }
 
-    fn build(file: File, logo: Option<(Vec<u8>, &'static str)>) -> Result<Self, BrandingError> {
+    fn build(files: Files) -> Result<(Self, Arc<Catalogue>), BrandingError> {
+        let file = files.settings;
+        let catalogue = Arc::new(Catalogue::new(&files.texts)?);
+        let texts = Texts::new(&catalogue, Language::English);
+        let templates = Arc::new(Templates::new(files.templates, &texts)?);
         let name = file.name.map_or_else(|| DEFAULT_NAME.to_owned(), |name| name.trim().to_owned());
         if name.is_empty() || name.chars().count() > 60 || name.contains(char::is_control) {
             return Err(BrandingError::Value("name: 1 to 60 characters".to_owned()));
@@ -161,9 +185,11 @@ impl Branding {
                 dark.as_properties()
             );
         }
-        let (mark, mark_type) = logo.unwrap_or_else(|| (MARK.as_bytes().to_vec(), "image/svg+xml"));
+        stylesheet.push_str(&files.style.unwrap_or_default());
+        let (mark, mark_type) =
+            files.logo.unwrap_or_else(|| (MARK.as_bytes().to_vec(), "image/svg+xml"));
         let extension = if mark_type == "image/png" { "png" } else { "svg" };
-        Ok(Self {
+        let branding = Self {
             name,
             support_url: file.support_url,
             stylesheet: Asset::new("aa", "css", "text/css; charset=utf-8", stylesheet.into_bytes()),
@@ -176,7 +202,9 @@ impl Branding {
             mark: Asset::new("mark", extension, mark_type, mark),
             mark_type,
             accent: light.unwrap_or(Colour(0x2c, 0x57, 0xc5)).to_string(),
-        })
+            templates,
+        };
+        Ok((branding, catalogue))
     }
 
     /// The asset with this name.
@@ -185,19 +213,47 @@ impl Branding {
     }
 }
 
+fn file_error(path: &Path, error: io::Error) -> BrandingError {
+    BrandingError::File(path.display().to_string(), error)
+}
+
+/// A file of at most [`MAX_FILE`], or `None` if there is none.
 fn read(path: &Path) -> Result<Option<Vec<u8>>, BrandingError> {
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error)
-            if error.kind() == std::io::ErrorKind::NotFound
-                && path
-                    .parent()
-                    .is_some_and(|folder| folder.exists() || folder.ends_with("texts")) =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(BrandingError::File(path.display().to_string(), error)),
+    let mut bytes = Vec::new();
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(file_error(path, error)),
+    };
+    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| file_error(path, error))?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(BrandingError::TooLarge(path.display().to_string()));
     }
+    Ok(Some(bytes))
+}
+
+fn read_text(path: &Path) -> Result<Option<String>, BrandingError> {
+    let text = |bytes| {
+        String::from_utf8(bytes).map_err(|_| BrandingError::NotUtf8(path.display().to_string()))
+    };
+    read(path)?.map(text).transpose()
+}
+
+fn read_templates(folder: &Path) -> Result<Vec<(Part, String)>, BrandingError> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(file_error(folder, error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| file_error(folder, error))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let part = Part::VARIANTS.iter().find(|part| part.to_string() == name);
+        let part = *part.ok_or(BrandingError::UnknownTemplate(name))?;
+        found.extend(read_text(&entry.path())?.map(|source| (part, source)));
+    }
+    Ok(found)
 }
 
 /// A colour in sRGB.
@@ -281,6 +337,24 @@ mod tests {
             assert!(error.contains(told), "{toml}: {error}");
         }
         assert!(Branding::read(Some(Path::new("/nowhere/at/all"))).is_err());
+    }
+
+    #[test]
+    fn files_that_replace_nothing_or_are_too_large_are_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = || Branding::read(Some(folder.path())).unwrap_err().to_string();
+        let style = folder.path().join("style.css");
+        std::fs::write(&style, vec![b' '; 64 * 1024 + 1]).unwrap();
+        assert!(told().ends_with("style.css is larger than 64 KiB"), "{}", told());
+        std::fs::write(&style, [0xff]).unwrap();
+        assert!(told().ends_with("style.css is not UTF-8"), "{}", told());
+        std::fs::write(&style, ".card { border-radius: 0; }").unwrap();
+        let (branding, _) = Branding::read(Some(folder.path())).unwrap();
+        let (shipped, _) = Branding::read(None).unwrap();
+        assert_ne!(branding.stylesheet.name, shipped.stylesheet.name);
+        std::fs::create_dir(folder.path().join("templates")).unwrap();
+        std::fs::write(folder.path().join("templates/login.html"), "").unwrap();
+        assert!(told().starts_with("templates/login.html replaces no template"), "{}", told());
     }
 
     #[test]

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use fluent_bundle::concurrent::FluentBundle;
 use fluent_bundle::{FluentArgs, FluentResource, FluentValue};
 use fluent_syntax::ast::Entry;
+use foundation::time::Timestamp;
 use strum::VariantArray as _;
 use tracing::error;
 use unic_langid::LanguageIdentifier;
 
 use crate::domain::language::Language;
 use crate::domain::message::{Message, Value};
+use crate::domain::time_zone::TimeZone;
 
 /// The texts of a language, as they are shipped.
 const fn shipped(language: Language) -> &'static str {
@@ -135,17 +137,44 @@ fn ids(resource: &FluentResource) -> Vec<String> {
     resource.entries().filter_map(name).collect()
 }
 
-/// The texts in the language of one reader.
+/// The texts in the language and time zone of one reader.
 #[derive(Debug, Clone)]
 pub struct Texts {
     catalogue: Arc<Catalogue>,
     language: Language,
+    zone: Option<TimeZone>,
 }
 
 impl Texts {
     /// The texts of this language.
     pub fn new(catalogue: &Arc<Catalogue>, language: Language) -> Self {
-        Self { catalogue: Arc::clone(catalogue), language }
+        Self { catalogue: Arc::clone(catalogue), language, zone: None }
+    }
+
+    /// Shows times in this zone.
+    #[must_use]
+    pub fn in_zone(mut self, zone: Option<TimeZone>) -> Self {
+        self.zone = zone;
+        self
+    }
+
+    /// The time zone that the reader has chosen, if any.
+    pub fn zone(&self) -> Option<TimeZone> {
+        self.zone
+    }
+
+    /// A moment to the minute in the reader's zone, which is named; in UTC if they have chosen none.
+    pub fn moment(&self, at: Timestamp) -> String {
+        let local = self.zone.unwrap_or(TimeZone::UTC).at(at);
+        let months = self.get("months");
+        let month = months.split_whitespace().nth(local.month as usize - 1).unwrap_or_default();
+        let moment = Message::new("moment")
+            .with("day", i64::from(local.day))
+            .with("month", month)
+            .with("year", local.year.to_string())
+            .with("time", local.time)
+            .with("zone", local.zone);
+        self.message(&moment)
     }
 
     /// The language.

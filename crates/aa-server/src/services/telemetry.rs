@@ -24,6 +24,7 @@ pub fn describe() {
         "aa_events_total",
         "Events by kind, as `events list` shows them: identity.started, identity.refused, family.reuse and so on"
     );
+    describe_counter!("aa_refusals_total", "Refused requests of clients by OAuth error code");
     describe_counter!("aa_refreshes_total", "Refresh requests by outcome");
     describe_counter!(
         "aa_refreshes_within_grace_total",

@@ -11,6 +11,17 @@ use crate::domain::ids::UserId;
 /// Apps that count as used lately.
 const RECENT_APPS: i64 = 50;
 
+/// The part of an account that its user can change at once.
+#[derive(Debug, Clone, Copy)]
+pub struct Profile<'a> {
+    /// The name.
+    pub name: &'a str,
+    /// The tag of the language; empty for the browser's.
+    pub language: &'a str,
+    /// The name of the time zone; empty for the browser's.
+    pub time_zone: &'a str,
+}
+
 impl Store {
     /// The ids of the clients that a user has used, the last one first.
     pub async fn recently_used_apps(&self, user: UserId) -> Result<Vec<String>> {
@@ -26,20 +37,22 @@ impl Store {
         Ok(found.into_iter().map(|(client_id, _)| client_id).collect())
     }
 
-    /// Changes a user's name and language.
+    /// Changes a user's profile.
     pub async fn change_profile(
         &self,
         user: UserId,
-        (name, language): (&str, &str),
+        profile: &Profile<'_>,
         event: Event,
         now: Timestamp,
     ) -> Result<()> {
         let mut tx = self.db.begin().await?;
         execute!(
             tx.on(),
-            "UPDATE users SET name = $1, language = $2 WHERE id = $3",
-            name,
-            language,
+            "UPDATE users SET name = $1, language = $2, time_zone = $3, updated_at = $4 WHERE id = $5",
+            profile.name,
+            profile.language,
+            profile.time_zone,
+            now,
             user
         )?;
         event.write(&mut tx, now).await?;

@@ -136,7 +136,7 @@ impl Store {
         let changed = execute!(
             tx.on(),
             "UPDATE users SET password_hash = $1, password_changed_at = $2,
-                 email_verified_at = COALESCE(email_verified_at, $2)
+                 email_verified_at = COALESCE(email_verified_at, $2), updated_at = $2
              WHERE id = $4 AND epoch = $5 AND enabled AND email = $3",
             password_hash,
             now,
@@ -171,7 +171,7 @@ impl Store {
         let changed = match kind {
             ConfirmationKind::ChangeEmail => execute!(
                 tx.on(),
-                "UPDATE users SET email = $1, email_key = $2, email_verified_at = $3
+                "UPDATE users SET email = $1, email_key = $2, email_verified_at = $3, updated_at = $3
                  WHERE id = $4 AND epoch = $5 AND enabled",
                 email.as_str(),
                 email.to_lowercase(),
@@ -181,7 +181,7 @@ impl Store {
             )?,
             _ => execute!(
                 tx.on(),
-                "UPDATE users SET email_verified_at = $1
+                "UPDATE users SET email_verified_at = $1, updated_at = $1
                  WHERE id = $2 AND epoch = $3 AND enabled AND email = $4",
                 now,
                 user,

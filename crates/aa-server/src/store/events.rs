@@ -274,6 +274,29 @@ impl Store {
         tx.commit().await
     }
 
+    /// Adds to the count of an event that stands for several alike, and writes it first if there is none with its id.
+    /// The last of them was at this time and from the place of `event`.
+    pub async fn count_event(&self, event: &Event, more: i64, now: Timestamp) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        let counted = execute!(
+            tx.on(),
+            "UPDATE events SET count = count + $1, at = $2, actor = $3, ip = $4, user_agent = $5, request_id = $6
+             WHERE id = $7",
+            more,
+            now.millis(),
+            event.actor.to_string(),
+            event.ip.as_str(),
+            event.user_agent.as_str(),
+            event.request_id.as_str(),
+            event.id
+        )?;
+        if counted == 0 {
+            event.write(&mut tx, now).await?;
+            execute!(tx.on(), "UPDATE events SET count = $1 WHERE id = $2", more, event.id)?;
+        }
+        tx.commit().await
+    }
+
     /// Whether the event with this id was recorded, and so the transaction that it belongs to committed.
     pub async fn has_event(&self, id: EventId) -> Result<bool> {
         let found =

@@ -1,7 +1,7 @@
 use database::{all, execute, optional};
 use foundation::time::Timestamp;
 
-use super::{Event, Result, Store};
+use super::{Event, Result, Store, inconsistent};
 
 /// A signing key, its private part sealed.
 #[derive(Debug, Clone, sqlx::FromRow)]
@@ -137,6 +137,21 @@ impl Store {
         let known =
             all!(self.db.read(), (Vec<u8>,), "SELECT fingerprint FROM secret_fingerprints")?;
         Ok(known.is_empty() || known.iter().any(|(known,)| fingerprints.contains(known)))
+    }
+
+    /// The salt of pairwise subject identifiers: this one, if there is none yet. Replicas that start at once keep one.
+    pub async fn subject_salt(&self, new: [u8; 32]) -> Result<Vec<u8>> {
+        let known = optional!(self.db.read(), (Vec<u8>,), "SELECT salt FROM subject_salt")?;
+        if let Some((salt,)) = known {
+            return Ok(salt);
+        }
+        execute!(
+            self.db.write(),
+            "INSERT INTO subject_salt (id, salt) VALUES (1, $1) ON CONFLICT DO NOTHING",
+            &new[..]
+        )?;
+        let kept = optional!(self.db.write(), (Vec<u8>,), "SELECT salt FROM subject_salt")?;
+        kept.map(|(salt,)| salt).ok_or_else(|| inconsistent("subject_salt", "salt", 1))
     }
 
     /// Notes that a secret is in use here.

@@ -24,6 +24,7 @@ mod maintenance;
 mod migrations;
 mod outbox;
 mod pending_sign_ins;
+mod pictures;
 mod rotation;
 mod tries;
 mod users;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 use database::Db;
 use tokio::sync::Notify;
 
+pub use accounts::Profile;
 pub use authentication_attempts::{ATTEMPT_TTL, AttemptKey, AuthenticationAttempt, MAX_ATTEMPTS};
 pub use browser_sessions::{BrowserSession, NewBrowserSession, SignedInBrowser};
 pub use clients::{Client, ClientChange, ClientSecretHash};

@@ -3,8 +3,10 @@ use foundation::time::Timestamp;
 
 use super::ends::{End, KeptSession};
 use super::{Event, Result, Store};
+use crate::domain::claims::Person;
 use crate::domain::event::EndReason;
 use crate::domain::ids::UserId;
+use crate::domain::time_zone::TimeZone;
 
 /// A user.
 #[derive(Clone, sqlx::FromRow)]
@@ -28,6 +30,11 @@ pub struct User {
     pub email_verified_at: Option<Timestamp>,
     /// The tag of the chosen language; empty for the browser's.
     pub language: String,
+    time_zone: Option<String>,
+    /// The name of the user's picture.
+    pub picture: Option<String>,
+    /// The time of the last change of what clients are told about the user.
+    pub updated_at: Timestamp,
     /// The time the account is deleted, after its user has closed it.
     pub closes_at: Option<Timestamp>,
     /// The time a second factor was turned on first, or its offer put off.
@@ -46,6 +53,30 @@ impl User {
     /// Role names, separated by spaces.
     pub fn role_names(&self) -> &str {
         &self.roles
+    }
+
+    /// The time zone that the user has chosen.
+    pub fn zone(&self) -> Option<TimeZone> {
+        self.time_zone.as_deref()?.parse().ok()
+    }
+
+    /// Whether the user has chosen a time zone, or that there be none.
+    pub fn has_chosen_zone(&self) -> bool {
+        self.time_zone.is_some()
+    }
+
+    /// What clients may be told about the user. `picture` is the URL of the picture.
+    pub fn person<'a>(&'a self, picture: Option<&'a str>) -> Person<'a> {
+        Person {
+            name: self.display_name(),
+            email: &self.email,
+            email_verified: self.email_verified_at.is_some(),
+            language: &self.language,
+            zone: self.zone().map(TimeZone::name),
+            picture,
+            roles: &self.roles,
+            updated_at: self.updated_at,
+        }
     }
 
     /// The name; the address if there is none.
@@ -97,7 +128,7 @@ impl Store {
             self.db.read(),
             User,
             "SELECT id, email, name, password_hash, enabled, roles, epoch, created_at,
-                 email_verified_at, language, closes_at, factor_offered_at
+                 email_verified_at, language, time_zone, picture, updated_at, closes_at, factor_offered_at
              FROM users WHERE id = $1",
             id
         )
@@ -120,7 +151,7 @@ impl Store {
             self.db.read(),
             User,
             "SELECT id, email, name, password_hash, enabled, roles, epoch, created_at,
-                 email_verified_at, language, closes_at, factor_offered_at
+                 email_verified_at, language, time_zone, picture, updated_at, closes_at, factor_offered_at
              FROM users WHERE email_key = $1",
             email_key
         )
@@ -132,7 +163,7 @@ impl Store {
             self.db.read(),
             User,
             "SELECT id, email, name, password_hash, enabled, roles, epoch, created_at,
-                 email_verified_at, language, closes_at, factor_offered_at,
+                 email_verified_at, language, time_zone, picture, updated_at, closes_at, factor_offered_at,
                  (SELECT MAX(last_seen_at) FROM user_browsers WHERE user_id = users.id) AS last_seen_at
              FROM users WHERE email_key > $1 ORDER BY email_key LIMIT $2",
             email_key,
@@ -156,6 +187,32 @@ impl Store {
         execute!(tx.on(), "UPDATE users SET enabled = TRUE WHERE id = $1", id)?;
         event.write(&mut tx, now).await?;
         tx.commit().await
+    }
+
+    /// Records that a user reads mail at this address, because an operator says so. `None` when that was known, or the address
+    /// is not the user's any more; nothing is changed then.
+    pub async fn verify_email(
+        &self,
+        id: UserId,
+        email: &str,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Option<()>> {
+        let mut tx = self.db.begin().await?;
+        let changed = execute!(
+            tx.on(),
+            "UPDATE users SET email_verified_at = $1, updated_at = $1
+             WHERE id = $2 AND email = $3 AND email_verified_at IS NULL",
+            now,
+            id,
+            email
+        )?;
+        if changed == 0 {
+            return Ok(None);
+        }
+        event.write(&mut tx, now).await?;
+        tx.commit().await?;
+        Ok(Some(()))
     }
 
     /// Disables a user and ends everything of theirs: one number, whatever their sessions' number.
@@ -268,8 +325,8 @@ pub(super) async fn add(tx: &mut Tx, user: &NewUser<'_>, now: Timestamp) -> Resu
     execute!(
         tx.on(),
         "INSERT INTO users (id, email, email_key, name, password_hash, enabled, roles, epoch,
-                            created_at, password_changed_at, email_verified_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $8, $9)",
+                            created_at, password_changed_at, updated_at, email_verified_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 0, $8, $8, $8, $9)",
         user.id,
         user.email,
         user.email_key,

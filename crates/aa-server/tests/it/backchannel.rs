@@ -307,3 +307,23 @@ async fn receivers_are_told_by_security_events(#[case] engine: Engine) {
         assert!(matches!(refused, Err(StreamError::Invalid(_))), "{id} {url} {audience}");
     }
 }
+
+#[apply(both_databases)]
+async fn a_logout_token_has_the_subject_that_the_client_knows(#[case] engine: Engine) {
+    let Some(t) = start(engine).await else { return };
+    let ann = t.add_user("ann@example.com").await;
+    let receiver = Receiver::start("200 OK").await;
+    let uri = receiver.url.clone();
+    let change = |app: &mut aa_server::domain::client::ClientMetadata| {
+        app.backchannel_logout_uri = Some(uri);
+        app.subject_type = aa_server::domain::subject::SubjectType::Pairwise;
+    };
+    let app = t.add_client("told", ClientType::Confidential, change).await;
+    let (_, tokens) = open(&t, &app).await;
+    let id_token = crate::support::claims_of(tokens.json["id_token"].as_str().unwrap());
+    let user = t.authority.store.user(ann).await.unwrap().unwrap();
+    users::set_enabled(&t.authority, &user, false, &Caller::operator()).await.unwrap();
+    let claims = receiver.next(&t, 0).await;
+    assert_eq!(claims["sub"], id_token["sub"]);
+    assert_ne!(claims["sub"], json!(ann));
+}

@@ -275,6 +275,59 @@ fn mistakes_are_told_with_what_to_do() {
 }
 
 #[test]
+fn an_address_is_vouched_for_by_flag_by_command_and_by_file() {
+    let deployment = Deployment::migrated();
+    let add = |email: &str, more: &[&str]| {
+        let mut command = vec!["user", "add", "--email", email, "--password-stdin"];
+        command.extend(more);
+        deployment.json(&command, PASSWORD)
+    };
+    let is_verified = |email: &str| {
+        let listed = deployment.json(&["user", "list"], "");
+        let mut users = listed.as_array().unwrap().iter();
+        users.find(|user| user["email"] == email).unwrap()["email_verified"].clone()
+    };
+    add("ann@example.com", &["--email-verified"]);
+    add("bo@example.com", &[]);
+    add("cy@example.com", &[]);
+    assert_eq!(is_verified("ann@example.com"), true);
+    assert_eq!(is_verified("bo@example.com"), false);
+    deployment.json(&["user", "verify-email", "bo@example.com"], "");
+    assert_eq!(is_verified("bo@example.com"), true);
+    let file = deployment.folder.path().join("people.toml");
+    let user = |email: &str| {
+        format!("[[user]]\nemail = '{email}'\npassword = '{PASSWORD}'\nemail_verified = true\n")
+    };
+    std::fs::write(&file, user("cy@example.com") + &user("di@example.com")).unwrap();
+    for expected in [["changed", "added"], ["unchanged", "unchanged"]] {
+        let applied = deployment.json(&["user", "apply", file.to_str().unwrap()], "");
+        assert_eq!([&applied[0]["result"], &applied[1]["result"]], expected);
+    }
+    assert_eq!(
+        (is_verified("cy@example.com"), is_verified("di@example.com")),
+        (json!(true), json!(true))
+    );
+}
+
+#[test]
+fn an_app_says_how_its_users_are_named_and_its_answers_signed() {
+    let deployment = Deployment::migrated();
+    let add = ["app", "add", "shop", "--name", "Shop", "--redirect-uri", "https://shop.example/cb"];
+    let settings =
+        ["--client-credentials", "--subject-type", "pairwise", "--userinfo-alg", "ES256"];
+    deployment.json(&[&add[..], &settings].concat(), "");
+    let shown = deployment.json(&["app", "show", "shop"], "");
+    assert_eq!(shown["client_credentials"], true);
+    assert_eq!(shown["subject_type"], "pairwise");
+    assert_eq!(shown["userinfo_signed_response_alg"], "ES256");
+    let two = ["--redirect-uri", "https://other.example/cb", "--subject-type", "pairwise"];
+    let refused = run(&deployment, &[&["app", "add", "two"], &add[3..], &two].concat());
+    assert!(stderr(&refused).contains("sector_identifier"), "{}", stderr(&refused));
+    let sector = ["--sector-identifier", "shop.example"];
+    deployment.json(&[&["app", "add", "two"], &add[3..], &two, &sector].concat(), "");
+}
+
+#[test]
 fn a_first_start_needs_nothing_and_leaves_private_files() {
     use std::os::unix::fs::PermissionsExt as _;
     let deployment = Deployment::new(None);
@@ -338,7 +391,7 @@ fn check_changes_nothing() {
     let database = database::rusqlite::Connection::open(folder.join("data/aa.db")).unwrap();
     database.execute("DELETE FROM _sqlx_migrations WHERE version > 20", []).unwrap();
     drop(database);
-    assert!(text(&check(true)).contains("`migrate` applies 7 migrations"));
+    assert!(text(&check(true)).contains("`migrate` applies 8 migrations"));
     let refused = run(&deployment, &["user", "list"]);
     assert!(stderr(&refused).contains("run `aa-server migrate`"), "{}", stderr(&refused));
 }

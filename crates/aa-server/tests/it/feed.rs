@@ -351,6 +351,7 @@ async fn administrators_see_what_followers_have_confirmed(#[case] engine: Engine
         name: String::new(),
         password: PASSWORD.into(),
         admin: true,
+        email_verified: false,
     };
     users::add(&t.authority, admin, &Caller::operator()).await.unwrap();
     t.add_user("ann@example.com").await;

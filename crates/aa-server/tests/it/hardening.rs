@@ -127,7 +127,7 @@ async fn subdomains_are_made_to_use_https_only_where_that_is_set() {
 
 #[tokio::test]
 async fn every_form_wants_its_csrf_token_and_its_own_origin() {
-    let t = TestApp::sqlite().await;
+    let t = TestApp::with(None, &[("sign_in_code", "true")]).await;
     let browser = t.signed_in("ann@example.com").await;
     let csrf = browser.csrf("/account").await;
     let foreign = Browser::new(&t.url).csrf("/login").await;

@@ -114,6 +114,7 @@ async fn end_things(authority: Arc<Authority>, number: usize, made: Arc<Mutex<Ma
         name: String::new(),
         password: PASSWORD.into(),
         admin: false,
+        email_verified: false,
     };
     let user = users::add(&authority, account, &Caller::operator()).await.unwrap();
     let found = authority.store.user(user).await.unwrap().unwrap();

@@ -402,6 +402,74 @@ async fn a_reset_password_is_no_way_around_a_second_factor(#[case] engine: Engin
 }
 
 #[apply(both_databases)]
+async fn both_passwords_of_a_change_are_judged_at_once(#[case] engine: Engine) {
+    let Some(t) = TestApp::on(engine, &[]).await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let change = async |current: &str, new: &str| {
+        let fields = [("current_password", current), ("new_password", new)];
+        let answer = browser.submit("/account/security", "/account/password", &fields).await;
+        (answer.status(), answer.text().await.unwrap())
+    };
+    let current = "The current password is incorrect.";
+    for (given, new, why) in [
+        ("wrong password", "short", "Use at least 8"),
+        ("wrong password", "iloveyou", "most common"),
+        ("wrong password", "wrong password", "must differ from the current one"),
+    ] {
+        let (status, page) = change(given, new).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+        let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} in {page}"));
+        let summary = &page[at("id=\"error\"")..at("</ul>\n</div>")];
+        assert!(summary.contains(&format!("<a href=\"#current_password\">{current}</a>")));
+        assert!(summary.contains("<a href=\"#new_password\">") && summary.contains(why), "{why}");
+        let of_field = |name: &str| page[at(&format!("id=\"{name}-wrong\""))..].to_owned();
+        assert!(of_field("current_password").split("</p>").next().unwrap().contains(current));
+        assert!(of_field("new_password").split("</p>").next().unwrap().contains(why), "{why}");
+        assert_eq!(page.matches("aria-invalid=\"true\"").count(), 2);
+    }
+    let (_, page) = change("wrong password", NEW_PASSWORD).await;
+    assert!(page.contains(current) && page.matches("aria-invalid=\"true\"").count() == 1);
+    let (_, page) = change(PASSWORD, "short").await;
+    assert!(!page.contains(current) && page.matches("aria-invalid=\"true\"").count() == 1);
+
+    // A bad new password makes no guess at the current one free, and tells nothing once there were too many.
+    let mut last = (StatusCode::OK, String::new());
+    for _ in 0..30 {
+        last = change("wrong password", "short").await;
+        if last.0 == StatusCode::TOO_MANY_REQUESTS {
+            break;
+        }
+    }
+    assert_eq!(last.0, StatusCode::TOO_MANY_REQUESTS);
+    assert!(!last.1.contains("Use at least 8"));
+    assert_eq!(change(PASSWORD, "short").await.0, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(change(PASSWORD, NEW_PASSWORD).await.0, StatusCode::TOO_MANY_REQUESTS);
+}
+
+#[apply(both_databases)]
+async fn an_end_of_all_sessions_ends_sign_ins_under_way(#[case] engine: Engine) {
+    let Some(t) = TestApp::on(engine, &[]).await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let (totp, _) = with_totp(&t, &browser).await;
+    t.advance(60);
+    let thief = Browser::new(&t.url);
+    let page = first_step(&thief, PASSWORD).await;
+    let csrf = thief.csrf(&page).await;
+    let user = t.authority.store.user_by_email("ann@example.com").await.unwrap().unwrap();
+    let operator = aa_server::domain::caller::Caller::operator();
+    users::reset_password(&t.authority, &user, NEW_PASSWORD.into(), &operator).await.unwrap();
+    let attempt = page.split_once("attempt=").unwrap().1;
+    let right = code(&t, &totp);
+    let fields = [("csrf", csrf.as_str()), ("attempt", attempt), ("code", right.as_str())];
+    let refused = thief.post("/login/verify", &fields, &[]).await;
+    assert_eq!(refused.status(), StatusCode::GONE);
+    assert_eq!(thief.get("/apps").await.status(), StatusCode::SEE_OTHER, "not signed in");
+    // The code was right, and is not used up.
+    let page = first_step(&browser, NEW_PASSWORD).await;
+    assert_eq!(second_step(&browser, &page, &right, &[]).await.status(), StatusCode::SEE_OTHER);
+}
+
+#[apply(both_databases)]
 async fn a_remembered_browser_is_asked_again_after_its_time(#[case] engine: Engine) {
     let Some(t) = TestApp::on(engine, &[("remember_browser", "10d")]).await else { return };
     let browser = t.signed_in("ann@example.com").await;
@@ -853,6 +921,173 @@ async fn pages_speak_the_readers_language(#[case] engine: Engine) {
     let page =
         browser.get_with("/sessions", &[("accept-language", "de")]).await.text().await.unwrap();
     assert!(page.contains("Appareils et sessions"), "the account's choice before the browser's");
+}
+
+/// Sends the form of the picture with this file.
+async fn upload(browser: &Browser, csrf: &str, file: &[u8], origin: &str) -> reqwest::Response {
+    let part = |name: &str| {
+        format!(
+            "--limit\r\nContent-Disposition: form-data; name=\"{name}\"; filename=\"me\"\r\n\r\n"
+        )
+    };
+    let head = format!("{}{csrf}\r\n{}", part("csrf"), part("file"));
+    let body = [head.as_bytes(), file, b"\r\n--limit--\r\n"].concat();
+    browser
+        .http
+        .post(format!("{}/account/picture", browser.url))
+        .header("cookie", browser.cookie_header())
+        .header("origin", origin)
+        .header("content-type", "multipart/form-data; boundary=limit")
+        .body(body)
+        .send()
+        .await
+        .unwrap()
+}
+
+/// The path of the picture on a page, if it shows one.
+fn picture_on(page: &str) -> Option<String> {
+    let name = page.split("src=\"/pictures/").nth(1)?.split('"').next()?;
+    Some(format!("/pictures/{name}"))
+}
+
+#[apply(both_databases)]
+async fn a_user_has_a_picture_that_nobody_can_guess(#[case] engine: Engine) {
+    let Some(t) = TestApp::on(engine, &[]).await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    let csrf = browser.csrf("/account").await;
+    let anonymous = Browser::new(&t.url);
+    let mut file = std::io::Cursor::new(Vec::new());
+    image::RgbImage::from_pixel(300, 200, image::Rgb([200, 10, 10]))
+        .write_to(&mut file, image::ImageFormat::Jpeg)
+        .unwrap();
+    let file = file.into_inner();
+    let set = async || {
+        let done = upload(&browser, &csrf, &file, &t.url).await;
+        assert_eq!(location(&done), "/account?done=saved");
+        picture_on(&browser.get("/account").await.text().await.unwrap()).expect("a picture")
+    };
+    let path = set().await;
+    assert_eq!(path.len(), "/pictures/".len() + 43 + ".png".len());
+    let page = browser.get("/apps").await.text().await.unwrap();
+    assert_eq!(picture_on(&page).as_deref(), Some(&*path), "on every page");
+    let shown = anonymous.get(&path).await;
+    assert_eq!(shown.headers()["content-type"], "image/png");
+    assert_eq!(shown.headers()["cache-control"], "private, max-age=31536000, immutable");
+    let png = shown.bytes().await.unwrap();
+    let drawn = image::load_from_memory(&png).unwrap().to_rgb8();
+    assert_eq!(drawn.dimensions(), (256, 256));
+    assert!(drawn.get_pixel(1, 1).0[0] > 150, "it fills its square");
+
+    // Another one, the same file even, is at another address; the one before is gone.
+    let second = set().await;
+    assert_ne!(second, path);
+    assert_eq!(anonymous.get(&path).await.status(), StatusCode::NOT_FOUND);
+
+    // No picture, or not from our page: nothing changes.
+    let too_large = vec![0; 8 * 1024 * 1024 + 1];
+    for wrong in [&b""[..], b"<svg xmlns=\"http://www.w3.org/2000/svg\"/>", &too_large] {
+        let refused = upload(&browser, &csrf, wrong, &t.url).await;
+        assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        let page = refused.text().await.unwrap();
+        assert!(page.contains("id=\"file-wrong\">Choose a PNG, JPEG or WebP picture"));
+    }
+    for (csrf, origin) in [("", &*t.url), ("x", &t.url), (&csrf, "https://evil.example")] {
+        let refused = upload(&browser, csrf, &file, origin).await;
+        assert_eq!(refused.status(), StatusCode::FORBIDDEN, "{csrf} {origin}");
+    }
+    let refused = upload(&anonymous, &csrf, &file, &t.url).await;
+    assert_eq!(refused.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let page = browser.get("/account").await.text().await.unwrap();
+    assert_eq!(picture_on(&page).as_deref(), Some(&*second));
+
+    // It is in the copy of the data, and goes when its user wants so, or goes.
+    let copy = browser.get("/account/export").await.text().await.unwrap();
+    assert!(copy.contains("\"picture\": \"data:image/png;base64,iVBOR"));
+    browser.submit("/account", "/account/picture/remove", &[]).await;
+    assert_eq!(picture_on(&browser.get("/account").await.text().await.unwrap()), None);
+    assert_eq!(anonymous.get(&second).await.status(), StatusCode::NOT_FOUND);
+    let changes = t.events("user.profile_changed").await;
+    let set_or_not = changes.iter().map(|event| event.detail["picture"].as_bool().unwrap());
+    assert_eq!(set_or_not.filter(|set| *set).count(), 2);
+    assert_eq!(changes.len(), 3);
+    let third = set().await;
+    browser.submit("/account", "/account/close", &[]).await;
+    t.advance(15 * 24 * 3600);
+    aa_server::ops::account::lifecycle::delete_closed(&t.authority).await.unwrap();
+    assert_eq!(anonymous.get(&third).await.status(), StatusCode::NOT_FOUND);
+}
+
+/// The seconds until the clocks of Europe are set back next, less half an hour.
+fn until_clocks_are_set_back(t: &TestApp) -> u64 {
+    use chrono::{Datelike as _, NaiveDate, Weekday};
+    let now = t.authority.now().secs();
+    let year = chrono::DateTime::from_timestamp(now, 0).unwrap().year() + 1;
+    let sundays = (25..=31).map(|day| NaiveDate::from_ymd_opt(year, 10, day).unwrap());
+    let last = sundays.filter(|day| day.weekday() == Weekday::Sun).next_back().unwrap();
+    let then = last.and_hms_opt(0, 30, 0).unwrap().and_utc().timestamp();
+    u64::try_from(then - now).unwrap()
+}
+
+#[apply(both_databases)]
+async fn times_are_in_the_zone_that_the_user_has_chosen(#[case] engine: Engine) {
+    let Some(t) = TestApp::on(engine, &[]).await else { return };
+    let browser = t.signed_in("ann@example.com").await;
+    t.advance(until_clocks_are_set_back(&t));
+    browser.sign_in("ann@example.com", PASSWORD).await;
+    let choose = async |zone: &str, language: &str| {
+        let fields = [("name", "Ann"), ("language", language), ("time_zone", zone)];
+        browser.submit("/account", "/account/profile", &fields).await
+    };
+    let get = async |path: &str| browser.get(path).await.text().await.unwrap();
+
+    // Without a choice: UTC, said so, until a script knows better.
+    let page = get("/account/activity").await;
+    assert!(page.contains(", 00:30 UTC\"") && !page.contains("data-zone"), "{page}");
+    assert!(get("/account").await.contains("data-suggest=\"zone\""));
+    Browser::new(&t.url).sign_in("ann@example.com", PASSWORD).await;
+    let mail = t.mail("ann@example.com", "New sign-in to Authority").await;
+    assert!(mail.text.contains(", 00:30 UTC\n"), "{}", mail.text);
+
+    // The hour that comes twice is told apart.
+    for wrong in ["Europe/Atlantis", "CET", "<script>", "Etc/UTC"] {
+        let refused = choose(wrong, "en").await;
+        assert_eq!(refused.status(), StatusCode::UNPROCESSABLE_ENTITY);
+        let page = refused.text().await.unwrap();
+        assert!(page.contains("id=\"time_zone-wrong\">Choose a time zone from the list."));
+    }
+    assert_eq!(location(&choose("Europe/Berlin", "en").await), "/account?done=saved");
+    t.advance(3_600);
+    browser.sign_in("ann@example.com", PASSWORD).await;
+    let page = get("/account/activity").await;
+    assert!(page.contains(", 02:30 CEST (UTC+2)\"") && page.contains(", 02:30 CET (UTC+1)\""));
+    assert!(page.contains("<html lang=\"en\" data-zone>") && !page.contains(" UTC\""));
+    let page = get("/account").await;
+    assert!(page.contains("<option value=\"Europe/Berlin\" selected>Berlin</option>"));
+    assert!(!page.contains("data-suggest"));
+    for path in ["/sessions", "/account/security"] {
+        assert!(!get(path).await.contains(" UTC\""), "{path}");
+    }
+
+    // In the user's language, in mails too, and where nothing but the moment is shown.
+    choose("America/New_York", "de").await;
+    Browser::new(&t.url).sign_in("ann@example.com", PASSWORD).await;
+    let mail = t.mail("ann@example.com", "Neue Anmeldung bei Authority").await;
+    assert!(mail.text.contains(" Oktober ") && mail.text.contains(", 21:30 Uhr EDT (UTC-4)\n"));
+    browser.submit("/account", "/account/close", &[]).await;
+    assert!(get("/account").await.contains("20:30 Uhr EST (UTC-5)</time>"), "14 days later");
+    browser.submit("/account", "/account/keep", &[]).await;
+
+    // The choice is in the copy and on record; it can be given up.
+    let copy: Value = serde_json::from_str(&get("/account/export").await).unwrap();
+    assert_eq!(copy["account"]["time_zone"], "America/New_York");
+    let changes = t.events("user.profile_changed").await;
+    assert_eq!(changes.len(), 2);
+    assert!(changes.iter().any(|event| event.detail["time_zone"] == "Europe/Berlin"));
+    choose("", "en").await;
+    let page = get("/account").await;
+    assert!(!page.contains("data-zone") && !page.contains("data-suggest"), "it is a choice, too");
+    let copy: Value = serde_json::from_str(&get("/account/export").await).unwrap();
+    assert_eq!(copy["account"]["time_zone"], Value::Null);
 }
 
 #[apply(both_databases)]

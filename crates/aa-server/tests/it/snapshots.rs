@@ -61,6 +61,8 @@ fn redacted(test: impl FnOnce()) {
         (r"ey[A-Za-z0-9_-]+\.ey[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", "[jwt]"),
         (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[uuid]"),
         (r"localhost:\d{4,5}", "localhost:[port]"),
+        (r"(?s)<optgroup.*</optgroup>", "[time zones]"),
+        (r"\d{1,2} [A-Z][a-z]+ \d{4}, \d\d:\d\d UTC", "[moment] UTC"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[time]"),
         (r"nonce-[A-Za-z0-9_+/=-]+", "nonce-[nonce]"),
         (r#"nonce="[A-Za-z0-9_+/=-]+""#, r#"nonce="[nonce]""#),
@@ -71,7 +73,7 @@ fn redacted(test: impl FnOnce()) {
         (r"/assets/([a-z]+)-[A-Za-z0-9_-]{12}\.", "/assets/${1}-[hash]."),
         (r"(attempt(?:=|%3D))[A-Za-z0-9_-]+", "${1}[attempt]"),
         (r"x-request-id: \S+", "x-request-id: [id]"),
-        (r#""(iat|exp|auth_time|nbf)": \d+"#, r#""${1}": [seconds]"#),
+        (r#""(iat|exp|auth_time|nbf|updated_at)": \d+"#, r#""${1}": [seconds]"#),
         (r#""(kid|n|x|y)": "[A-Za-z0-9_-]+""#, r#""${1}": "[key]""#),
     ] {
         settings.add_filter(pattern, name);

@@ -139,6 +139,7 @@ impl TestApp {
             name: String::new(),
             password: PASSWORD.into(),
             admin: false,
+            email_verified: false,
         };
         users::add(&self.authority, account, &Caller::operator()).await.unwrap()
     }
@@ -225,7 +226,7 @@ impl Browser {
         Self { url: url.to_owned(), http: client(), cookies: Mutex::default() }
     }
 
-    fn cookie_header(&self) -> String {
+    pub fn cookie_header(&self) -> String {
         let cookies = self.cookies.lock().unwrap();
         let pairs: Vec<String> =
             cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -455,7 +456,7 @@ impl OAuthApp {
         self.post_with(path, fields, &[]).await
     }
 
-    async fn post_with(
+    pub async fn post_with(
         &self,
         path: &str,
         fields: &[(&str, &str)],

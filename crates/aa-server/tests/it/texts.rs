@@ -81,7 +81,7 @@ fn every_text_is_used_and_every_text_that_is_used_is_there() {
         assert!(code.contains(&format!("\"{name}\"")), "{name} is not used");
     }
     for (name, template) in templates() {
-        for call in ["frame.t(\"", "frame.t1(\""] {
+        for call in ["frame.t(\"", "frame.t1(\"", "{ t(\""] {
             for rest in template.split(call).skip(1) {
                 let id = rest.split('"').next().unwrap();
                 assert!(english.contains_key(id), "{name}: {id}");

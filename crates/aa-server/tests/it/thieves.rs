@@ -141,6 +141,6 @@ async fn a_new_password_is_another_one(#[case] engine: Engine) {
         [("csrf", csrf.as_str()), ("current_password", PASSWORD), ("new_password", PASSWORD)];
     let answer = owner.post("/account/password", &form, &[]).await;
     assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY);
-    assert!(answer.text().await.unwrap().contains("This is your current password."));
+    assert!(answer.text().await.unwrap().contains("must differ from the current one."));
     assert!(is_signed_in(&owner).await);
 }

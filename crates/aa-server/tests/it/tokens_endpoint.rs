@@ -505,6 +505,27 @@ async fn discovery_names_what_there_is() {
         assert_eq!(document["code_challenge_methods_supported"], json!(["S256"]));
         assert_eq!(document["authorization_response_iss_parameter_supported"], true);
     }
+    // What each of these means is tested in `userinfo_claims` and `pairwise`.
+    let document: Value = client()
+        .get(format!("{}/.well-known/openid-configuration", t.url))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(document["subject_types_supported"], json!(["public", "pairwise"]));
+    assert_eq!(
+        document["userinfo_signing_alg_values_supported"],
+        json!(["RS256", "ES256", "EdDSA"])
+    );
+    assert_eq!(document["introspection_signing_alg_values_supported"], json!(["RS256"]));
+    let has = |list: &str, name: &str| document[list].as_array().unwrap().contains(&json!(name));
+    for claim in aa_server::domain::claims::USER_CLAIMS {
+        assert!(has("claims_supported", claim.name), "{}", claim.name);
+        assert!(has("scopes_supported", claim.scope), "{}", claim.scope);
+    }
+    assert!(!has("claims_supported", "groups") && !has("scopes_supported", "groups"));
     let keys: Value = client()
         .get(format!("{}/.well-known/jwks.json", t.url))
         .send()

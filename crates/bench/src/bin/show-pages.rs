@@ -44,6 +44,7 @@ async fn run() -> Result<(), Failure> {
         name: "Ann".to_owned(),
         password: PASSWORD.into(),
         admin: false,
+        email_verified: false,
     };
     users::add(&authority, account, &Caller::operator()).await?;
     tokio::spawn(Application::build(authority)?.run_until_stopped());

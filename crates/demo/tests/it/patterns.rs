@@ -29,6 +29,12 @@ async fn each_pattern(browser: &WebDriver, world: &World) -> WebDriverResult<()>
         browser.goto(format!("{authority}/open/{app}")).await?;
         let home = shows(browser, "#pattern", name).await.map(|_| browser.current_url())?.await?;
         assert_eq!(shows(browser, "#name", "Ann").await?, "Ann");
+        for page in ["/", "/where"] {
+            browser.goto(home.join(page).unwrap().as_str()).await?;
+            find(browser, "#launcher").await?.click().await?;
+            at(browser, &format!("{authority}/apps")).await?;
+        }
+        browser.goto(home.as_str()).await?;
         let first = browser.window().await?;
         let second = browser.new_tab().await?;
         browser.switch_to_window(second.clone()).await?;
@@ -116,6 +122,7 @@ async fn signing_out_everywhere(browser: &WebDriver, world: &World) -> WebDriver
             let fits =
                 run(browser, "return document.documentElement.scrollWidth <= window.innerWidth");
             assert_eq!(fits.await?, true, "{home}{path}");
+            assert!(find(browser, "#launcher").await?.is_displayed().await?, "{home}{path}");
         }
         screenshot(browser, &format!("where-narrow-{}", home.rsplit(':').next().unwrap())).await?;
     }

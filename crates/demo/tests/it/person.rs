@@ -136,6 +136,36 @@ fn code(world: &World, totp: &totp_rs::Totp) -> String {
     totp.generate(u64::try_from(world.demo.authority().now().secs()).unwrap()).to_string()
 }
 
+/// The browser's time zone is suggested, and shown until another one is chosen.
+async fn time_zones(driver: &Driver, browser: &WebDriver, world: &World) -> WebDriverResult<()> {
+    let authority = world.authority();
+    let zone = json!({ "timezoneId": "America/New_York" });
+    driver.command(browser, "Emulation.setTimezoneOverride", zone).await;
+    let shown = async || {
+        browser.goto(format!("{authority}/account/activity")).await?;
+        let shown = "const time = document.querySelector('time');
+            const local = (zone) => new Date(time.dateTime).toLocaleTimeString('en-GB', { timeStyle: 'short', timeZone: zone });
+            return { title: time.title, here: new Date(time.dateTime).toLocaleTimeString('en', { timeStyle: 'short' }), tokyo: local('Asia/Tokyo') };";
+        run(browser, shown).await
+    };
+    let by_script = shown().await?;
+    assert!(
+        by_script["title"].as_str().unwrap().ends_with(by_script["here"].as_str().unwrap()),
+        "{by_script}"
+    );
+    browser.goto(format!("{authority}/account")).await?;
+    let value = "return document.getElementById('time_zone').value";
+    assert_eq!(run(browser, value).await?, "America/New_York", "of this browser");
+    run(browser, "document.getElementById('time_zone').value = 'Asia/Tokyo'").await?;
+    press(browser, "form[action='/account/profile'] button").await?;
+    shows(browser, ".notice", "Saved").await?;
+    assert_eq!(run(browser, value).await?, "Asia/Tokyo", "as it was chosen");
+    let by_server = shown().await?;
+    let tokyo = format!(", {} JST (UTC+9)", by_server["tokyo"].as_str().unwrap());
+    assert!(by_server["title"].as_str().unwrap().ends_with(&tokyo), "{by_server}");
+    Ok(())
+}
+
 async fn a_life(driver: &Driver, browser: &WebDriver, world: &World) -> WebDriverResult<()> {
     let authority = world.authority();
     let authenticator = driver.add_authenticator(browser).await;
@@ -212,6 +242,7 @@ async fn a_life(driver: &Driver, browser: &WebDriver, world: &World) -> WebDrive
     shows(browser, "dialog", "Sign out on all devices, this one included?").await?;
     screenshot(browser, "sessions-dialog").await?;
     press(browser, "dialog .quiet").await?;
+    time_zones(driver, browser, world).await?;
     browser.goto(format!("{authority}/account")).await?;
     screenshot(browser, "account").await?;
     press(browser, "form[action='/account/close'] button").await?;
@@ -222,17 +253,7 @@ async fn a_life(driver: &Driver, browser: &WebDriver, world: &World) -> WebDrive
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn an_account_from_its_beginning_to_its_end() -> Result<(), Failure> {
-    let Some(driver) = driver() else { return Ok(()) };
-    let world = world(Duration::from_mins(5)).await;
-    let profile = tempfile::tempdir()?;
-    let browser = browser(&driver, profile.path().to_owned(), "http://nowhere.example").await?;
-    let outcome = a_life(&driver, &browser, &world).await;
-    if outcome.is_err() {
-        eprintln!("at {}", browser.current_url().await?);
-        eprintln!("{}", browser.find(By::Css("body")).await?.text().await?);
-    }
-    browser.quit().await?;
-    Ok(outcome?)
+    in_a_browser(a_life).await
 }
 
 /// Answers the challenge on the sign-in page with other options, in the page, without sending it. Returns the fields of the form.
@@ -249,8 +270,13 @@ const ANSWER: &str = "
 /// The challenge of the sign-in page, and what its form sends along.
 async fn challenge(browser: &WebDriver, world: &World) -> WebDriverResult<Value> {
     browser.goto(format!("{}/login?again=1", world.authority())).await?;
-    let fields = "const form = document.querySelector('form[data-passkey]');
-        return { csrf: form.elements.csrf.value, state: form.elements.state.value, challenge: form.dataset.passkey };";
+    challenge_of_page(browser).await
+}
+
+/// The challenge of the page that the browser is at, and what its form sends along.
+async fn challenge_of_page(browser: &WebDriver) -> WebDriverResult<Value> {
+    let fields = "const { elements, dataset } = document.querySelector('form[data-passkey]');
+        return { csrf: elements.csrf.value, state: elements.state.value, attempt: elements.attempt?.value, challenge: dataset.passkey };";
     run(browser, fields).await
 }
 
@@ -261,7 +287,7 @@ async fn answer(
     other: &str,
 ) -> WebDriverResult<String> {
     // On another page: that of the challenge would take the touch for its own autofill.
-    if browser.current_url().await?.path() == "/login" {
+    if browser.current_url().await?.path().starts_with("/login") {
         browser.goto(browser.current_url().await?.join("/nothing").unwrap().as_str()).await?;
     }
     touches(driver, browser, authenticator, true).await;
@@ -273,7 +299,7 @@ async fn answer(
     Ok(answered)
 }
 
-/// Sends an answer from the sign-in page. Returns the status, and whether the browser is signed in.
+/// Sends an answer from the sign-in page. Returns the status.
 async fn send(
     browser: &WebDriver,
     world: &World,
@@ -287,12 +313,34 @@ async fn send(
         "credential": credential,
         "return_to": "/apps",
     });
+    post(browser, "/login/passkey", &fields).await
+}
+
+/// Sends an answer as the second step of the sign-in that the challenge belongs to. Returns the status.
+async fn send_second_step(
+    browser: &WebDriver,
+    world: &World,
+    challenge: &Value,
+    credential: &str,
+) -> WebDriverResult<u64> {
+    browser.goto(format!("{}/login?again=1", world.authority())).await?;
+    let fields = json!({
+        "csrf": challenge["csrf"],
+        "state": challenge["state"],
+        "attempt": challenge["attempt"],
+        "credential": credential,
+    });
+    post(browser, "/login/verify", &fields).await
+}
+
+/// Sends a form with these fields from the page that the browser is at: 303 when it leads to the launcher, else 401.
+async fn post(browser: &WebDriver, path: &str, fields: &Value) -> WebDriverResult<u64> {
     // The page's policy lets no script connect; a form may be sent.
     let form = format!(
         "const fields = {fields};
          const form = document.createElement('form');
          form.method = 'post';
-         form.action = '/login/passkey';
+         form.action = '{path}';
          for (const [name, value] of Object.entries(fields)) {{
              const input = document.createElement('input');
              input.name = name;
@@ -309,12 +357,53 @@ async fn send(
         if url.path() == "/apps" {
             return Ok(303);
         }
-        if url.path() == "/login/passkey" {
+        if url.path() == path {
             return Ok(401);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("no answer");
+}
+
+/// The first step by password, up to the question for the passkey. Returns its challenge.
+async fn second_step(browser: &WebDriver, world: &World) -> WebDriverResult<Value> {
+    sign_in(browser, world, PASSWORD).await?;
+    shows(browser, "h1", "Confirm it’s you").await?;
+    challenge_of_page(browser).await
+}
+
+async fn second_steps_are_refused(
+    driver: &Driver,
+    browser: &WebDriver,
+    world: &World,
+) -> WebDriverResult<()> {
+    let authenticator = driver.add_authenticator(browser).await;
+    register(browser, world).await?;
+    add_passkey(browser, world).await?;
+    touches(driver, browser, &authenticator, false).await;
+    sign_out(browser, world).await?;
+
+    let first = second_step(browser, world).await?;
+    let answered = answer((driver, &authenticator), browser, &first, "{}").await?;
+    assert_eq!(send_second_step(browser, world, &first, &answered).await?, 303);
+    sign_out(browser, world).await?;
+
+    // The same answer to the same challenge, in another sign-in of this browser.
+    let mut second = second_step(browser, world).await?;
+    assert_ne!(second["attempt"], first["attempt"]);
+    let own = second["state"].clone();
+    second["state"] = first["state"].clone();
+    assert_eq!(
+        send_second_step(browser, world, &second, &answered).await?,
+        401,
+        "a replayed answer"
+    );
+    shows(browser, "#error", "That passkey did not work.").await?;
+    // The sign-in itself goes on: its own challenge is still good.
+    second["state"] = own;
+    let answered = answer((driver, &authenticator), browser, &second, "{}").await?;
+    assert_eq!(send_second_step(browser, world, &second, &answered).await?, 303);
+    Ok(())
 }
 
 async fn passkeys_are_refused(
@@ -390,17 +479,29 @@ async fn passkeys_are_refused(
     Ok(())
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn passkeys_of_attackers_are_refused() -> Result<(), Failure> {
+/// Runs this in a browser of its own, and shows where it was when it failed.
+async fn in_a_browser(
+    act: impl AsyncFnOnce(&Driver, &WebDriver, &World) -> WebDriverResult<()>,
+) -> Result<(), Failure> {
     let Some(driver) = driver() else { return Ok(()) };
     let world = world(Duration::from_mins(5)).await;
     let profile = tempfile::tempdir()?;
     let browser = browser(&driver, profile.path().to_owned(), "http://nowhere.example").await?;
-    let outcome = passkeys_are_refused(&driver, &browser, &world).await;
+    let outcome = act(&driver, &browser, &world).await;
     if outcome.is_err() {
         eprintln!("at {}", browser.current_url().await?);
         eprintln!("{}", browser.find(By::Css("body")).await?.text().await?);
     }
     browser.quit().await?;
     Ok(outcome?)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn passkeys_of_attackers_are_refused() -> Result<(), Failure> {
+    in_a_browser(passkeys_are_refused).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_passkey_as_second_step_is_good_once() -> Result<(), Failure> {
+    in_a_browser(second_steps_are_refused).await
 }

@@ -19,6 +19,7 @@ use crate::domain::client::{ClientMetadata, form_source};
 use crate::http::error::Error;
 use crate::http::pages;
 use crate::http::pages::login::attempt_expired;
+use crate::http::refusals::{mark, name_client};
 use crate::http::render::{Frame, allow_form_origins, append_cookie, html};
 use crate::http::request::params::Params;
 use crate::http::request::{
@@ -28,6 +29,7 @@ use crate::http::request::{
 use crate::ops::authentication::attempt::{self, Attempt};
 use crate::ops::grants::delegation::{Delegate, delegate};
 use crate::ops::tokens::id_token_hint;
+use crate::services::refusals::Standing;
 
 /// The request as parameters of the query, or a reference to a stored one.
 pub async fn get(
@@ -78,7 +80,7 @@ async fn begin(
 ) -> Result<HttpResponse, Error> {
     let parameters = Parameters(params.pairs());
     let client = match parameters.client_id() {
-        Ok(client_id) => enabled_client(authority, client_id).await?,
+        Ok(client_id) => enabled_client(authority, request, client_id).await?,
         Err(refused) => return Err(broken_link(&refused)),
     };
     let subject_of = |hint: &str| id_token_hint::read(authority, hint).map(|hint| hint.subject);
@@ -113,15 +115,21 @@ pub(super) async fn stored(
     let browser = Csrf::of(authority, request).binding();
     let attempt = attempt::find(authority, reference, &browser).await?;
     let attempt = attempt.ok_or_else(attempt_expired)?;
-    let client = enabled_client(authority, &attempt.request.client_id).await?;
+    let client = enabled_client(authority, request, &attempt.request.client_id).await?;
     let asked = attempt.request.clone();
     Ok(Pending { client, asked, attempt: Some(attempt), confirmed_by: None })
 }
 
-async fn enabled_client(authority: &Authority, client_id: &str) -> Result<ClientMetadata, Error> {
-    let found = authority.store.client(client_id).await?.filter(|found| found.enabled);
+async fn enabled_client(
+    authority: &Authority,
+    request: &HttpRequest,
+    client_id: &str,
+) -> Result<ClientMetadata, Error> {
+    let found = authority.store.client(client_id).await?;
+    let standing = found.as_ref().map_or(Standing::Unknown, |_| Standing::Registered);
+    name_client(request, client_id, standing);
     let unknown = || broken_link(&BrokenLink::UnknownClient.into());
-    found.map(|found| found.metadata).ok_or_else(unknown)
+    found.filter(|found| found.enabled).map(|found| found.metadata).ok_or_else(unknown)
 }
 
 /// The page about a request that cannot be answered.
@@ -143,7 +151,8 @@ pub(super) async fn grant(
     }
     let floor = attempt.as_ref().and_then(|attempt| attempt.floor);
     let current_user = current_user(authority, request).await?;
-    let current_user = current_user.filter(|user| accepts(authority, &asked, user, floor));
+    let current_user =
+        current_user.filter(|user| accepts(authority, (&client, &asked), user, floor));
     let Some(current_user) = current_user else {
         return show_first(authority, request, Page::SignIn, (&client, asked, attempt)).await;
     };
@@ -156,7 +165,7 @@ pub(super) async fn grant(
         if let Some(attempt) = &attempt {
             let auth_time = current_user.browser_session.auth_time;
             let first_use = attempt::complete(&authority, attempt, auth_time).await?;
-            if !first_use && !accepts(&authority, &asked, &current_user, None) {
+            if !first_use && !accepts(&authority, (&client, &asked), &current_user, None) {
                 return Ok::<_, Error>((None, client, asked, Some(attempt.clone())));
             }
         }
@@ -200,13 +209,14 @@ pub(super) async fn must_confirm(
 
 fn accepts(
     authority: &Authority,
-    asked: &AuthorizationRequest,
+    (client, asked): (&ClientMetadata, &AuthorizationRequest),
     current_user: &CurrentUser,
     floor: Option<Timestamp>,
 ) -> bool {
     let session = &current_user.browser_session;
     let done = (session.auth_time, session.amr.as_str());
-    asked.accepts(&current_user.user.id.to_string(), done, floor, authority.now())
+    let subject = authority.subjects.of(client, current_user.user.id);
+    asked.accepts(&subject, done, floor, authority.now())
 }
 
 /// Leads to a page that the user has to see first, which leads back here by a reference to the stored request. A client that
@@ -275,7 +285,9 @@ pub(super) fn refuse(
         AuthorizationError::Redirect { target, code, description } => {
             let description = printable(description);
             let fields = [("error", code.as_str()), ("error_description", &description)];
-            Ok(answer(authority, request, client, target, &fields))
+            let mut response = answer(authority, request, client, target, &fields);
+            mark(&mut response, code.as_str(), description);
+            Ok(response)
         }
     }
 }

@@ -73,10 +73,10 @@ impl Asked {
         authority: &Authority,
         current_user: &CurrentUser,
     ) -> Result<bool, Error> {
-        let subject = current_user.user.id.to_string();
-        let Some(hint) = self.hint.as_ref().filter(|hint| hint.subject == subject) else {
+        let (Some(hint), Some(app)) = (&self.hint, &self.app) else { return Ok(false) };
+        if hint.subject != authority.subjects.of(app, current_user.user.id) {
             return Ok(false);
-        };
+        }
         let session = current_user.browser_session.id;
         Ok(authority.store.belongs_to_session(hint.family_id, session).await?)
     }

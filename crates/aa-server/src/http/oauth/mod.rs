@@ -17,14 +17,17 @@ use secrecy::SecretString;
 use serde::Serialize;
 use url::form_urlencoded;
 
+use super::cors::require_own_origin;
 use super::error::{Error, OAuthError};
+use super::refusals::name_client;
 use super::request::body_params;
 use crate::authority::Authority;
 use crate::http::request::params::Params;
 use crate::ops::authentication::client::{
-    ClientSecret, Credentials, Unauthenticated, authenticate_client,
+    AuthenticateError, ClientSecret, Credentials, Unaccepted, Unauthenticated, authenticate_client,
 };
 use crate::services::client_cache::AuthenticatedClient;
+use crate::services::refusals::Standing;
 
 /// A form-encoded body of an app, whose errors are JSON.
 async fn oauth_params(request: &HttpRequest, payload: web::Payload) -> Result<Params, Error> {
@@ -60,7 +63,7 @@ fn credentials(request: &HttpRequest, params: &Params) -> Result<Credentials, Er
         (None, Some(client_id), None) => {
             Ok(Credentials::None(Unauthenticated { client_id: client_id.to_owned() }))
         }
-        (None, None, _) => Err(Error::InvalidClient),
+        (None, None, _) => Err(Error::InvalidClient("no client is named")),
     }
 }
 
@@ -70,8 +73,26 @@ async fn calling_client(
     request: &HttpRequest,
     params: &Params,
 ) -> Result<Arc<AuthenticatedClient>, Error> {
-    let client = authenticate_client(authority, &credentials(request, params)?).await?;
-    log_client(&client);
+    let credentials = credentials(request, params)?;
+    let found = authenticate_client(authority, &credentials).await;
+    identified(authority, request, credentials.client_id(), found)
+}
+
+/// The client that was looked for, if it may be answered here. Names it in the log line of its request.
+fn identified(
+    authority: &Authority,
+    request: &HttpRequest,
+    client_id: &str,
+    found: Result<Arc<AuthenticatedClient>, AuthenticateError>,
+) -> Result<Arc<AuthenticatedClient>, Error> {
+    let standing = match &found {
+        Ok(_) => Standing::Authenticated,
+        Err(AuthenticateError::Invalid(Unaccepted::Known(_))) => Standing::Registered,
+        Err(_) => Standing::Unknown,
+    };
+    name_client(request, client_id, standing);
+    let client = found?;
+    require_own_origin(authority, request, &client.metadata)?;
     Ok(client)
 }
 
@@ -83,16 +104,11 @@ pub(super) async fn client_of_basic(
     calling_client(authority, request, &Params::default()).await
 }
 
-/// Names the client in the log line of its request.
-fn log_client(client: &AuthenticatedClient) {
-    tracing::Span::current().record("client", &client.metadata.client_id);
-}
-
 /// `client_secret_basic`: id and secret are form-encoded before they are joined (RFC 6749 §2.3.1).
 fn basic_credentials(request: &HttpRequest) -> Result<Option<(String, SecretString)>, Error> {
     let mut headers = request.headers().get_all(header::AUTHORIZATION);
     let Some(value) = headers.next() else { return Ok(None) };
-    let invalid = || Error::InvalidClient;
+    let invalid = || Error::InvalidClient("the Authorization header cannot be read as Basic");
     if headers.next().is_some() {
         return Err(Error::oauth(
             OAuthError::InvalidRequest,
@@ -131,9 +147,14 @@ fn json(body: &impl Serialize) -> HttpResponse {
 
 /// As [`json`], of what is JSON already.
 fn json_text(body: String) -> HttpResponse {
+    uncached("application/json", body)
+}
+
+/// A successful answer of this media type that must not be cached.
+fn uncached(media_type: &'static str, body: String) -> HttpResponse {
     HttpResponse::build(StatusCode::OK)
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::PRAGMA, "no-cache"))
-        .content_type("application/json")
+        .content_type(media_type)
         .body(body)
 }

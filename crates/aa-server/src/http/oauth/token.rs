@@ -6,10 +6,9 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use tokens::Scope;
 
 use super::{
-    Error, OAuthError, calling_client, credentials, json_text as answer, log_client, oauth_params,
+    Error, OAuthError, calling_client, credentials, identified, json_text as answer, oauth_params,
 };
 use crate::authority::Authority;
-use crate::domain::client::ClientType;
 use crate::http::request::params::Params;
 use crate::http::request::{caller_for_client, detached};
 use crate::ops::authentication::client::authenticate_cached_client;
@@ -19,7 +18,7 @@ use crate::ops::grants::error::GrantError;
 use crate::ops::grants::refresh_token::{Refresh, refresh, require_user_client};
 use crate::ops::tokens::issue::TokenResponse;
 
-/// Redeems, refreshes, or makes the token of a service.
+/// Redeems, refreshes, or makes the token of a client for itself.
 pub async fn post(
     authority: web::Data<Authority>,
     request: HttpRequest,
@@ -97,8 +96,8 @@ async fn by_refresh_token(
     params: &Params,
 ) -> Result<TokenResponse, Error> {
     let credentials = credentials(request, params)?;
-    let client = authenticate_cached_client(authority, &credentials).await?;
-    log_client(&client);
+    let found = authenticate_cached_client(authority, &credentials).await;
+    let client = identified(authority, request, credentials.client_id(), found)?;
     let caller = caller_for_client(authority, request, &client.metadata)?;
     require_user_client(&client.metadata)?;
     let command = Refresh {
@@ -117,12 +116,6 @@ async fn by_client_credentials(
     params: &Params,
 ) -> Result<TokenResponse, Error> {
     let metadata = &calling_client(authority, request, params).await?.metadata;
-    if metadata.kind != ClientType::Service {
-        return Err(Error::oauth(
-            OAuthError::UnauthorizedClient,
-            "this grant is for apps of kind service",
-        ));
-    }
     let resource = params.get("resource")?;
     let issued: Result<TokenResponse, GrantError> =
         client_credentials(authority, metadata, scope(params)?, resource);

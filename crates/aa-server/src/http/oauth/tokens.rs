@@ -1,13 +1,14 @@
 //! `POST /oauth/revoke` (RFC 7009) and `POST /oauth/introspect` (RFC 7662).
 
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
-use super::{Error, OAuthError, calling_client, json as answer, oauth_params};
+use super::{Error, OAuthError, calling_client, json as answer, oauth_params, uncached};
 use crate::authority::Authority;
 use crate::domain::client::ClientType;
 use crate::http::request::{caller, detached};
-use crate::ops::tokens::introspect::introspect as introspect_op;
+use crate::ops::tokens::introspect::{introspect as introspect_op, signed};
 use crate::ops::tokens::revoke::{RevokeError, revoke as revoke_op};
 
 /// Ends the family of a token.
@@ -41,9 +42,26 @@ pub async fn introspect(
     let params = oauth_params(&request, payload).await?;
     let metadata = &calling_client(&authority, &request, &params).await?.metadata;
     if metadata.kind == ClientType::Public {
-        return Err(Error::InvalidClient);
+        return Err(Error::InvalidClient("public clients may not introspect"));
     }
     let token = params.need("token")?;
-    let answered = introspect_op(&authority, metadata, token).await;
-    Ok(answer(&answered?))
+    let answered = introspect_op(&authority, metadata, token).await?;
+    if accepts_jwt(&request) {
+        return Ok(uncached(INTROSPECTION_JWT, signed(&authority, metadata, &answered)?));
+    }
+    Ok(answer(&answered))
+}
+
+/// The media type of a signed introspection response (RFC 9701 §5).
+const INTROSPECTION_JWT: &str = "application/token-introspection+jwt";
+
+/// Whether the caller asks for a signed response (RFC 9701 §4).
+fn accepts_jwt(request: &HttpRequest) -> bool {
+    let accepted =
+        request.headers().get_all(header::ACCEPT).filter_map(|value| value.to_str().ok());
+    let mut types = accepted.flat_map(|value| value.split(','));
+    types.any(|range| {
+        let media_type = range.split(';').next().unwrap_or_default();
+        media_type.trim().eq_ignore_ascii_case(INTROSPECTION_JWT)
+    })
 }

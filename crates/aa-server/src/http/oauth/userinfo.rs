@@ -4,17 +4,19 @@ use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
-use super::{Error, json as answer};
+use super::{Error, json as answer, uncached};
 use crate::authority::Authority;
-use crate::http::request::body_params;
-use crate::ops::tokens::userinfo::{UserinfoError, userinfo};
+use crate::http::refusals::{mark, name_client};
+use crate::http::request::body_params_if_any;
+use crate::ops::tokens::userinfo::{Userinfo, UserinfoError, userinfo};
+use crate::services::refusals::Standing;
 
 /// With the token in the header.
 pub async fn get(
     authority: web::Data<Authority>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    respond(&authority, bearer(&request)).await
+    respond(&authority, &request, bearer(&request)).await
 }
 
 /// With the token in the header or, form-encoded, in the body; not in both.
@@ -24,26 +26,24 @@ pub async fn post(
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
     let by_header = bearer(&request);
-    if !request.headers().contains_key(header::CONTENT_TYPE) {
-        return respond(&authority, by_header).await;
-    }
-    let params = body_params(&request, payload).await?;
+    let params = body_params_if_any(&request, payload).await?;
     let in_body = params.get("access_token")?.map(str::to_owned);
-    match (by_header, in_body) {
-        (Ok(Some(_)), Some(_)) => respond(&authority, Err(())).await,
-        (Ok(None), in_body) => respond(&authority, Ok(in_body)).await,
-        (by_header, _) => respond(&authority, by_header).await,
-    }
+    let token = match (by_header, in_body) {
+        (Ok(Some(_)), Some(_)) => Err("there are two access tokens"),
+        (Ok(None), in_body) => Ok(in_body),
+        (by_header, _) => by_header,
+    };
+    respond(&authority, &request, token).await
 }
 
 /// The one bearer token of the header, none, or nonsense.
-fn bearer(request: &HttpRequest) -> Result<Option<String>, ()> {
+fn bearer(request: &HttpRequest) -> Result<Option<String>, &'static str> {
     let mut headers = request.headers().get_all(header::AUTHORIZATION);
     let Some(value) = headers.next() else { return Ok(None) };
     if headers.next().is_some() {
-        return Err(());
+        return Err("there are two Authorization headers");
     }
-    match value.to_str().map_err(|_| ())?.split_once(' ') {
+    match value.to_str().map_err(|_| "the Authorization header is no text")?.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
             Ok(Some(token.trim().to_owned()))
         }
@@ -53,27 +53,41 @@ fn bearer(request: &HttpRequest) -> Result<Option<String>, ()> {
 
 async fn respond(
     authority: &Authority,
-    token: Result<Option<String>, ()>,
+    request: &HttpRequest,
+    token: Result<Option<String>, &'static str>,
 ) -> Result<HttpResponse, Error> {
     let token = match token {
         Ok(Some(token)) => token,
-        Ok(None) => return Ok(challenge(StatusCode::UNAUTHORIZED, None)),
-        Err(()) => return Ok(challenge(StatusCode::BAD_REQUEST, Some("invalid_request"))),
+        Ok(None) => {
+            return Ok(challenge(StatusCode::UNAUTHORIZED, None, "there is no access token"));
+        }
+        Err(why) => return Ok(challenge(StatusCode::BAD_REQUEST, Some("invalid_request"), why)),
     };
-    match userinfo(authority, &token).await {
-        Ok(claims) => Ok(answer(&claims)),
-        Err(UserinfoError::InvalidToken) => {
-            Ok(challenge(StatusCode::UNAUTHORIZED, Some("invalid_token")))
+    let (client_id, answered) = userinfo(authority, &token).await;
+    if let Some(client_id) = client_id {
+        name_client(request, &client_id, Standing::Registered);
+    }
+    match answered {
+        Ok(Userinfo::Json(claims)) => Ok(answer(&claims)),
+        Ok(Userinfo::Jwt(token)) => Ok(uncached("application/jwt", token)),
+        Err(UserinfoError::InvalidToken(why)) => {
+            Ok(challenge(StatusCode::UNAUTHORIZED, Some("invalid_token"), why))
         }
         Err(UserinfoError::InsufficientScope) => {
-            Ok(challenge(StatusCode::FORBIDDEN, Some("insufficient_scope")))
+            let why = "the access token has no scope openid";
+            Ok(challenge(StatusCode::FORBIDDEN, Some("insufficient_scope"), why))
         }
+        Err(UserinfoError::Keys(cause)) => Err(cause.into()),
         Err(UserinfoError::Store(cause)) => Err(cause.into()),
     }
 }
 
-/// RFC 6750 §3: without a token, no error code is told.
-fn challenge(status: StatusCode, code: Option<&str>) -> HttpResponse {
+/// RFC 6750 §3: without a token, no error code is told. The reason is for the operator.
+fn challenge(
+    status: StatusCode,
+    code: Option<&'static str>,
+    reason: impl Into<String>,
+) -> HttpResponse {
     let mut value = "Bearer realm=\"userinfo\"".to_owned();
     if let Some(code) = code {
         value.push_str(", error=\"");
@@ -86,8 +100,10 @@ fn challenge(status: StatusCode, code: Option<&str>) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     response.insert_header((header::WWW_AUTHENTICATE, value));
     response.insert_header((header::CACHE_CONTROL, "no-store"));
-    match code {
+    let mut response = match code {
         Some(code) => response.json(json!({ "error": code })),
         None => response.finish(),
-    }
+    };
+    mark(&mut response, code.unwrap_or("invalid_token"), reason);
+    response
 }

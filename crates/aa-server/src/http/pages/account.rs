@@ -1,4 +1,4 @@
-//! The user's account: name, language, address, a copy of its data, closing it.
+//! The user's account: name, language, time zone, address, a copy of its data, closing it.
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -12,26 +12,56 @@ use super::{
 use crate::authority::Authority;
 use crate::domain::language::Language;
 use crate::domain::message::{Message, Value};
+use crate::domain::time_zone::TimeZone;
+use crate::domain::user::picture_path;
 use crate::http::error::Error;
 use crate::http::request::{
     Cookie, Csrf, CurrentUser, caller, detached, form, query_params, signed_in,
 };
 use crate::ops::account::{lifecycle, profile};
+use crate::store::Profile;
 
-const PAGE: &str = "/account";
+pub(super) const PAGE: &str = "/account";
 
 #[derive(Template)]
 #[template(path = "account.html")]
 struct Page<'a> {
     frame: Frame,
     name: &'a str,
+    picture: Option<String>,
     email: &'a str,
     is_verified: bool,
     new_email: &'a str,
     language: &'a str,
     languages: Vec<(&'static str, &'static str)>,
+    time_zone: &'a str,
+    utc: &'static str,
+    /// Whether the browser's zone is to be suggested, for want of a choice.
+    suggest_zone: bool,
+    areas: Vec<Area>,
     closing: Option<When>,
     close_lead: String,
+}
+
+/// The time zones of a part of the world: the name of each, and its place in words.
+struct Area {
+    name: &'static str,
+    zones: Vec<(&'static str, String)>,
+}
+
+/// All time zones that are named after a place.
+fn areas() -> Vec<Area> {
+    let mut areas: Vec<Area> = Vec::new();
+    for zone in TimeZone::places() {
+        let Some((area, place)) = zone.area_and_place() else { continue };
+        if areas.last().is_none_or(|last| last.name != area) {
+            areas.push(Area { name: area, zones: Vec::new() });
+        }
+        if let Some(last) = areas.last_mut() {
+            last.zones.push((zone.name(), place.replace('/', ", ").replace('_', " ")));
+        }
+    }
+    areas
 }
 
 /// `GET /account`.
@@ -70,11 +100,16 @@ pub(super) fn page(
     let days = Value::Number(i64::try_from(days).unwrap_or(i64::MAX));
     let page = Page {
         name: &user.name,
+        picture: user.picture.as_deref().map(picture_path),
         email: &user.email,
         is_verified: user.email_verified_at.is_some(),
         new_email,
         language: &user.language,
         languages: Language::VARIANTS.iter().map(|known| (known.tag(), known.name())).collect(),
+        time_zone: user.zone().map_or("", TimeZone::name),
+        utc: TimeZone::UTC.name(),
+        suggest_zone: !user.has_chosen_zone(),
+        areas: areas(),
         closing: user.closes_at.map(|at| When::new(at, authority.now(), &frame.texts)),
         close_lead: frame.texts.get1("close-lead", "days", days),
         frame,
@@ -93,10 +128,12 @@ pub async fn save(
     let current_user = signed_in(&authority, &request, PAGE).await?;
     let name = fields.get("name")?.unwrap_or_default().to_owned();
     let language = fields.get("language")?.unwrap_or_default().to_owned();
+    let time_zone = fields.get("time_zone")?.unwrap_or_default().to_owned();
     let caller = caller(&authority, &request)?;
-    let (user, tag) = (current_user.user.clone(), language.clone());
+    let user = current_user.user.clone();
     let done = detached(&authority, |authority| async move {
-        profile::change(&authority, &user, (&name, &tag), &caller).await
+        let typed = Profile { name: &name, language: &language, time_zone: &time_zone };
+        profile::change(&authority, &user, typed, &caller).await
     });
     match done.await {
         Ok(()) => {

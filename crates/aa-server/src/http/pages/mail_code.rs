@@ -10,7 +10,9 @@ use super::{Frame, Wrong, html_with, lead_on, local_path, with_return_to};
 use crate::authority::Authority;
 use crate::domain::message::Message;
 use crate::http::error::{Error, too_many_attempts};
-use crate::http::request::{Csrf, address, caller, detached, form_again, language, query_params};
+use crate::http::request::{
+    Csrf, address, caller, check_form, detached, form_again, language, query_params,
+};
 use crate::ops::authentication::mail_code::{RequestError, request as ask, sign_in};
 use crate::ops::authentication::sign_in::SignInError;
 use crate::services::throttle::ThrottleError;
@@ -67,7 +69,10 @@ pub async fn submit(
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
     let (fields, expired) = form_again(&authority, &request, payload).await?;
-    must_be_on(&authority)?;
+    if let Err(off) = must_be_on(&authority) {
+        check_form(&authority, &request, &fields)?;
+        return Err(off);
+    }
     let return_to = local_path(&authority, fields.get("return_to")?);
     let email = fields.get("email")?.unwrap_or_default().to_owned();
     if expired {

@@ -9,6 +9,7 @@ pub mod launcher;
 pub mod login;
 pub mod mail_code;
 pub mod password;
+pub mod picture;
 pub mod register;
 pub mod security;
 pub mod sessions;
@@ -137,10 +138,12 @@ fn mistake(error: AccountError) -> Result<Wrong, Error> {
             let field = match invalid {
                 crate::domain::user::InvalidUser::Email => "email",
                 crate::domain::user::InvalidUser::Name => "name",
+                crate::domain::user::InvalidUser::TimeZone => "time_zone",
             };
             Ok((field, invalid.message()))
         }
         AccountError::WeakPassword(weak) => Ok(("password", weak.message())),
+        AccountError::Picture(_) => Ok(("file", Message::new("wrong-picture"))),
         AccountError::EmailTaken => Ok(("email", Message::new("email-taken"))),
         AccountError::SameEmail => Ok(("email", Message::new("email-same"))),
         AccountError::WrongPassword => Ok(("current_password", Message::new("password-wrong"))),
@@ -215,10 +218,10 @@ fn place_in_words(authority: &Authority, texts: &Texts, ip: &str, user_agent: &s
 pub struct When {
     /// RFC 3339.
     pub exact: String,
+    /// "31 January 2027, 14:05 CET (UTC+1)".
+    pub full: String,
     /// "2 minutes ago".
     pub words: String,
-    /// The day, in UTC: `2027-01-31`.
-    pub day: String,
 }
 
 impl When {
@@ -232,8 +235,7 @@ impl When {
             _ => (seconds / 86_400, "time-days"),
         };
         let words = Message::new(id).with("count", i64::try_from(count).unwrap_or(i64::MAX));
-        let exact = then.to_string();
-        Self { words: texts.message(&words), day: exact.chars().take(10).collect(), exact }
+        Self { exact: then.to_string(), full: texts.moment(then), words: texts.message(&words) }
     }
 }
 

@@ -92,6 +92,7 @@ pub async fn submit(
                     name: typed.name.clone(),
                     password: password.unwrap_or_default().into(),
                     admin: false,
+                    email_verified: false,
                 };
                 match by_invitation(&authority, &request, account, invitation, &typed).await? {
                     Ok(response) => return Ok(response),

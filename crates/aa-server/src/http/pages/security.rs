@@ -14,7 +14,7 @@ use crate::http::error::Error;
 use crate::http::request::{Csrf, CurrentUser, caller, detached, form, query_params, signed_in};
 use crate::ops::account::AccountError;
 use crate::ops::account::factors::passkey_challenge;
-use crate::ops::account::password::change_password as change;
+use crate::ops::account::password::{ChangeError, change_password as change};
 use crate::services::passkeys::Challenge;
 
 pub(super) const PAGE: &str = "/account/security";
@@ -159,13 +159,20 @@ pub async fn change_password(
             let to = redirect("/account/security?done=password-changed");
             Ok(with_session(&authority, to, &token))
         }
-        Err(AccountError::Ended) => Err(Error::SignIn(PAGE.to_owned())),
-        Err(AccountError::Throttle(refused)) => Err(refused.into()),
-        Err(refused) => {
-            let (field, text) = mistake(refused)?;
-            let field = if field == "password" { "new_password" } else { field };
-            let said = Said { errors: &[(field, text)], ..Said::default() };
-            page(&authority, &request, &current_user, said).await
+        Err(ChangeError::Account(AccountError::Ended)) => Err(Error::SignIn(PAGE.to_owned())),
+        Err(ChangeError::Account(AccountError::Throttle(refused))) => Err(refused.into()),
+        Err(ChangeError::Account(refused)) => {
+            Err(mistake(refused).err().unwrap_or_else(Error::unavailable))
+        }
+        Err(ChangeError::Mistakes(mistakes)) => {
+            let errors = mistakes.into_iter().map(mistake).collect::<Result<Vec<_>, _>>()?;
+            let at = |(field, text)| match field {
+                "password" => ("new_password", text),
+                _ => (field, text),
+            };
+            let errors: Vec<_> = errors.into_iter().map(at).collect();
+            page(&authority, &request, &current_user, Said { errors: &errors, ..Said::default() })
+                .await
         }
     }
 }

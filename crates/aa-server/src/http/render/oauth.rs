@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
 use serde_json::json;
 
 use super::english::in_english;
-use crate::http::error::{Error, OAuthError};
+use crate::http::error::{Error, INVALID_GRANT, OAuthError};
 
 pub(super) fn error(request: &HttpRequest, error: &Error) -> HttpResponse {
     let mut response = HttpResponse::build(error.status_code());
@@ -13,7 +13,8 @@ pub(super) fn error(request: &HttpRequest, error: &Error) -> HttpResponse {
     response.insert_header((header::PRAGMA, "no-cache"));
     let (code, description): (&str, String) = match error {
         Error::OAuth(code, description) => (code.into(), description.clone()),
-        Error::InvalidClient => {
+        Error::InvalidGrant(_) => (OAuthError::InvalidGrant.into(), INVALID_GRANT.to_owned()),
+        Error::InvalidClient(_) => {
             // RFC 9110 §15.5.2: a 401 always says how to authenticate.
             response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"token\""));
             ("invalid_client", "the client is not known or could not be authenticated".to_owned())

@@ -1,6 +1,7 @@
 //! Pages for people: their frame, their headers, and errors as pages.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
@@ -12,9 +13,12 @@ use url::form_urlencoded;
 use crate::authority::Authority;
 use crate::domain::language::Language;
 use crate::domain::message::Message;
+use crate::domain::user::picture_path;
 use crate::http::error::Error;
 use crate::http::request::{Cookie, Csrf, CurrentUser, language};
 use crate::services::catalogue::Texts;
+use crate::services::templates::{LanguageLink, Part, PlaceLink, Surroundings, Templates};
+use crate::store::User;
 
 /// The places of the navigation, by path and by the text of their link.
 const PLACES: &[(&str, &str)] = &[
@@ -40,6 +44,8 @@ pub struct Frame {
     pub title: String,
     /// The user who is signed in, if there is one.
     pub user: Option<String>,
+    /// The path of the user's picture.
+    pub picture: Option<String>,
     /// The CSRF token for the forms of the page.
     pub csrf: String,
     /// The nonce of the page's scripts.
@@ -64,8 +70,7 @@ pub struct Frame {
     pub passkeys: Option<String>,
     /// The texts in the reader's language.
     pub texts: Texts,
-    /// The links of the navigation.
-    pub places: &'static [(&'static str, &'static str)],
+    templates: Arc<Templates>,
     path: String,
     query: String,
 }
@@ -78,6 +83,7 @@ impl Frame {
         Self {
             title,
             user: None,
+            picture: None,
             csrf: String::new(),
             nonce: CspNonce::of(request),
             stylesheet: branding.stylesheet.path(),
@@ -90,7 +96,7 @@ impl Frame {
             errors: Vec::new(),
             passkeys: None,
             texts,
-            places: PLACES,
+            templates: Arc::clone(&branding.templates),
             path: request.path().to_owned(),
             query: request.query_string().to_owned(),
         }
@@ -119,8 +125,10 @@ impl Frame {
         let user = current_user.map(|current_user| &current_user.user);
         Self {
             user: user.map(|user| user.display_name().to_owned()),
+            picture: user.and_then(|user| user.picture.as_deref()).map(picture_path),
             csrf: csrf.field.clone(),
-            texts: Texts::new(&authority.catalogue, language(request, user)),
+            texts: Texts::new(&authority.catalogue, language(request, user))
+                .in_zone(user.and_then(User::zone)),
             ..Self::bare(authority, request, String::new())
         }
     }
@@ -176,8 +184,39 @@ impl Frame {
         format!("{page} – {}", self.brand)
     }
 
+    /// The head of the page, as HTML.
+    pub fn header(&self) -> String {
+        self.part(Part::Header)
+    }
+
+    /// The foot of the page, as HTML.
+    pub fn footer(&self) -> String {
+        self.part(Part::Footer)
+    }
+
+    fn part(&self, part: Part) -> String {
+        let place = |(path, id): &(&'static str, &str)| PlaceLink {
+            path,
+            text: self.t(id),
+            current: self.is_at(path),
+        };
+        let values = Surroundings {
+            brand: &self.brand,
+            mark: &self.mark,
+            support: self.support.as_deref(),
+            language: self.language(),
+            path: &self.path,
+            user: self.user.as_deref(),
+            picture: self.picture.as_deref(),
+            csrf: &self.csrf,
+            places: PLACES.iter().map(place).collect(),
+            languages: self.languages(),
+        };
+        self.templates.render(part, &values, &self.texts)
+    }
+
     /// Whether this page is at a place of the navigation.
-    pub fn is_at(&self, place: &str) -> bool {
+    fn is_at(&self, place: &str) -> bool {
         // The forms of the security page answer below addresses of their own.
         let of_security =
             ["/account/passkeys", "/account/totp", "/account/recovery-codes", "/account/password"];
@@ -192,17 +231,22 @@ impl Frame {
         longest.max_by_key(|path| path.len()) == Some(place)
     }
 
-    /// The languages there are: tag, name, and the link to this page in it.
-    pub fn languages(&self) -> Vec<(&'static str, &'static str, String)> {
+    /// The links to this page in each language.
+    fn languages(&self) -> Vec<LanguageLink> {
         let others: Vec<_> = form_urlencoded::parse(self.query.as_bytes())
             .filter(|(name, _)| name != "ui_locales")
             .collect();
-        let link = |language: &Language| {
+        let link = |&language: &Language| {
             let query = form_urlencoded::Serializer::new(String::new())
                 .extend_pairs(&others)
                 .append_pair("ui_locales", language.tag())
                 .finish();
-            (language.tag(), language.name(), format!("{}?{query}", self.path))
+            LanguageLink {
+                tag: language.tag(),
+                name: language.name(),
+                href: format!("{}?{query}", self.path),
+                current: language == self.texts.language(),
+            }
         };
         Language::VARIANTS.iter().map(link).collect()
     }
@@ -407,7 +451,10 @@ pub(super) fn error(
             }
             response
         }
-        Error::Parameters(_) | Error::OAuth(..) | Error::InvalidClient => {
+        Error::Parameters(_)
+        | Error::OAuth(..)
+        | Error::InvalidClient(_)
+        | Error::InvalidGrant(_) => {
             let text = Message::new("error-bad-request");
             let said = (technical(&error.to_string()), current_user);
             message_with(authority, request, status, &text, said)

@@ -11,14 +11,16 @@ pub(super) fn error(request: &HttpRequest, error: &Error) -> HttpResponse {
     let detail = match error {
         Error::Refused { message, detail, .. } => in_english(request, message, detail),
         Error::OAuth(_, description) => description.clone(),
-        Error::InvalidClient => "the client is not known or could not be authenticated".to_owned(),
+        Error::InvalidClient(_) => {
+            "the client is not known or could not be authenticated".to_owned()
+        }
         other => other.to_string(),
     };
     let mut response = problem(error.status_code(), &detail);
     let headers = response.headers_mut();
     match error {
         // RFC 9110 §15.5.2: a 401 always says how to authenticate.
-        Error::InvalidClient => {
+        Error::InvalidClient(_) => {
             let challenge = HeaderValue::from_static("Basic realm=\"revocations\"");
             headers.insert(WWW_AUTHENTICATE, challenge);
         }

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, web};
+use bytes::Bytes;
 
 use super::params::Params;
 use crate::http::error::Error;
 
 /// The largest form, in bytes.
-const MAX_FORM: usize = 64 * 1024;
+pub(super) const MAX_FORM: usize = 64 * 1024;
 /// The time within which a form must arrive.
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -18,27 +19,58 @@ const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Errors
 /// 415, 413, 408 or 400, as a page.
 pub async fn body_params(request: &HttpRequest, payload: web::Payload) -> Result<Params, Error> {
+    if !is_form(request) {
+        return Err(not_a_form());
+    }
+    Ok(Params::parse(&read_body(payload, MAX_FORM, FORM_TIMEOUT).await?)?)
+}
+
+/// As [`body_params`], where the body may be empty, whatever type it is said to have.
+///
+/// # Errors
+/// See [`body_params`].
+pub async fn body_params_if_any(
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> Result<Params, Error> {
+    let body = read_body(payload, MAX_FORM, FORM_TIMEOUT).await?;
+    if body.is_empty() {
+        return Ok(Params::default());
+    }
+    if !is_form(request) {
+        return Err(not_a_form());
+    }
+    Ok(Params::parse(&body)?)
+}
+
+fn is_form(request: &HttpRequest) -> bool {
     let media_type =
         request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let is_form = media_type.and_then(|value| value.split(';').next()).is_some_and(|value| {
-        value.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
-    });
-    if !is_form {
-        return Err(Error::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "error-bad-request")
-            .because("the body must be application/x-www-form-urlencoded"));
+    media_type
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
+}
+
+fn not_a_form() -> Error {
+    Error::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "error-bad-request")
+        .because("the body must be application/x-www-form-urlencoded")
+}
+
+/// A body of at most `max` bytes that arrives in time.
+///
+/// # Errors
+/// 413, 408 or 400, as a page.
+pub(super) async fn read_body(
+    payload: web::Payload,
+    max: usize,
+    timeout: Duration,
+) -> Result<Bytes, Error> {
+    match tokio::time::timeout(timeout, payload.to_bytes_limited(max)).await {
+        Ok(Ok(Ok(body))) => Ok(body),
+        Ok(Ok(Err(_))) => Err(Error::bad_request("the request broke off")),
+        Ok(Err(_)) => Err(Error::refused(StatusCode::PAYLOAD_TOO_LARGE, "error-too-large")),
+        Err(_) => Err(Error::refused(StatusCode::REQUEST_TIMEOUT, "error-too-slow")),
     }
-    let arrived = tokio::time::timeout(FORM_TIMEOUT, payload.to_bytes_limited(MAX_FORM)).await;
-    let body = match arrived {
-        Ok(Ok(Ok(body))) => body,
-        Ok(Ok(Err(_))) => return Err(Error::bad_request("the request broke off")),
-        Ok(Err(_)) => {
-            return Err(Error::refused(StatusCode::PAYLOAD_TOO_LARGE, "error-too-large"));
-        }
-        Err(_) => {
-            return Err(Error::refused(StatusCode::REQUEST_TIMEOUT, "error-too-slow"));
-        }
-    };
-    Ok(Params::parse(&body)?)
 }
 
 /// The parameters of the query.

@@ -54,9 +54,7 @@ pub async fn form(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<Params, Error> {
-    if !is_from_our_pages(authority, request) {
-        return Err(expired_form());
-    }
+    require_our_pages(authority, request)?;
     let params = body_params(request, payload).await?;
     check_form(authority, request, &params)?;
     Ok(params)
@@ -71,13 +69,31 @@ pub fn check_form(
     request: &HttpRequest,
     params: &Params,
 ) -> Result<(), Error> {
-    if !is_from_our_pages(authority, request) {
-        return Err(expired_form());
-    }
+    require_our_pages(authority, request)?;
+    check_csrf(authority, request, params.get("csrf")?)
+}
+
+/// Checks the CSRF token of a form against the cookie of its browser.
+///
+/// # Errors
+/// 403, as a page.
+pub(super) fn check_csrf(
+    authority: &Authority,
+    request: &HttpRequest,
+    sent: Option<&str>,
+) -> Result<(), Error> {
     let cookie = Cookie::Csrf.read(authority, request).ok_or_else(expired_form)?;
-    let sent = params.get("csrf")?.and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
+    let sent = sent.and_then(|text| URL_SAFE_NO_PAD.decode(text).ok());
     let sent = sent.ok_or_else(expired_form)?;
     hmac::verify(&authority.csrf_key, cookie.as_bytes(), &sent).map_err(|_| expired_form())
+}
+
+/// Refuses a form that a browser does not send from our own pages.
+///
+/// # Errors
+/// 403, as a page.
+pub(super) fn require_our_pages(authority: &Authority, request: &HttpRequest) -> Result<(), Error> {
+    if is_from_our_pages(authority, request) { Ok(()) } else { Err(expired_form()) }
 }
 
 fn expired_form() -> Error {
@@ -94,9 +110,7 @@ pub async fn form_again(
     request: &HttpRequest,
     payload: web::Payload,
 ) -> Result<(Params, bool), Error> {
-    if !is_from_our_pages(authority, request) {
-        return Err(expired_form());
-    }
+    require_our_pages(authority, request)?;
     let params = body_params(request, payload).await?;
     match check_form(authority, request, &params) {
         Ok(()) => Ok((params, false)),

@@ -7,18 +7,20 @@ mod csrf;
 mod language;
 pub mod params;
 mod session;
+pub mod upload;
 
 use actix_web::http::header::HeaderValue;
 use actix_web::{HttpRequest, web};
 
 use crate::authority::Authority;
 
-pub use body::{body_params, query_params};
+pub use body::{body_params, body_params_if_any, query_params};
 pub use caller::{address, caller, caller_for_client};
 pub use cookies::Cookie;
 pub use csrf::{Csrf, check_form, form, form_again};
 pub use language::{chosen_language, language};
 pub use session::{CurrentUser, current_user, signed_in};
+pub use upload::upload;
 
 /// Whether a browser asks ahead of time, or without wanting a body: nothing may be made for that.
 pub fn is_speculative(request: &HttpRequest) -> bool {

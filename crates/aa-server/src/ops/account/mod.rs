@@ -4,6 +4,7 @@ pub mod email;
 pub mod factors;
 pub mod lifecycle;
 pub mod password;
+pub mod picture;
 pub mod profile;
 pub mod register;
 
@@ -14,6 +15,7 @@ use crate::authority::Authority;
 use crate::domain::ids::UserId;
 use crate::domain::password::WeakPassword;
 use crate::domain::user::{Email, InvalidUser, check_name};
+use crate::services::drawing::DrawingError;
 use crate::services::password_hasher::Busy;
 use crate::services::throttle::ThrottleError;
 use crate::store::{self, NewUser};
@@ -43,8 +45,11 @@ pub enum AccountError {
     #[error("This is the address of the account already.")]
     SameEmail,
     /// The new password is the current one.
-    #[error("The new password is the current one. Choose another.")]
+    #[error("The new password must differ from the current one.")]
     SamePassword,
+    /// The file is no picture.
+    #[error(transparent)]
+    Picture(#[from] DrawingError),
     /// The link of a mail was used, has expired, or never existed.
     #[error("This link is not valid any more.")]
     NoConfirmation,
@@ -82,6 +87,8 @@ pub struct NewAccount {
     pub password: SecretString,
     /// Whether the user administers the authority.
     pub admin: bool,
+    /// Whether somebody vouches for the address, so that the user need not prove it.
+    pub email_verified: bool,
 }
 
 pub(super) struct Prepared {
@@ -127,6 +134,6 @@ pub(super) async fn prepare(
         name,
         password_hash,
         admin: account.admin,
-        email_verified_at: None,
+        email_verified_at: account.email_verified.then(|| authority.now()),
     })
 }

@@ -19,11 +19,31 @@ use crate::ops::sessions::end;
 use crate::services::throttle::Counter;
 use crate::store::{BrowserSession, User};
 
+/// Why a password is not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// Everything that is wrong with the form: the current password, the new one, or both.
+    #[error("the current or the new password cannot be used")]
+    Mistakes(Vec<AccountError>),
+    /// Any other reason.
+    #[error(transparent)]
+    Account(AccountError),
+}
+
+impl<E: Into<AccountError>> From<E> for ChangeError {
+    fn from(error: E) -> Self {
+        Self::Account(error.into())
+    }
+}
+
 /// Changes a user's own password, and ends all their sessions except the one it is changed in. That one gets a new
 /// token, for its cookie: the answer.
 ///
+/// The new password is judged by what was typed alone, so that its fault says nothing about the account. The current one is
+/// verified, and counted by the throttle, whatever the new one is.
+///
 /// # Errors
-/// [`AccountError`]; [`AccountError::Ended`] when the password was changed or reset, the user disabled, or the session
+/// [`ChangeError`]; [`AccountError::Ended`] when the password was changed or reset, the user disabled, or the session
 /// ended since the current password was checked.
 pub async fn change_password(
     authority: &Authority,
@@ -31,22 +51,27 @@ pub async fn change_password(
     current: SecretString,
     new: SecretString,
     caller: &Caller,
-) -> Result<SecretString, AccountError> {
+) -> Result<SecretString, ChangeError> {
     let key = user.email.to_lowercase();
     let counter = [Counter::KnownBrowser(key.clone(), browser_session.browser_id)];
     authority.throttle.take(&counter, authority.now()).await?;
-    let is_the_same = current.expose_secret() == new.expose_secret();
+    let unusable = if current.expose_secret() == new.expose_secret() {
+        Some(AccountError::SamePassword)
+    } else {
+        let min_chars = authority.config.password_min_chars;
+        check(new.expose_secret(), &user.email, min_chars).err().map(Into::into)
+    };
     let known = Some(user.password_hash.clone());
     let checked = authority.password_hasher.verify(&key, current, known).await;
-    if checked == Ok(false) {
-        return Err(AccountError::WrongPassword);
+    let wrong = (checked == Ok(false)).then_some(AccountError::WrongPassword);
+    if wrong.is_none() {
+        authority.throttle.give_back(&counter).await?;
     }
-    authority.throttle.give_back(&counter).await?;
     checked?;
-    if is_the_same {
-        return Err(AccountError::SamePassword);
+    let mistakes: Vec<_> = wrong.into_iter().chain(unusable).collect();
+    if !mistakes.is_empty() {
+        return Err(ChangeError::Mistakes(mistakes));
     }
-    check(new.expose_secret(), &user.email, authority.config.password_min_chars)?;
     let hash = authority.password_hasher.hash(&key, new, authority.random.bytes()).await?;
     let event = authority
         .event(EventKind::PasswordChanged, Actor::User(user.id), caller)

@@ -1,5 +1,7 @@
-//! Name and language of an account, and a copy of its data.
+//! Name, language and time zone of an account, and a copy of its data.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::AccountError;
@@ -7,30 +9,38 @@ use crate::authority::Authority;
 use crate::domain::caller::Caller;
 use crate::domain::event::{Actor, EventKind};
 use crate::domain::language::Language;
+use crate::domain::time_zone::TimeZone;
 use crate::domain::user::check_name;
 use crate::ops::lists::{self, PageError, PageRequest, Sessions};
-use crate::store::{self, EventFilter, User};
+use crate::store::{self, EventFilter, Profile, User};
 
 /// Events and sessions that are read at once for a copy.
 const BATCH: u32 = 500;
 /// Events in a copy, at most: the newest.
 const MAX_EVENTS: usize = 10_000;
 
-/// Changes name and language. An unknown tag stands for the browser's language.
+/// Changes name, language and time zone, as they were typed. An unknown tag stands for the browser's language.
 ///
 /// # Errors
 /// [`AccountError::Invalid`], [`AccountError::Store`].
 pub async fn change(
     authority: &Authority,
     user: &User,
-    (name, language): (&str, &str),
+    typed: Profile<'_>,
     caller: &Caller,
 ) -> Result<(), AccountError> {
-    let name = check_name(name)?;
-    let language = Language::from_tag(language).map_or("", Language::tag);
-    let event =
-        authority.event(EventKind::ProfileChanged, Actor::User(user.id), caller).user(user.id);
-    Ok(authority.store.change_profile(user.id, (&name, language), event, authority.now()).await?)
+    let name = check_name(typed.name)?;
+    let language = Language::from_tag(typed.language).map_or("", Language::tag);
+    let time_zone = match typed.time_zone {
+        "" => "",
+        name => name.parse::<TimeZone>()?.name(),
+    };
+    let event = authority
+        .event(EventKind::ProfileChanged, Actor::User(user.id), caller)
+        .user(user.id)
+        .detail(json!({ "language": language, "time_zone": time_zone }));
+    let profile = Profile { name: &name, language, time_zone };
+    Ok(authority.store.change_profile(user.id, &profile, event, authority.now()).await?)
 }
 
 /// The data of a user, whole but for secrets, as JSON.
@@ -78,6 +88,8 @@ pub async fn export(authority: &Authority, user: &User, caller: &Caller) -> stor
             "email_verified_at": user.email_verified_at.map(|at| at.to_string()),
             "name": user.name,
             "language": user.language,
+            "time_zone": user.zone().map(TimeZone::name),
+            "picture": picture(authority, user).await?,
             "roles": user.roles(),
             "created_at": user.created_at.to_string(),
             "closes_at": user.closes_at.map(|at| at.to_string()),
@@ -89,6 +101,13 @@ pub async fn export(authority: &Authority, user: &User, caller: &Caller) -> stor
         "sessions": sessions(authority, user).await?,
         "activity": activity(authority, user).await?,
     }))
+}
+
+/// The picture as a `data:` URL (RFC 2397).
+async fn picture(authority: &Authority, user: &User) -> store::Result<Option<String>> {
+    let Some(name) = &user.picture else { return Ok(None) };
+    let png = authority.store.picture(name).await?;
+    Ok(png.map(|png| format!("data:image/png;base64,{}", STANDARD.encode(png))))
 }
 
 async fn sessions(authority: &Authority, user: &User) -> store::Result<Vec<Value>> {

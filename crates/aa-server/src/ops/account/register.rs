@@ -185,10 +185,14 @@ pub async fn confirm(
     let found = authority.store.confirmation(&hash, ConfirmationKind::Register, now).await?;
     let found = found.ok_or(AccountError::NoConfirmation)?;
     let detail: Detail = serde_json::from_str(&found.detail).unwrap_or_default();
-    let account =
-        NewAccount { email: found.email, name: detail.name.clone(), password, admin: false };
-    let mut made = prepare(authority, account).await?;
-    made.email_verified_at = Some(now);
+    let account = NewAccount {
+        email: found.email,
+        name: detail.name.clone(),
+        password,
+        admin: false,
+        email_verified: true,
+    };
+    let made = prepare(authority, account).await?;
     let event = authority.event(EventKind::UserMade, Actor::User(made.id), caller).user(made.id);
     let confirmed = authority.store.confirm_registration(&hash, &made.row(), event, now).await?;
     confirmed.ok_or(AccountError::NoConfirmation)?;

@@ -12,7 +12,7 @@ use crate::domain::caller::Caller;
 use crate::domain::event::{Actor, EventKind};
 use crate::domain::family::Decision;
 use crate::domain::refresh_token::TokenKind;
-use crate::ops::grants::error::GrantError;
+use crate::ops::grants::error::{ANOTHER_CLIENT, GrantError, NO_FAMILY, NO_USER, NOT_GENUINE};
 use crate::ops::grants::reuse::end_for_reuse;
 use crate::ops::grants::unanswered::{Change, Fate};
 use crate::ops::tokens::issue::{self, Issue, Prepared, TokenResponse};
@@ -51,14 +51,23 @@ pub async fn redeem(
     let token = authority
         .refresh_tokens
         .decode(TokenKind::Delegation, &command.code)
-        .ok_or(GrantError::Invalid)?;
-    let family = authority.store.family(token.family).await?.ok_or(GrantError::Invalid)?;
-    let bound = family.secret_hash == token.secret.hash()
-        && family.client_id == metadata.client_id
-        && family.redirect_uri == command.redirect_uri
-        && verifier_fits(family.code_challenge.as_deref(), command.code_verifier.as_deref());
-    if !bound {
-        return Err(GrantError::Invalid);
+        .ok_or(GrantError::Invalid(NOT_GENUINE))?;
+    let family = authority.store.family(token.family).await?;
+    let family = family.ok_or(GrantError::Invalid(NO_FAMILY))?;
+    if family.secret_hash != token.secret.hash() {
+        return Err(GrantError::Invalid(NOT_GENUINE));
+    }
+    if family.client_id != metadata.client_id {
+        return Err(GrantError::Invalid(ANOTHER_CLIENT));
+    }
+    if family.redirect_uri != command.redirect_uri {
+        return Err(GrantError::Invalid("redirect_uri is not that of the authorization request"));
+    }
+    if !verifier_fits(family.code_challenge.as_deref(), command.code_verifier.as_deref()) {
+        return Err(GrantError::Invalid(match command.code_verifier {
+            Some(_) => "code_verifier does not fit the code_challenge",
+            None => "code_verifier is missing",
+        }));
     }
     let audience = metadata
         .choose_audience(command.resource.as_deref(), Some(&family.audience))
@@ -67,15 +76,16 @@ pub async fn redeem(
     match family.state.decide_redemption(now) {
         Decision::Rotate => {}
         Decision::Reuse => return Err(end_for_reuse(authority, &family, 0, caller).await?),
-        Decision::Retry | Decision::Reject(_) => return Err(GrantError::Invalid),
+        Decision::Retry => return Err(GrantError::Invalid("a code has no grace")),
+        Decision::Reject(rejection) => return Err(GrantError::Invalid(rejection.reason())),
     }
     if !family.scope.is_empty() && metadata.still_allowed(&family.scope).is_empty() {
-        return Err(GrantError::Invalid);
+        return Err(GrantError::Invalid("the client may have none of the granted scopes any more"));
     }
     // Whatever the answer needs is at hand before the token is used up (`docs/contract.md#rule-10`).
     let prepared = Prepared::for_family(authority, metadata, &family, audience, true)
         .await?
-        .ok_or(GrantError::Invalid)?;
+        .ok_or(GrantError::Invalid(NO_USER))?;
     let redeemed = Redeemed {
         family: &family,
         idle_expires_at: now + authority.config.ttls.family_idle(metadata),
@@ -120,10 +130,12 @@ async fn lost_race(
     family: &Family,
     caller: &Caller,
 ) -> Result<GrantError, GrantError> {
-    let family = authority.store.family(family.id).await?.ok_or(GrantError::Invalid)?;
+    let family = authority.store.family(family.id).await?;
+    let family = family.ok_or(GrantError::Invalid(NO_FAMILY))?;
     match family.state.decide_redemption(authority.now()) {
         Decision::Reuse => end_for_reuse(authority, &family, 0, caller).await,
-        _ => Ok(GrantError::Invalid),
+        Decision::Reject(rejection) => Ok(GrantError::Invalid(rejection.reason())),
+        _ => Ok(GrantError::Invalid("the session was changed meanwhile")),
     }
 }
 

@@ -4,12 +4,23 @@ use crate::ops::authentication::client::AuthenticateError;
 use crate::services::keyring::KeyError;
 use crate::store;
 
+/// A reason of [`GrantError::Invalid`]: no token of this authority, as it was issued.
+pub const NOT_GENUINE: &str =
+    "the token was not made here, or not under this secret, or was altered";
+/// A reason of [`GrantError::Invalid`]: the family was deleted, long after it had ended.
+pub const NO_FAMILY: &str = "the session of the token does not exist any more";
+/// A reason of [`GrantError::Invalid`].
+pub const ANOTHER_CLIENT: &str = "the token was issued to another client";
+/// A reason of [`GrantError::Invalid`].
+pub const NO_USER: &str = "the user of the token does not exist any more";
+
 /// Why a grant gives no tokens.
 #[derive(Debug, thiserror::Error)]
 pub enum GrantError {
-    /// The token is forged, altered, expired, another client's, or of a family that has ended. The family is unchanged.
-    #[error("the token is not valid")]
-    Invalid,
+    /// The token is forged, altered, expired, another client's, or of a family that has ended. The family is unchanged. Which
+    /// of them it is, the operator is told, and the caller is not.
+    #[error("the token is not valid: {0}")]
+    Invalid(&'static str),
     /// The token was used before. Its family has ended.
     #[error("the token was used before")]
     Reused,
@@ -25,6 +36,9 @@ pub enum GrantError {
     /// The client is a service, which has no users.
     #[error("the client may not use this grant")]
     UnauthorizedClient,
+    /// The client gets no tokens for itself.
+    #[error("the client may not get tokens for itself")]
+    NotForItself,
     /// The client was changed at every attempt. The family is unchanged, and the same request can be repeated.
     #[error("the app was changed meanwhile")]
     ClientChanged,

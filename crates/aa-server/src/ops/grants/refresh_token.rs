@@ -16,7 +16,7 @@ use crate::domain::ids::FamilyId;
 use crate::domain::refresh_token::{RefreshToken, TokenKind};
 use crate::ops::authentication::client::{Credentials, authenticate_client};
 use crate::ops::grants::elsewhere;
-use crate::ops::grants::error::GrantError;
+use crate::ops::grants::error::{ANOTHER_CLIENT, GrantError, NO_FAMILY, NO_USER, NOT_GENUINE};
 use crate::ops::grants::reuse::end_for_reuse;
 use crate::ops::grants::unanswered::{Change, Fate};
 use crate::ops::tokens::issue::{self, Issue, Prepared, TokenResponse};
@@ -85,7 +85,7 @@ async fn rotate_and_issue(
     let token = authority
         .refresh_tokens
         .decode(TokenKind::Refresh, &command.refresh_token)
-        .ok_or(GrantError::Invalid)?;
+        .ok_or(GrantError::Invalid(NOT_GENUINE))?;
     let prepared = prepare(authority, &command, &token).await?;
     let rotation = rotation(authority, &command, &token, &caller);
     let now = rotation.now;
@@ -148,7 +148,7 @@ async fn prepare_with_family(
     let with_id_token = metadata.id_token_on_refresh;
     Prepared::for_family(authority, metadata, &family, audience, with_id_token)
         .await?
-        .ok_or(GrantError::Invalid)
+        .ok_or(GrantError::Invalid(NO_USER))
 }
 
 fn rotation(
@@ -278,10 +278,11 @@ async fn decide(
                 known = family.state.generation,
                 "a genuine token is newer than its family: was an older database restored?"
             );
-            Err(GrantError::Invalid)
+            Err(GrantError::Invalid(Rejection::NewerThanStored.reason()))
         }
         // `Rotate` would mean that the statement and the rules disagree. The token is not used up.
-        Decision::Rotate | Decision::Reject(_) => Err(GrantError::Invalid),
+        Decision::Rotate => Err(GrantError::Invalid("the token was not used")),
+        Decision::Reject(rejection) => Err(GrantError::Invalid(rejection.reason())),
     }
 }
 
@@ -291,8 +292,13 @@ async fn genuine_family(
     token: &RefreshToken,
     metadata: &ClientMetadata,
 ) -> Result<Family, GrantError> {
-    let family = authority.store.family(token.family).await?.ok_or(GrantError::Invalid)?;
-    let genuine =
-        family.secret_hash == token.secret.hash() && family.client_id == metadata.client_id;
-    if genuine { Ok(family) } else { Err(GrantError::Invalid) }
+    let family = authority.store.family(token.family).await?;
+    let family = family.ok_or(GrantError::Invalid(NO_FAMILY))?;
+    if family.secret_hash != token.secret.hash() {
+        return Err(GrantError::Invalid(NOT_GENUINE));
+    }
+    if family.client_id != metadata.client_id {
+        return Err(GrantError::Invalid(ANOTHER_CLIENT));
+    }
+    Ok(family)
 }

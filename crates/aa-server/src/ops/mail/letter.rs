@@ -1,13 +1,11 @@
 //! Writes letters: a subject, paragraphs, and a button, as text and as HTML.
 
-use askama::Template;
-use foundation::time::Timestamp;
-
 use crate::authority::Authority;
 use crate::domain::message::Message;
 use crate::domain::user::Agent;
 use crate::services::catalogue::Texts;
 use crate::services::mailer::Letter;
+use crate::services::templates::{MailLink, MailValues, Part};
 use crate::store::Place;
 
 /// The content of a letter.
@@ -38,33 +36,6 @@ impl Draft {
     }
 }
 
-#[derive(Template)]
-#[template(path = "mail.txt")]
-struct Plain<'a> {
-    brand: &'a str,
-    paragraph: &'a str,
-    code: Option<&'a str>,
-    facts: &'a [String],
-    link: Option<(&'a str, &'a str)>,
-    otherwise: &'a str,
-    footer: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "mail.html")]
-struct Html<'a> {
-    language: &'static str,
-    subject: &'a str,
-    accent: &'a str,
-    brand: &'a str,
-    paragraph: &'a str,
-    code: Option<&'a str>,
-    facts: &'a [String],
-    link: Option<(&'a str, &'a str)>,
-    otherwise: &'a str,
-    footer: &'a str,
-}
-
 /// Writes a letter.
 pub(super) fn write(authority: &Authority, texts: &Texts, to: String, draft: Draft) -> Letter {
     let brand = authority.branding.name.as_str();
@@ -78,34 +49,25 @@ pub(super) fn write(authority: &Authority, texts: &Texts, to: String, draft: Dra
             .with("url", authority.config.public_url.as_str()),
     );
     let label = draft.link.as_ref().map(|(id, _)| texts.get(id));
-    let link =
-        draft.link.as_ref().zip(label.as_deref()).map(|((_, url), label)| (label, url.as_str()));
-    let (code, facts) = (draft.code.as_deref(), draft.facts.as_slice());
-    let plain = Plain {
-        brand,
-        paragraph: &paragraph,
-        code,
-        facts,
-        link,
-        otherwise: &otherwise,
-        footer: &footer,
-    };
-    let html = Html {
+    let link = draft.link.as_ref().zip(label.as_deref());
+    let link = link.map(|((_, url), text)| MailLink { text, url });
+    let values = MailValues {
         language: texts.language().tag(),
         subject: &subject,
         accent: &authority.branding.accent,
         brand,
         paragraph: &paragraph,
-        code,
-        facts,
+        code: draft.code.as_deref(),
+        facts: &draft.facts,
         link,
         otherwise: &otherwise,
         footer: &footer,
     };
+    let templates = &authority.branding.templates;
     Letter {
         to,
-        text: plain.render().unwrap_or_default(),
-        html: html.render().unwrap_or_default(),
+        text: templates.render(Part::MailText, &values, texts),
+        html: templates.render(Part::MailHtml, &values, texts),
         subject,
     }
 }
@@ -118,14 +80,4 @@ pub(super) fn place(authority: &Authority, texts: &Texts, place: &Place) -> Stri
             .with("agent", agent)
             .with("ip", authority.countries.describe(&place.ip, texts.language())),
     )
-}
-
-/// A time, in UTC: mails do not know the reader's zone.
-pub(super) fn time(texts: &Texts, at: Timestamp) -> String {
-    texts.get1("mail-time", "time", utc(at))
-}
-
-/// "2026-11-29 14:05".
-fn utc(at: Timestamp) -> String {
-    at.to_string().chars().take(16).map(|c| if c == 'T' { ' ' } else { c }).collect()
 }

@@ -43,6 +43,7 @@ async fn draft(authority: &Authority, envelope: Envelope) -> store::Result<Writt
     let texts_for = |user: Option<&User>| {
         let own = user.and_then(|user| Language::from_tag(&user.language));
         Texts::new(&authority.catalogue, own.or(asked).unwrap_or_default())
+            .in_zone(user.and_then(User::zone))
     };
     let written = match envelope.mail {
         Mail::Register { email, name, return_to, browser } => {
@@ -162,7 +163,7 @@ fn about_event(authority: &Authority, texts: &Texts, notice: &Notice) -> Draft {
         _ => ("mail-activity", "/account/activity"),
     };
     let about = Message::new(id).with("about", notice.about.as_deref().unwrap_or_default());
-    let mut facts = vec![letter::time(texts, notice.at)];
+    let mut facts = vec![texts.moment(notice.at)];
     facts.extend(notice.places.iter().map(|place| letter::place(authority, texts, place)));
     let link = Some(("mail-look-link", url(path)));
     Draft { about, link, facts, otherwise: "mail-not-you", ..Draft::of(id) }

@@ -76,7 +76,7 @@ pub async fn send(
     let mut claims = json!({
         "iss": authority.config.public_url.as_str(),
         "aud": logout.client_id,
-        "sub": logout.sub,
+        "sub": authority.subjects.of(&client.metadata, logout.sub),
         "iat": now.secs(),
         "exp": now.secs() + LIFE,
         "jti": message.id.to_string(),

@@ -1,11 +1,13 @@
 //! Token introspection (RFC 7662).
 
 use serde_json::{Value, json};
+use tokens::Algorithm;
 
 use crate::authority::Authority;
 use crate::domain::client::ClientMetadata;
 use crate::domain::refresh_token::TokenKind;
 use crate::ops::tokens::revoke::own_access_token;
+use crate::services::keyring::KeyError;
 use crate::store;
 
 /// Introspects a token on behalf of a client: the one that it was issued to, or one in its audience.
@@ -35,7 +37,7 @@ pub async fn introspect(
             "token_type": "refresh_token",
             "iss": authority.config.public_url.as_str(),
             "client_id": family.client_id,
-            "sub": family.user_id,
+            "sub": authority.subjects.of(metadata, family.user_id),
             "sid": family.id,
             "scope": metadata.still_allowed(&family.scope),
             "iat": family.state.rotated_at.secs(),
@@ -55,9 +57,34 @@ pub async fn introspect(
     };
     let mut answer = serde_json::to_value(&claims).unwrap_or_default();
     answer["scope"] = json!(holder.metadata.still_allowed(&claims.scope.to_string()));
+    if let Some(user) = claims.sub.user() {
+        answer["sub"] = json!(authority.subjects.of(metadata, user.into()));
+    }
     answer["active"] = json!(true);
     answer["token_type"] = json!("Bearer");
     Ok(answer)
+}
+
+/// The algorithm of signed introspection responses, which is the default of RFC 9701 §6.
+pub const SIGNED_WITH: Algorithm = Algorithm::RS256;
+
+/// An introspection response as a JWT for the client that asked (RFC 9701 §5).
+///
+/// # Errors
+/// [`KeyError`].
+pub fn signed(
+    authority: &Authority,
+    metadata: &ClientMetadata,
+    answer: &Value,
+) -> Result<String, KeyError> {
+    let now = authority.now();
+    let claims = json!({
+        "iss": authority.config.public_url.as_str(),
+        "aud": metadata.client_id,
+        "iat": now.secs(),
+        "token_introspection": answer,
+    });
+    authority.keyring.signer(SIGNED_WITH, "", now)?.sign("token-introspection+jwt", &claims)
 }
 
 /// Whether the family (or, for a service, the client) behind an application token is live.

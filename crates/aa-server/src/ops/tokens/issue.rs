@@ -5,12 +5,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use foundation::time::Timestamp;
 use serde::{Serialize, Serializer};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokens::{Algorithm, Scope};
 use uuid::Uuid;
 
 use crate::authority::Authority;
 use crate::domain::authentication::acr;
+use crate::domain::claims;
 use crate::domain::client::{ClientMetadata, OPENID};
 use crate::domain::ids::{FamilyId, UserId};
 use crate::domain::refresh_token::{EncodedToken, FamilySecret, RefreshToken};
@@ -281,8 +282,12 @@ fn id_token(
     now: Timestamp,
 ) -> Result<String, KeyError> {
     let grant = issue.grant;
-    let mut claims = user_claims(user, |name| scope.split(' ').any(|known| known == name));
+    // What else the scope asks for is at the UserInfo endpoint (OpenID Connect Core §5.4).
+    let mut claims = claims::about(&user.person(None), |claim| {
+        claim.in_id_token && scope.split(' ').any(|name| name == claim.scope)
+    });
     claims.extend([
+        ("sub".to_owned(), json!(authority.subjects.of(issue.client, user.id))),
         ("iss".to_owned(), json!(authority.config.public_url.as_str())),
         ("aud".to_owned(), json!(issue.client.client_id)),
         ("azp".to_owned(), json!(issue.client.client_id)),
@@ -303,22 +308,4 @@ fn id_token(
         claims.insert("nonce".to_owned(), json!(nonce));
     }
     signer.sign("JWT", &Value::Object(claims))
-}
-
-/// The claims about a user that a scope grants (OpenID Connect Core §5.4).
-pub fn user_claims(user: &User, has_scope: impl Fn(&str) -> bool) -> Map<String, Value> {
-    let mut claims = Map::new();
-    claims.insert("sub".to_owned(), json!(user.id));
-    if has_scope("profile") {
-        claims.insert("name".to_owned(), json!(user.display_name()));
-        claims.insert("preferred_username".to_owned(), json!(user.email));
-        if !user.language.is_empty() {
-            claims.insert("locale".to_owned(), json!(user.language));
-        }
-    }
-    if has_scope("email") {
-        claims.insert("email".to_owned(), json!(user.email));
-        claims.insert("email_verified".to_owned(), json!(user.email_verified_at.is_some()));
-    }
-    claims
 }

@@ -88,6 +88,13 @@ pub(super) fn own_access_token(
         .verify(text, &authority.keyring.public_keys(), authority.now().secs())
 }
 
+/// The client of an application token that was signed here, though it may have expired.
+pub(super) fn client_of_signed(authority: &Authority, text: &str) -> Option<String> {
+    let token = tokens::jws::Compact::parse(text).ok()?;
+    authority.keyring.public_keys().check(&token, &tokens::Algorithm::ALL).ok()?;
+    Some(token.claims().ok()?.get("client_id")?.as_str()?.to_owned())
+}
+
 /// Ends a family by its id, for an operator: `true` if it was live, `None` if there is none with this id.
 ///
 /// # Errors

@@ -1,47 +1,83 @@
 //! The `UserInfo` endpoint: claims about the user of an application token (OpenID Connect Core §5.3).
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::authority::Authority;
+use crate::domain::claims;
 use crate::domain::client::OPENID;
+use crate::domain::user::picture_path;
 use crate::ops::tokens::introspect::is_live;
-use crate::ops::tokens::issue::user_claims;
-use crate::ops::tokens::revoke::own_access_token;
+use crate::ops::tokens::revoke::{client_of_signed, own_access_token};
+use crate::services::keyring::KeyError;
 use crate::store;
 
 /// Why a request for claims is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum UserinfoError {
-    /// The token is not accepted, or its session has ended.
-    #[error("the token is not valid")]
-    InvalidToken,
+    /// The token is not accepted, or its session has ended. The reason is for the operator.
+    #[error("the token is not valid: {0}")]
+    InvalidToken(String),
     /// The token has no scope `openid`.
     #[error("this needs the scope `openid`")]
     InsufficientScope,
+    /// The answer cannot be signed.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
     /// The database cannot answer.
     #[error(transparent)]
     Store(#[from] store::Error),
 }
 
-/// The claims that the token's scope grants. The family is looked up, so an ended session is refused at once.
-///
-/// # Errors
-/// [`UserinfoError`].
+/// The claims, as the client gets them.
+#[derive(Debug)]
+pub enum Userinfo {
+    /// As JSON.
+    Json(Map<String, Value>),
+    /// As a JWT (§5.3.2).
+    Jwt(String),
+}
+
+/// The claims that the token's scope grants, and the client that the token was issued to if it was issued here. The family is
+/// looked up, so an ended session is refused at once.
 pub async fn userinfo(
     authority: &Authority,
     token: &str,
-) -> Result<Map<String, Value>, UserinfoError> {
-    let claims = own_access_token(authority, token).map_err(|_| UserinfoError::InvalidToken)?;
-    if !is_live(authority, &claims).await? {
-        return Err(UserinfoError::InvalidToken);
+) -> (Option<String>, Result<Userinfo, UserinfoError>) {
+    match own_access_token(authority, token) {
+        Ok(claims) => (Some(claims.client_id.clone()), answer(authority, &claims).await),
+        Err(rejected) => {
+            let client_id = client_of_signed(authority, token);
+            (client_id, Err(UserinfoError::InvalidToken(rejected.to_string())))
+        }
     }
-    let user = match claims.sub.user() {
+}
+
+async fn answer(authority: &Authority, token: &tokens::Claims) -> Result<Userinfo, UserinfoError> {
+    let invalid = |why: &str| UserinfoError::InvalidToken(why.to_owned());
+    if !is_live(authority, token).await? {
+        return Err(invalid("the session of the token has ended"));
+    }
+    let user = match token.sub.user() {
         Some(id) => authority.store.user(id.into()).await?,
         None => None,
     };
-    let user = user.ok_or(UserinfoError::InvalidToken)?;
-    if !claims.scope.contains(OPENID) {
+    let user = user.ok_or_else(|| invalid("the token is not of a user"))?;
+    let client = authority.store.client(&token.client_id).await?;
+    let client = client.ok_or_else(|| invalid("the client of the token does not exist"))?.metadata;
+    let has_scope = |name: &str| token.scope.contains(name) && client.allows_scope(name);
+    if !has_scope(OPENID) {
         return Err(UserinfoError::InsufficientScope);
     }
-    Ok(user_claims(&user, |name| claims.scope.contains(name)))
+    let picture = user.picture.as_deref().map(picture_path);
+    let picture = picture.map(|path| authority.config.public_url.join(&path));
+    let person = user.person(picture.as_deref());
+    let mut claims = claims::about(&person, |claim| has_scope(claim.scope));
+    claims.insert("sub".to_owned(), json!(authority.subjects.of(&client, user.id)));
+    let Some(algorithm) = client.userinfo_signed_response_alg else {
+        return Ok(Userinfo::Json(claims));
+    };
+    claims.insert("iss".to_owned(), json!(authority.config.public_url.as_str()));
+    claims.insert("aud".to_owned(), json!(client.client_id));
+    let signer = authority.keyring.signer(algorithm, "", authority.now())?;
+    Ok(Userinfo::Jwt(signer.sign("JWT", &claims)?))
 }

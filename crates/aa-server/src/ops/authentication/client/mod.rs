@@ -11,6 +11,7 @@ pub use client_secret::ClientSecret;
 pub use none::Unauthenticated;
 
 use crate::authority::Authority;
+use crate::domain::client::ClientType;
 use crate::services::client_cache::AuthenticatedClient;
 use crate::store;
 
@@ -43,7 +44,8 @@ macro_rules! methods {
         }
 
         impl Credentials {
-            fn client_id(&self) -> &str {
+            /// The client identifier that they name. It is not verified yet.
+            pub fn client_id(&self) -> &str {
                 match self {
                     $(Self::$name(method) => method.client_id(),)*
                 }
@@ -65,6 +67,18 @@ macro_rules! methods {
     };
 }
 
+impl Credentials {
+    /// Why they are not accepted.
+    fn unaccepted(&self, client: &AuthenticatedClient) -> &'static str {
+        match (self, client.metadata.kind) {
+            _ if !client.enabled => "the client is disabled",
+            (Self::None(_), _) => "the client did not authenticate itself, and it is not public",
+            (_, ClientType::Public) => "the client is public, but a secret was sent",
+            _ => "the credentials are wrong",
+        }
+    }
+}
+
 methods! {
     /// `client_secret_basic`: in the `Authorization` header.
     ClientSecretBasic(ClientSecret),
@@ -74,12 +88,23 @@ methods! {
     None(Unauthenticated),
 }
 
+/// Why credentials are not accepted, for the operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unaccepted {
+    /// No client has this id.
+    #[error("no client has this id")]
+    Unknown,
+    /// There is a client with this id. The text says what is wrong.
+    #[error("{0}")]
+    Known(&'static str),
+}
+
 /// Why a client is not authenticated.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthenticateError {
     /// The client is unknown or disabled, or its credentials are wrong, missing or unexpected. Callers do not learn which.
-    #[error("the client is not known or could not be authenticated")]
-    Invalid,
+    #[error("the client is not known or could not be authenticated: {0}")]
+    Invalid(Unaccepted),
     /// The database cannot answer.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -97,11 +122,11 @@ pub async fn authenticate_client(
 ) -> Result<Arc<AuthenticatedClient>, AuthenticateError> {
     let (store, now) = (&authority.store, authority.now());
     let client = authority.client_cache.load(store, credentials.client_id(), now).await?;
-    let client = client.ok_or(AuthenticateError::Invalid)?;
+    let client = client.ok_or(AuthenticateError::Invalid(Unaccepted::Unknown))?;
     if credentials.verify(authority, &client).await? {
         Ok(client)
     } else {
-        Err(AuthenticateError::Invalid)
+        Err(AuthenticateError::Invalid(Unaccepted::Known(credentials.unaccepted(&client))))
     }
 }
 

@@ -1,0 +1,2 @@
+ALTER TABLE users DROP COLUMN updated_at;
+DROP TABLE subject_salt
