@@ -57,9 +57,9 @@ show-pages:
     cargo build --release -p bench
     target/release/show-pages
 
-# Interoperability with other software: authlib, openid-client, oidc-provider, Vite
-interop:
-    interop/run
+# Other people's clients against the authority, all of interop/clients.toml or those named; oidc-provider and Vite
+interop *names:
+    interop/run {{names}}
 
 # Mutants of the token rules: none that matters may survive
 mutants *args:

@@ -9,7 +9,7 @@ import { spawn } from "node:child_process";
 import { createServer } from "vite";
 import { eventually, Person } from "./person.mjs";
 
-const { BFF, BFF_PORT = "18094", ISSUER, EMAIL, PASSWORD, CLIENT_SECRET } = process.env;
+const { BFF, BFF_PORT, ISSUER, EMAIL, PASSWORD, CLIENT_ID, CLIENT_SECRET } = process.env;
 process.env.BACKEND = `http://127.0.0.1:${BFF_PORT}`;
 const home = "http://localhost:5173";
 
@@ -24,7 +24,7 @@ writeFileSync(join(work, "routes.toml"), `[[route]]\nprefix = "/api/events"\nups
 const bff = spawn(BFF, [], {
   stdio: ["ignore", "inherit", "inherit"],
   env: {
-    BFF_LISTEN: `127.0.0.1:${BFF_PORT}`, BFF_PUBLIC_URL: home, BFF_ISSUER: ISSUER, BFF_CLIENT_ID: "dev", BFF_SESSION_STORE: "memory:",
+    BFF_LISTEN: `127.0.0.1:${BFF_PORT}`, BFF_PUBLIC_URL: home, BFF_ISSUER: ISSUER, BFF_CLIENT_ID: CLIENT_ID, BFF_SESSION_STORE: "memory:",
     BFF_CLIENT_SECRET: CLIENT_SECRET, BFF_SCOPES: "openid profile email offline_access", BFF_DATA_DIR: work,
     BFF_ROUTES: join(work, "routes.toml"), BFF_LOG: "warn",
   },

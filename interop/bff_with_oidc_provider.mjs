@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { Provider } from "oidc-provider";
 import { eventually, Person } from "./person.mjs";
 
-const { BFF, BFF_PORT = "18092", PROVIDER_PORT = "18091" } = process.env;
+const { BFF, BFF_PORT, PROVIDER_PORT } = process.env;
 const issuer = `http://localhost:${PROVIDER_PORT}`;
 const home = `http://localhost:${BFF_PORT}`;
 

@@ -6,8 +6,8 @@ import { pathToFileURL } from "node:url";
 import * as client from "openid-client";
 import { Person, eventually } from "./person.mjs";
 
-const { ISSUER, CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, EMAIL, PASSWORD, FOLLOWERS, PYTHON, API_ID, API_SECRET } = process.env;
-const { Follower } = await import(pathToFileURL(`${FOLLOWERS}/follower.mjs`));
+const { ISSUER, CLIENT_ID, CLIENT_SECRET, REDIRECT_URI, EMAIL, PASSWORD, WORK, PYTHON, API_ID, API_SECRET } = process.env;
+const { Follower } = await import(pathToFileURL(`${WORK}/follower.mjs`));
 const config = await client.discovery(new URL(ISSUER), CLIENT_ID, CLIENT_SECRET, undefined, {
   execute: [client.allowInsecureRequests],
 });
@@ -32,7 +32,7 @@ async function session() {
 // The Python one is asked by lines of claims, and answers with whether it is current and whether they have ended.
 const python = spawn(PYTHON, ["-c", `
 import json, os, sys
-sys.path.insert(0, os.environ["FOLLOWERS"])
+sys.path.insert(0, os.environ["WORK"])
 from follower import Follower
 follower = Follower(os.environ["ISSUER"], os.environ["API_ID"], os.environ["API_SECRET"])
 for line in sys.stdin:

@@ -37,6 +37,12 @@ export class Person {
     const answer = await this.go(new URL(decoded(action), at), { method: "POST", body });
     return this.follow(new URL(answer.headers.get("location"), at), stop);
   }
+
+  /** Opens an address that leads to the authority's sign-in page, fills that in, and follows on from there. */
+  async signIn(url, stop) {
+    const { EMAIL: email, PASSWORD: password } = process.env;
+    return this.submit(await this.follow(url), { email, password }, stop);
+  }
 }
 
 /** Tries until it works. */

@@ -15,7 +15,7 @@ fn repository() -> PathBuf {
 /// `README.md`, `ARCHITECTURE.md` and everything in `docs/`, relative to the repository.
 fn pages() -> Vec<String> {
     let mut pages = vec!["ARCHITECTURE.md".to_owned(), "README.md".to_owned()];
-    for folder in ["docs", "docs/decisions"] {
+    for folder in ["docs", "docs/clients", "docs/decisions"] {
         for entry in std::fs::read_dir(repository().join(folder)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
             if Path::new(&name).extension().is_some_and(|extension| extension == "md") {
