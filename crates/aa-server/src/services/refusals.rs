@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn what_is_alike_is_one_event_for_an_hour_written_once_a_minute() {
         let refusals = Refusals::default();
-        let at = |seconds| Timestamp::from_millis(1_000_000 + seconds * 1000);
+        let at = |seconds: i64| Timestamp::from_millis(1_000_000 + seconds * 1000);
         note(&refusals, "app", "expired", at(0));
         assert_eq!(record(&refusals, at(1)), [(1, false)]);
         for _ in 0..1000 {
