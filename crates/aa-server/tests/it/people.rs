@@ -1022,8 +1022,8 @@ fn until_clocks_are_set_back(t: &TestApp) -> u64 {
     use chrono::{Datelike as _, NaiveDate, Weekday};
     let now = t.authority.now().secs();
     let year = chrono::DateTime::from_timestamp(now, 0).unwrap().year() + 1;
-    let sundays = (25..=31).map(|day| NaiveDate::from_ymd_opt(year, 10, day).unwrap());
-    let last = sundays.filter(|day| day.weekday() == Weekday::Sun).next_back().unwrap();
+    let mut sundays = (25..=31).map(|day| NaiveDate::from_ymd_opt(year, 10, day).unwrap());
+    let last = sundays.rfind(|day| day.weekday() == Weekday::Sun).unwrap();
     let then = last.and_hms_opt(0, 30, 0).unwrap().and_utc().timestamp();
     u64::try_from(then - now).unwrap()
 }

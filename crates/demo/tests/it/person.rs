@@ -261,7 +261,8 @@ const ANSWER: &str = "
     const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, '+').replace(/_/g, '/')), (c) => c.charCodeAt(0));
     const text = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer))).replace(/\\+/g, '-').replace(/\\//g, '_').replace(/=+$/, '');
     const options = JSON.parse(CHALLENGE).publicKey;
-    const made = await navigator.credentials.get({ publicKey: { ...options, challenge: bytes(options.challenge), ...OTHER } });
+    const known = (options.allowCredentials ?? []).map((one) => ({ ...one, id: bytes(one.id) }));
+    const made = await navigator.credentials.get({ publicKey: { ...options, challenge: bytes(options.challenge), allowCredentials: known, ...OTHER } });
     const response = {};
     for (const name of ['clientDataJSON', 'authenticatorData', 'signature', 'userHandle']) response[name] = text(made.response[name]);
     return JSON.stringify({ id: made.id, rawId: text(made.rawId), type: made.type, extensions: {}, response });
