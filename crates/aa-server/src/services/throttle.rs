@@ -93,15 +93,15 @@ impl Counter {
             // Three codes of a million are good at once: with some 300 guesses a day, one in a thousand days is right.
             Self::Factor(_) => (5, Duration::from_mins(5)),
             Self::Mail(_) => (5, Duration::from_mins(10)),
-            Self::MailsOfNetwork(_) => (30, Duration::from_secs(30)),
+            // Of devices' requests, which live for ten minutes, 50 of an address wait at once.
+            Self::MailsOfNetwork(_) | Self::DevicesOfNetwork(_) => (30, Duration::from_secs(30)),
             Self::Network(_, 56) => (200, Duration::from_millis(2_500)),
             Self::Network(_, 48) => (400, Duration::from_millis(1_250)),
             Self::Network(..) => (100, Duration::from_secs(5)),
             // With their lifetime of half an hour, up to 10,000 rows for each address.
             Self::StoredRequests(_) => (1_000, Duration::from_millis(200)),
-            // With their lifetime of ten minutes, up to 7,000 requests of a client and 50 of an address wait at once.
+            // With their lifetime of ten minutes, up to 7,000 of a client wait at once.
             Self::DevicesOfClient(_) => (1_000, Duration::from_millis(100)),
-            Self::DevicesOfNetwork(_) => (30, Duration::from_secs(30)),
             // With their lifetime of 90 seconds, up to 19,000 rows for each app.
             Self::PushedRequests(_) => (10_000, Duration::from_millis(10)),
         }

@@ -441,6 +441,11 @@ async fn another_user_than_the_page_named_is_asked_again(#[case] engine: Engine)
         assert!(text(asked).await.contains("as ben@example.com"));
     }
     device.poll().await.refused("authorization_pending");
+    // Another site's page sends no token of ours.
+    let fields = [("user_code", &*device.user_code), ("user", &of_ann), ("answer", "continue")];
+    for headers in [&[][..], &[("origin", "https://evil.example")]] {
+        assert_eq!(ann.post("/device", &fields, headers).await.status(), StatusCode::FORBIDDEN);
+    }
     // Signed out meanwhile: the code is kept, the answer is not.
     let csrf = ann.csrf("/device").await;
     ann.submit("/apps", "/logout", &[]).await;

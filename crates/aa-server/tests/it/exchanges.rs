@@ -263,7 +263,7 @@ async fn requests_that_are_wrong_are_told_so(#[case] engine: Engine) {
 #[apply(both_databases)]
 async fn a_new_token_never_outlives_the_old_one_or_the_family(#[case] engine: Engine) {
     let Some(w) = World::on(engine).await else { return };
-    w.change(&w.orders, |orders| orders.lifetimes.at_ttl = Some(Duration::from_mins(60))).await;
+    w.change(&w.orders, |orders| orders.lifetimes.at_ttl = Some(Duration::from_hours(1))).await;
     w.t.advance(299);
     let last = w.exchange().await.ok();
     assert_eq!(last.claims()["exp"], w.opened.claims()["exp"]);
