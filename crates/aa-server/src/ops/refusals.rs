@@ -10,6 +10,7 @@ use crate::store;
 
 /// Records the refusals that are due, or all of them. What cannot be recorded stays due.
 pub async fn record(authority: &Authority, all: bool) {
+    let _alone = authority.refusals.recording.lock().await;
     for due in authority.refusals.due(authority.now(), all) {
         if let Err(error) = record_one(authority, &due).await {
             warn!(%error, "refusals could not be recorded; the next run tries again");

@@ -91,7 +91,11 @@ struct UnknownClients {
 
 /// The refusals of the last hour.
 #[derive(Debug, Default)]
-pub struct Refusals(Mutex<State>);
+pub struct Refusals {
+    state: Mutex<State>,
+    /// Held while what is due is recorded: two that do so at once would make two events of one.
+    pub recording: tokio::sync::Mutex<()>,
+}
 
 impl Refusals {
     /// Counts a refusal, and logs it if it is the first of its kind.
@@ -163,7 +167,7 @@ impl Refusals {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

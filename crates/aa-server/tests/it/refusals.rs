@@ -167,6 +167,24 @@ async fn the_answer_tells_no_more_than_before() {
     assert_eq!(known.refresh("rt_x").await.json, unknown.refresh("rt_x").await.json);
 }
 
+#[apply(both_databases)]
+async fn records_at_once_make_one_event(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let app = t.confidential().await;
+    for round in 1..=20 {
+        let name = format!("made-up-{round}");
+        app.token(&[(&name, "1"), (&name, "2")]).await.refused("invalid_request");
+        let records = (0..8).map(|_| {
+            let authority = t.authority.clone();
+            tokio::spawn(async move { record(&authority, true).await })
+        });
+        for recorded in records.collect::<Vec<_>>() {
+            recorded.await.unwrap();
+        }
+        assert_eq!(refusals(&t, &app.id).await.len(), round);
+    }
+}
+
 /// The job that records them runs by itself.
 #[tokio::test]
 async fn an_event_is_there_within_seconds() {
