@@ -120,9 +120,15 @@ pub enum EventKind {
     /// A client was disabled.
     #[strum(serialize = "app.disabled")]
     ClientDisabled,
-    /// A signing key was created.
+    /// A signing key was created, and announced in the JWKS.
     #[strum(serialize = "key.made")]
     KeyMade,
+    /// A signing key signs from now on instead of the one before it.
+    #[strum(serialize = "key.signing")]
+    KeySigning,
+    /// A signing key was removed: its last token has expired.
+    #[strum(serialize = "key.retired")]
+    KeyRetired,
     /// A signing key was withdrawn.
     #[strum(serialize = "key.revoked")]
     KeyRevoked,

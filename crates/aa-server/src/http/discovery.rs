@@ -14,6 +14,7 @@ use crate::authority::Authority;
 use crate::domain::authentication::{AAL1, AAL2};
 use crate::domain::client::DEFAULT_SCOPES;
 use crate::domain::language::Language;
+use crate::services::keyring::JWKS_MAX_AGE;
 use crate::services::time_reference::{MAX_OFF, off_by};
 
 /// `GET /.well-known/openid-configuration` (OpenID Connect Discovery §4).
@@ -96,7 +97,10 @@ fn public(request: &HttpRequest, document: &Value) -> HttpResponse {
     let status = if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
     let mut response = HttpResponse::build(status);
     response
-        .insert_header((header::CACHE_CONTROL, "public, max-age=60"))
+        .insert_header((
+            header::CACHE_CONTROL,
+            format!("public, max-age={}", JWKS_MAX_AGE.as_secs()),
+        ))
         .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .insert_header(("Cross-Origin-Resource-Policy", "cross-origin"))
         .insert_header(ETag(tag));

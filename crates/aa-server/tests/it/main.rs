@@ -14,6 +14,7 @@ mod faults;
 mod feed;
 mod full_disk;
 mod hardening;
+mod keys;
 mod leaks;
 mod logout;
 mod mail;
