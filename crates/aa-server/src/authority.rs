@@ -17,6 +17,7 @@ use crate::domain::refresh_token::RefreshTokenCodec;
 use crate::services::branding::{Branding, BrandingError};
 use crate::services::catalogue::Catalogue;
 use crate::services::client_cache::ClientCache;
+use crate::services::client_keys::ClientKeys;
 use crate::services::countries::{Countries, CountriesError};
 use crate::services::cursor::CursorCodec;
 use crate::services::feed::Feed;
@@ -55,6 +56,8 @@ pub struct Authority {
     pub write_probe: WriteProbe,
     /// Clients as they were last read.
     pub client_cache: ClientCache,
+    /// The public keys of clients that publish them.
+    pub client_keys: ClientKeys,
     /// Messages to other systems.
     pub outbox: Outbox,
     /// Sends mail.
@@ -200,6 +203,7 @@ impl Authority {
             throttle: Throttle::new(&store, config.secrets[0].mac_key("throttle")),
             write_probe: WriteProbe::default(),
             client_cache: ClientCache::default(),
+            client_keys: ClientKeys::default(),
             outbox: Outbox::new(&config.secrets, consumers),
             mailer: Box::new(Mailer::new(&config.mail)?),
             passkeys: Box::new(Passkeys::new(&config.public_url, &branding.name, &config.secrets)),

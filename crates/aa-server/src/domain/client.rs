@@ -97,6 +97,12 @@ pub struct ClientMetadata {
     /// Whether its users have to show two factors.
     #[serde(default)]
     pub two_factors: bool,
+    /// The public keys that it authenticates by, instead of a secret: a JSON Web Key Set (RFC 7591 §2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<serde_json::Value>,
+    /// The address of these keys, instead of the keys (RFC 7591 §2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<String>,
     /// Lifetimes, if not the deployment's.
     #[serde(default, skip_serializing_if = "Lifetimes::is_empty")]
     pub lifetimes: Lifetimes,
@@ -127,7 +133,7 @@ pub struct Lifetimes {
     pub family_ttl: Option<Duration>,
 }
 
-/// The longest life of an application token: a signing key stays published for a day after its last signature.
+/// The longest life of an application token: a signing key stays published for that long.
 pub const MAX_AT_TTL: Duration = Duration::from_hours(24);
 /// The longest life of a delegation token (RFC 6749 §4.1.2 recommends ten minutes at most).
 pub const MAX_DT_TTL: Duration = Duration::from_mins(10);
@@ -179,6 +185,8 @@ impl ClientMetadata {
             id_token_alg: None,
             id_token_on_refresh: false,
             two_factors: false,
+            jwks: None,
+            jwks_uri: None,
             lifetimes: Lifetimes::default(),
         }
     }
@@ -225,6 +233,7 @@ impl ClientMetadata {
                 return Err(format!("claims: `{claim}` is not one of roles, email, name"));
             }
         }
+        self.check_keys()?;
         self.lifetimes.check()?;
         if self.id_token_alg == Some(Algorithm::HS256) {
             return Err("id_token_alg: RS256, ES256 and EdDSA are possible".to_owned());

@@ -4,6 +4,8 @@ pub mod authentication;
 pub mod authorization_request;
 pub mod caller;
 pub mod client;
+pub mod client_assertion;
+pub mod client_authentication;
 pub mod confirmation;
 pub mod delivery;
 pub mod event;

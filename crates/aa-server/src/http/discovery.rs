@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use service::run;
 use strum::VariantArray as _;
+use tokens::signed::AsymmetricAlgorithm;
 
 use crate::authority::Authority;
 use crate::domain::authentication::{AAL1, AAL2};
@@ -56,7 +57,8 @@ pub async fn authorization_server(
 
 fn metadata(authority: &Authority) -> Value {
     let url = |path| authority.config.public_url.join(path);
-    let methods = json!(["client_secret_basic", "client_secret_post", "none"]);
+    let methods = json!(["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]);
+    let algorithms = AsymmetricAlgorithm::ALL.map(AsymmetricAlgorithm::name);
     json!({
         "issuer": authority.config.public_url.as_str(),
         "authorization_endpoint": url("/oauth/authorize"),
@@ -71,8 +73,12 @@ fn metadata(authority: &Authority) -> Value {
         "response_modes_supported": ["query", "form_post"],
         "grant_types_supported": ["authorization_code", "refresh_token", "client_credentials"],
         "token_endpoint_auth_methods_supported": methods,
+        "token_endpoint_auth_signing_alg_values_supported": algorithms,
         "revocation_endpoint_auth_methods_supported": methods,
-        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
+        "introspection_endpoint_auth_methods_supported":
+            ["client_secret_basic", "client_secret_post", "private_key_jwt"],
+        "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": ["none", "login", "consent", "select_account"],
         "authorization_response_iss_parameter_supported": true,

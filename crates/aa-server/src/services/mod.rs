@@ -3,6 +3,7 @@
 pub mod branding;
 pub mod catalogue;
 pub mod client_cache;
+pub mod client_keys;
 pub mod countries;
 pub mod cursor;
 pub mod feed;

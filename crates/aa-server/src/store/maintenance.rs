@@ -31,6 +31,7 @@ enum Old {
     PendingSignIns,
     Confirmations,
     Challenges,
+    ClientAssertions,
     Tries,
     Invitations,
     ClientSecrets,
@@ -78,6 +79,13 @@ impl Store {
                 db,
                 "DELETE FROM confirmations WHERE token_hash IN (
                      SELECT token_hash FROM confirmations WHERE expires_at < $1 LIMIT $2)",
+                now,
+                BATCH
+            ),
+            Old::ClientAssertions => execute!(
+                db,
+                "DELETE FROM client_assertions WHERE (client_id, jti_hash) IN (
+                     SELECT client_id, jti_hash FROM client_assertions WHERE expires_at < $1 LIMIT $2)",
                 now,
                 BATCH
             ),
@@ -133,7 +141,10 @@ impl Store {
                 remembered - DAY,
                 BATCH
             ),
-            Old::PendingSignIns | Old::Confirmations | Old::Challenges => {
+            Old::PendingSignIns
+            | Old::Confirmations
+            | Old::Challenges
+            | Old::ClientAssertions => {
                 self.remove_expired(old, now).await
             }
             Old::Attempts => execute!(

@@ -25,6 +25,7 @@ mod pages;
 mod paging;
 mod people;
 mod places;
+mod private_key_jwt;
 mod processes;
 mod races;
 mod rules;

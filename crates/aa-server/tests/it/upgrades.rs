@@ -35,6 +35,7 @@ const UNDO: &[(i64, &str)] = &[
     (25, include_str!("undo/0025.sql")),
     (26, include_str!("undo/0026.sql")),
     (27, include_str!("undo/0027.sql")),
+    (34, include_str!("undo/0034.sql")),
 ];
 
 #[apply(both_databases)]

@@ -4,11 +4,13 @@
 
 mod client_secret;
 mod none;
+mod private_key_jwt;
 
 use std::sync::Arc;
 
 pub use client_secret::ClientSecret;
 pub use none::Unauthenticated;
+pub use private_key_jwt::PrivateKeyJwt;
 
 use crate::authority::Authority;
 use crate::services::client_cache::AuthenticatedClient;
@@ -70,6 +72,8 @@ methods! {
     ClientSecretBasic(ClientSecret),
     /// `client_secret_post`: in the body.
     ClientSecretPost(ClientSecret),
+    /// `private_key_jwt`: an assertion that the client has signed.
+    PrivateKeyJwt(PrivateKeyJwt),
     /// `none`: the client identifier alone.
     None(Unauthenticated),
 }
