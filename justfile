@@ -33,6 +33,10 @@ check:
 drill:
     cargo build --workspace --bins && cargo run --bin drill -- processes
 
+# Signing keys that rotate every minute under 200 requests a second, for five minutes: no token is refused
+drill-keys seconds="300":
+    cargo build --workspace --bins && cargo run --bin drill -- keys {{seconds}}
+
 # The same in containers: builds, starts, drills, and removes everything; then the user's session by https
 compose-test:
     cargo run --bin drill -- compose

@@ -19,6 +19,7 @@ use crate::services::branding::{Branding, BrandingError};
 use crate::services::browser_origins::KnownOrigins;
 use crate::services::catalogue::Catalogue;
 use crate::services::client_cache::ClientCache;
+use crate::services::client_keys::ClientKeys;
 use crate::services::countries::{Countries, CountriesError};
 use crate::services::cursor::CursorCodec;
 use crate::services::feed::Feed;
@@ -65,6 +66,8 @@ pub struct Authority {
     pub browser_origins: KnownOrigins,
     /// Refusals that are to be recorded.
     pub refusals: Refusals,
+    /// The public keys of clients that publish them.
+    pub client_keys: ClientKeys,
     /// Messages to other systems.
     pub outbox: Outbox,
     /// Sends mail.
@@ -214,6 +217,7 @@ impl Authority {
             client_cache: ClientCache::default(),
             browser_origins: KnownOrigins::default(),
             refusals: Refusals::default(),
+            client_keys: ClientKeys::default(),
             outbox: Outbox::new(&config.secrets, consumers),
             mailer: Box::new(Mailer::new(&config.mail)?),
             passkeys: Box::new(Passkeys::new(&config.public_url, &branding.name, &config.secrets)),

@@ -58,6 +58,15 @@ impl App {
 
     /// Registers the client.
     pub async fn register(system: &impl System, id: &str) -> Result<Self, Failure> {
+        Self::register_with(system, id, &[]).await
+    }
+
+    /// Registers the client with further flags of `app add`.
+    pub async fn register_with(
+        system: &impl System,
+        id: &str,
+        flags: &[&str],
+    ) -> Result<Self, Failure> {
         let add = [
             "--json",
             "app",
@@ -72,7 +81,7 @@ impl App {
             "openid",
             "offline_access",
         ];
-        let added: Value = serde_json::from_str(&system.command(&add).await?)?;
+        let added: Value = serde_json::from_str(&system.command(&[&add, flags].concat()).await?)?;
         Ok(Self {
             authority: system.urls().authority.clone(),
             id: id.to_owned(),
@@ -91,6 +100,11 @@ impl App {
 
     /// Sends a refresh token; returns its successor, or the response that had none.
     async fn refresh(&self, token: &str) -> Result<String, String> {
+        self.refreshed(token).await.map(|tokens| tokens.refresh)
+    }
+
+    /// Sends a refresh token; returns the tokens of the response, or the response that had none.
+    pub async fn refreshed(&self, token: &str) -> Result<Tokens, String> {
         let form = [("grant_type", "refresh_token"), ("refresh_token", token)];
         let answer = match self.token(&form).await {
             Ok(answer) => answer,
@@ -98,8 +112,10 @@ impl App {
         };
         let status = answer.status();
         let body: Value = answer.json().await.unwrap_or_default();
-        match body["refresh_token"].as_str() {
-            Some(next) if status.is_success() => Ok(next.to_owned()),
+        match (body["access_token"].as_str(), body["refresh_token"].as_str()) {
+            (Some(access), Some(next)) if status.is_success() => {
+                Ok(Tokens { access: access.to_owned(), refresh: next.to_owned() })
+            }
             _ => Err(format!("{} {}", status.as_u16(), body["error"].as_str().unwrap_or("?"))),
         }
     }

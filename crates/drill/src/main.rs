@@ -2,6 +2,7 @@
 //! a user's session in a browser, then a minute of refreshes while one replica is killed and the other stopped.
 //!
 //! | `drill processes` | programs of `target/debug` with a local PostgreSQL, Redis and HAProxy, three authorities; they die at random too |
+//! | `drill keys [SECONDS]` | the same programs, whose signing keys rotate every minute under 200 requests a second |
 //! | `drill compose` | `docker-compose.yml`, built and started, and removed afterwards |
 //! | `drill compose-tls` | with `docker-compose.tls.yml` too: the user's session by https |
 //!
@@ -9,6 +10,7 @@
 
 mod chains;
 mod compose;
+mod keys;
 mod processes;
 mod random;
 mod walk;
@@ -59,6 +61,10 @@ async fn main() -> ExitCode {
                 drill(&system).await?;
                 random::drill(&system, RANDOM).await
             }
+            Some("keys") => {
+                let seconds = std::env::args().nth(2).map_or(Ok(300), |text| text.parse())?;
+                keys::drill(Duration::from_secs(seconds)).await
+            }
             Some("compose") => {
                 let system = compose::Compose::up(false, build).await?;
                 let outcome = drill(&system).await;
@@ -71,7 +77,10 @@ async fn main() -> ExitCode {
                 system.down(outcome.is_ok()).await?;
                 outcome
             }
-            _ => Err("say one of: drill processes, drill compose, drill compose-tls".into()),
+            _ => {
+                Err("say one of: drill processes, drill keys, drill compose, drill compose-tls"
+                    .into())
+            }
         }
     }))
     .await

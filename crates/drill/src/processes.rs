@@ -20,6 +20,8 @@ pub struct Processes {
     programs: PathBuf,
     folder: tempfile::TempDir,
     database: String,
+    /// Settings of the authorities beside the usual ones.
+    settings: &'static [(&'static str, &'static str)],
     first_port: u16,
     replicas: Mutex<[Option<Child>; REPLICAS]>,
     /// They end with it.
@@ -33,6 +35,13 @@ fn project() -> PathBuf {
 
 impl Processes {
     pub async fn up() -> Result<Self, Failure> {
+        Self::up_with(&[]).await
+    }
+
+    /// As [`Processes::up`], with these settings of the authorities.
+    pub async fn up_with(
+        settings: &'static [(&'static str, &'static str)],
+    ) -> Result<Self, Failure> {
         let (database, redis) =
             tokio::task::spawn_blocking(|| (testing::postgres(), testing::redis())).await?;
         let database = database.ok_or("PostgreSQL is needed")?;
@@ -44,6 +53,7 @@ impl Processes {
             programs: std::env::current_exe()?.parent().ok_or("no folder")?.to_owned(),
             folder: tempfile::tempdir()?,
             database,
+            settings,
             first_port,
             replicas: Mutex::default(),
             others: Vec::new(),
@@ -116,7 +126,8 @@ impl Processes {
             .env("AA_DATABASE_URL", &self.database)
             .env("AA_SECRET_FILE", "secret")
             .env("AA_TRUSTED_PROXIES", "127.0.0.0/8")
-            .env("AA_LOG", "error");
+            .env("AA_LOG", "error")
+            .envs(self.settings.iter().copied());
         command
     }
 

@@ -74,6 +74,7 @@
 
 pub mod jws;
 pub mod revocation;
+pub mod signed;
 
 mod algorithm;
 mod cached;

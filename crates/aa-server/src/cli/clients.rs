@@ -16,6 +16,7 @@ use super::output::Output;
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
 use crate::domain::client::{ClientMetadata, ClientType, Lifetimes, RefreshTokenIn};
+use crate::domain::client_authentication::ClientAuthentication;
 use crate::domain::subject::SubjectType;
 use crate::domain::token_exchange::Exchange;
 use crate::ops::client_icons;
@@ -153,6 +154,12 @@ pub(super) struct AddApp {
     /// It has to push its authorization requests (RFC 9126).
     #[arg(long)]
     par: bool,
+    /// A file with the public keys that it authenticates by instead of a secret, as a JSON Web Key Set.
+    #[arg(long, value_name = "FILE", conflicts_with = "jwks_uri")]
+    jwks: Option<PathBuf>,
+    /// The address of these keys.
+    #[arg(long, value_name = "URL")]
+    jwks_uri: Option<String>,
 }
 
 /// Flags that, after `app add`, set the app's own value.
@@ -187,7 +194,7 @@ pub(super) async fn run(
     let operator = Caller::operator();
     Ok(match command {
         AppCommand::Add(add) => {
-            let metadata = metadata(*add, own);
+            let metadata = metadata(*add, own)?;
             let secret = clients::add(authority, &metadata, &operator).await?;
             let id = &metadata.client_id;
             let text = match &secret {
@@ -195,7 +202,12 @@ pub(super) async fn run(
                     "{id} is registered. Its secret, which is not shown again:\n{}",
                     secret.expose_secret()
                 ),
-                None => format!("{id} is registered. It is public: it has no secret."),
+                None if metadata.kind == ClientType::Public => {
+                    format!("{id} is registered. It is public: it has no secret.")
+                }
+                None => {
+                    format!("{id} is registered. It authenticates by its keys: it has no secret.")
+                }
             };
             Output::new(text, with_secret(id, secret.as_ref()))
         }
@@ -265,11 +277,16 @@ fn with_secret(client_id: &str, secret: Option<&SecretString>) -> Value {
     }
 }
 
-fn metadata(add: AddApp, (lifetimes, at_alg): OwnSettings) -> ClientMetadata {
+fn metadata(add: AddApp, (lifetimes, at_alg): OwnSettings) -> Result<ClientMetadata, Failure> {
+    let jwks = add.jwks.map(|file| {
+        let shown = file.display();
+        let text = std::fs::read(&file).map_err(|error| format!("{shown}: {error}"))?;
+        serde_json::from_slice(&text).map_err(|error| format!("{shown}: {error}"))
+    });
     let words = |list: Vec<String>| -> Vec<String> {
         list.iter().flat_map(|text| text.split_whitespace()).map(str::to_owned).collect()
     };
-    ClientMetadata {
+    Ok(ClientMetadata {
         client_id: add.id,
         name: add.name,
         kind: add.kind,
@@ -296,8 +313,10 @@ fn metadata(add: AddApp, (lifetimes, at_alg): OwnSettings) -> ClientMetadata {
         exchange: add.exchange,
         no_pkce: add.no_pkce,
         par: add.par,
+        jwks: jwks.transpose()?,
+        jwks_uri: add.jwks_uri,
         lifetimes,
-    }
+    })
 }
 
 /// Makes clients as a file declares them, all of them or none. Whatever is wrong is found before anything is written.
@@ -320,7 +339,7 @@ async fn apply(
     let mut changes = Vec::new();
     for (metadata, change) in file.app.iter().zip(&plan) {
         let is_new = *change == Change::Add && !options.dry_run;
-        let secret = match folder.filter(|_| is_new && metadata.kind != ClientType::Public) {
+        let secret = match folder.filter(|_| is_new && has_secret(metadata)) {
             Some(folder) => Some(secret_in(authority, &secret_file(folder, metadata))?),
             None => clients::new_secret(authority, metadata).filter(|_| is_new),
         };
@@ -366,7 +385,7 @@ async fn check_secrets(
     let mut wrong = Vec::new();
     for (metadata, change) in apps.iter().zip(plan) {
         let (id, file) = (&metadata.client_id, secret_file(folder, metadata));
-        if metadata.kind == ClientType::Public || (*change == Change::Add && !file.exists()) {
+        if !has_secret(metadata) || (*change == Change::Add && !file.exists()) {
             continue;
         }
         let shown = file.display();
@@ -394,6 +413,10 @@ async fn check_secrets(
             .to_owned(),
     );
     Err(wrong.join("\n").into())
+}
+
+fn has_secret(metadata: &ClientMetadata) -> bool {
+    metadata.authenticates_by() == ClientAuthentication::ClientSecret
 }
 
 fn secret_file(folder: &Path, metadata: &ClientMetadata) -> PathBuf {

@@ -1,6 +1,7 @@
 //! The settings of the authority, read once (contract §5, `docs/contract.md`).
 
 mod accounts;
+mod keys;
 mod secrets;
 
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use crate::domain::password::DEFAULT_MIN_CHARS;
 use crate::services::mailer::{MailSettings, SmtpUrl};
 pub use accounts::SecondFactor;
 use accounts::{read_mail, read_second_factor};
+use keys::read_key_rotation;
 use secrets::{SECRET_FILE, read_secrets};
 
 /// The prefix of every environment variable.
@@ -45,6 +47,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("identity_idle_ttl", "14d", "Life of a sign-in that is not used"),
     Setting::new("identity_ttl", "90d", "Life of a sign-in"),
     Setting::new("at_alg", "EdDSA", "EdDSA, ES256, RS256 or HS256"),
+    Setting::new("key_rotation", "90d", "How often new signing keys sign; never: by command only"),
     Setting::new("registration", "closed", "Registration of users: open, invite or closed"),
     Setting::new("require_par", "false", "Accept only authorization requests that are pushed"),
     Setting::new("password_min_chars", "8", "Fewest characters of a password, 8 to 64"),
@@ -207,6 +210,8 @@ pub struct Config {
     pub ttls: Ttls,
     /// The algorithm of application tokens, unless the client has its own.
     pub at_alg: Algorithm,
+    /// The interval at which new signing keys begin to sign; none: by command only.
+    pub key_rotation: Option<Duration>,
     /// The ways in which accounts come into being.
     pub registration: RegistrationMode,
     /// Whether every client has to push its authorization requests (RFC 9126 §5).
@@ -289,6 +294,7 @@ impl Config {
             closing_grace: at_least_a_day(settings, "closing_grace")?,
             ttls: read_ttls(settings)?,
             at_alg: settings.get("at_alg")?,
+            key_rotation: read_key_rotation(settings)?,
             registration: settings.get("registration")?,
             require_par: settings.get("require_par")?,
             events_kept: at_least_a_day(settings, "events_kept")?,
@@ -343,6 +349,7 @@ impl Config {
             "identity_idle_ttl": duration(self.ttls.browser_session_idle),
             "identity_ttl": duration(self.ttls.browser_session),
             "at_alg": self.at_alg,
+            "key_rotation": self.key_rotation.map(duration),
             "registration": self.registration.as_str(),
             "require_par": self.require_par,
             "events_kept": duration(self.events_kept),

@@ -127,6 +127,12 @@ pub struct ClientMetadata {
     /// Whether it has to push its authorization requests (`require_pushed_authorization_requests`, RFC 9126 §6).
     #[serde(default)]
     pub par: bool,
+    /// The public keys that it authenticates by, instead of a secret: a JSON Web Key Set (RFC 7591 §2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<serde_json::Value>,
+    /// The address of these keys, instead of the keys (RFC 7591 §2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<String>,
     /// Lifetimes, if not the deployment's.
     #[serde(default, skip_serializing_if = "Lifetimes::is_empty")]
     pub lifetimes: Lifetimes,
@@ -166,6 +172,8 @@ impl ClientMetadata {
             exchange: Vec::new(),
             no_pkce: false,
             par: false,
+            jwks: None,
+            jwks_uri: None,
             lifetimes: Lifetimes::default(),
         }
     }
@@ -204,6 +212,7 @@ impl ClientMetadata {
                 return Err(format!("claims: `{claim}` is not one of roles, email, name"));
             }
         }
+        self.check_keys()?;
         self.lifetimes.check()?;
         if self.no_pkce && self.kind != ClientType::Confidential {
             return Err("no_pkce: only a confidential app can do without PKCE; without a secret, \

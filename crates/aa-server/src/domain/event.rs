@@ -132,9 +132,15 @@ pub enum EventKind {
     /// Requests of a client, or in its name, were refused.
     #[strum(serialize = "client.refused")]
     ClientRefused,
-    /// A signing key was created.
+    /// A signing key was created, and announced in the JWKS.
     #[strum(serialize = "key.made")]
     KeyMade,
+    /// A signing key signs from now on instead of the one before it.
+    #[strum(serialize = "key.signing")]
+    KeySigning,
+    /// A signing key was removed: its last token has expired.
+    #[strum(serialize = "key.retired")]
+    KeyRetired,
     /// A signing key was withdrawn.
     #[strum(serialize = "key.revoked")]
     KeyRevoked,

@@ -7,6 +7,8 @@ pub mod browser_origin;
 pub mod caller;
 pub mod claims;
 pub mod client;
+pub mod client_assertion;
+pub mod client_authentication;
 pub mod confirmation;
 pub mod delivery;
 pub mod device;

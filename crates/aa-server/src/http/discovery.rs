@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use service::run;
 use strum::VariantArray as _;
+use tokens::signed::AsymmetricAlgorithm;
 
 use crate::authority::Authority;
 use crate::config::RegistrationMode;
@@ -20,6 +21,7 @@ use crate::domain::language::Language;
 use crate::domain::token_exchange::TOKEN_EXCHANGE;
 use crate::http::oauth::device::DEVICE_CODE;
 use crate::ops::tokens::introspect::SIGNED_WITH;
+use crate::services::keyring::JWKS_MAX_AGE;
 use crate::services::time_reference::{MAX_OFF, off_by};
 
 /// `GET /.well-known/openid-configuration` (OpenID Connect Discovery §4).
@@ -80,13 +82,14 @@ pub async fn authorization_server(
 fn metadata(authority: &Authority) -> Value {
     let url = |path| authority.config.public_url.join(path);
     let registration_is_open = authority.config.registration == RegistrationMode::Open;
-    let methods = json!(["client_secret_basic", "client_secret_post", "none"]);
+    let methods = json!(["client_secret_basic", "client_secret_post", "private_key_jwt", "none"]);
     let mut scopes: Vec<&str> = DEFAULT_SCOPES.split(' ').collect();
     for claim in USER_CLAIMS {
         if !scopes.contains(&claim.scope) {
             scopes.push(claim.scope);
         }
     }
+    let algorithms = AsymmetricAlgorithm::ALL.map(AsymmetricAlgorithm::name);
     json!({
         "issuer": authority.config.public_url.as_str(),
         "authorization_endpoint": url("/oauth/authorize"),
@@ -106,8 +109,12 @@ fn metadata(authority: &Authority) -> Value {
             "authorization_code", "refresh_token", "client_credentials", DEVICE_CODE, TOKEN_EXCHANGE,
         ],
         "token_endpoint_auth_methods_supported": methods,
+        "token_endpoint_auth_signing_alg_values_supported": algorithms,
         "revocation_endpoint_auth_methods_supported": methods,
-        "introspection_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post"],
+        "revocation_endpoint_auth_signing_alg_values_supported": algorithms,
+        "introspection_endpoint_auth_methods_supported":
+            ["client_secret_basic", "client_secret_post", "private_key_jwt"],
+        "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
         "introspection_signing_alg_values_supported": [SIGNED_WITH.name()],
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": prompt_values(registration_is_open).collect::<Vec<_>>(),
@@ -133,7 +140,10 @@ fn public(request: &HttpRequest, document: &Value) -> HttpResponse {
     let status = if is_known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
     let mut response = HttpResponse::build(status);
     response
-        .insert_header((header::CACHE_CONTROL, "public, max-age=60"))
+        .insert_header((
+            header::CACHE_CONTROL,
+            format!("public, max-age={}", JWKS_MAX_AGE.as_secs()),
+        ))
         .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
         .insert_header(("Cross-Origin-Resource-Policy", "cross-origin"))
         .insert_header(ETag(tag));

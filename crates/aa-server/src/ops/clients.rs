@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
 use crate::domain::client::{ClientMetadata, ClientType};
+use crate::domain::client_authentication::ClientAuthentication;
 use crate::domain::event::{Actor, EventKind};
 use crate::domain::refresh_token::SecretHash;
 use crate::store::{self, ClientChange};
@@ -43,7 +44,7 @@ pub enum Applied {
     Unchanged,
 }
 
-/// Registers a client, and generates its secret unless it is public.
+/// Registers a client, and generates its secret if it authenticates by one.
 ///
 /// # Errors
 /// [`ClientError`].
@@ -65,9 +66,10 @@ pub async fn add(
     Ok(secret)
 }
 
-/// A secret for a client, unless it is public.
+/// A secret for a client that authenticates by one.
 pub fn new_secret(authority: &Authority, metadata: &ClientMetadata) -> Option<SecretString> {
-    (metadata.kind != ClientType::Public).then(|| authority.random.token().into())
+    (metadata.authenticates_by() == ClientAuthentication::ClientSecret)
+        .then(|| authority.random.token().into())
 }
 
 fn check(authority: &Authority, metadata: &ClientMetadata) -> Result<(), ClientError> {
@@ -212,8 +214,13 @@ pub async fn rotate_secret(
 ) -> Result<SecretString, ClientError> {
     let unknown = || ClientError::Unknown(client_id.to_owned());
     let known = authority.store.client(client_id).await?.ok_or_else(unknown)?;
-    if known.metadata.kind == ClientType::Public {
-        return Err(ClientError::Invalid(format!("`{client_id}` is public: it has no secret")));
+    let why = match known.metadata.authenticates_by() {
+        ClientAuthentication::ClientSecret => None,
+        ClientAuthentication::PrivateKeyJwt => Some("authenticates by its keys"),
+        ClientAuthentication::None => Some("is public"),
+    };
+    if let Some(why) = why {
+        return Err(ClientError::Invalid(format!("`{client_id}` {why}: it has no secret")));
     }
     let secret = authority.random.token();
     let hash = SecretHash::of(secret.as_bytes());

@@ -2,7 +2,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use foundation::time::Timestamp;
 use serde_json::json;
 use tokens::{Algorithm, SigningKey};
 use tracing::info;
@@ -10,26 +9,28 @@ use tracing::info;
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
 use crate::domain::event::{Actor, EventKind};
-use crate::services::keyring::{KEY_RETENTION, KeyError, PUBLISHED, PUBLISHED_AHEAD};
-use crate::store::{KeyRow, NewKey};
+use crate::ops::key_phases;
+use crate::services::keyring::{ANNOUNCED_AHEAD, KeyError, PUBLISHED};
+use crate::store::KeyRow;
 
-/// Creates the first key of each published algorithm that has none, and loads the keys. Two replicas create one key. Keys
+/// Creates the first keys of each published algorithm that has none, and loads the keys. Two replicas create one set. Keys
 /// that an older line of the secret has opened are sealed under the newest.
 ///
 /// # Errors
 /// [`KeyError`].
 pub async fn ensure(authority: &Authority) -> Result<(), KeyError> {
     authority.keyring.reload(&authority.store, authority.now()).await?;
-    for row in authority.store.keys(authority.now()).await? {
-        if let Some(sealed) = authority.keyring.resealed(&row) {
-            authority.store.reseal_key(&row, &sealed).await?;
+    let rows = authority.store.keys(authority.now()).await?;
+    for row in &rows {
+        if let Some(sealed) = authority.keyring.resealed(row) {
+            authority.store.reseal_key(row, &sealed).await?;
             info!(kid = row.kid, "a signing key is sealed under the newest line of the secret now");
         }
     }
     let missing: Vec<_> =
         PUBLISHED.into_iter().filter(|algorithm| !authority.keyring.has(*algorithm, "")).collect();
     for algorithm in &missing {
-        add(authority, *algorithm, "", 1, authority.now(), &Caller::operator()).await?;
+        key_phases::announce(authority, *algorithm, &rows).await?;
     }
     if !missing.is_empty() {
         authority.keyring.reload(&authority.store, authority.now()).await?;
@@ -37,27 +38,36 @@ pub async fn ensure(authority: &Authority) -> Result<(), KeyError> {
     Ok(())
 }
 
-/// Creates a new key of each published algorithm. It is published at once and signs after ten minutes, on every
-/// replica alike; the previous keys stay published for a day after that, so no token is refused.
+/// Announces a new key of each published algorithm: it is in the JWKS at once and signs after ten minutes, on every
+/// replica alike. The previous keys stay until their last token has expired, so no token is refused.
 ///
 /// # Errors
 /// [`KeyError`].
 pub async fn rotate(authority: &Authority, caller: &Caller) -> Result<Vec<String>, KeyError> {
-    let rows = authority.store.keys(authority.now()).await?;
+    key_phases::remove_retired(authority).await?;
     let mut made = Vec::new();
     for algorithm in PUBLISHED {
-        let slots = rows.iter().filter(|row| row.algorithm == algorithm.name());
-        let slot = slots.map(|row| row.slot).max().unwrap_or(0) + 1;
-        let signs_from = authority.now() + PUBLISHED_AHEAD;
-        made.push(add(authority, algorithm, "", slot, signs_from, caller).await?.id().to_owned());
+        let kid = loop {
+            let rows = authority.store.keys(authority.now()).await?;
+            let slots = rows.iter().filter(|row| row.algorithm == algorithm.name());
+            let slot = slots.map(|row| row.slot).max().unwrap_or(0) + 1;
+            let signs_from = authority.now() + ANNOUNCED_AHEAD;
+            // `None`: a replica has announced one at this very moment.
+            if let Some(kid) =
+                key_phases::add(authority, algorithm, slot, signs_from, (Actor::Operator, caller))
+                    .await?
+            {
+                break kid;
+            }
+        };
+        made.push(kid);
     }
     authority.keyring.reload(&authority.store, authority.now()).await?;
     Ok(made)
 }
 
 /// Withdraws a key at once, because its private part has leaked: nothing signs with it any more, and no set of keys has it.
-/// If no other key of its kind signs, or none will for good, a new one takes its place; its kid is the answer. `None` when
-/// there is no such key.
+/// If it was the one that signs, a new one takes its place at once; its kid is the answer. `None` when there is no such key.
 ///
 /// # Errors
 /// [`KeyError`].
@@ -71,21 +81,16 @@ pub async fn revoke(
     let Some(row) = rows.iter().find(|row| row.kid == kid) else { return Ok(None) };
     let is_like =
         |other: &&KeyRow| other.algorithm == row.algorithm && other.audience == row.audience;
-    let others = rows.iter().filter(is_like).filter(|other| other.kid != kid);
-    let signs = |other: &KeyRow| {
-        other.signs_from <= now && other.retires_at.is_none_or(|retires_at| retires_at > now)
-    };
-    let signed_for = others.clone().any(signs);
-    let for_good = others.clone().any(|other| other.retires_at.is_none());
+    let mut others = rows.iter().filter(is_like).filter(|other| other.kid != kid);
+    // One that retires does not take over: it goes before its successor could have been announced.
+    let is_signed_for = others.any(|other| other.signs_from <= now && other.retires_at.is_none());
     let mut successor = None;
-    // One has to sign now, and one for good.
-    if row.audience.is_empty() && !(signed_for && for_good) {
+    if row.audience.is_empty() && !is_signed_for {
         let algorithm: Algorithm =
             row.algorithm.parse().map_err(|_| KeyError::Unseal(kid.to_owned()))?;
         let slot = rows.iter().filter(is_like).map(|row| row.slot).max().unwrap_or(0) + 1;
-        let signs_from = if signed_for { now + PUBLISHED_AHEAD } else { now };
-        let key = add(authority, algorithm, "", slot, signs_from, caller).await?;
-        successor = Some(key.id().to_owned());
+        successor =
+            key_phases::add(authority, algorithm, slot, now, (Actor::Operator, caller)).await?;
     }
     let event = authority
         .event(EventKind::KeyRevoked, Actor::Operator, caller)
@@ -104,7 +109,7 @@ pub struct AudienceSecret {
     pub secret: secrecy::SecretString,
 }
 
-/// Creates the HS256 secret of an audience, which signs at once. An earlier one stays valid for a day.
+/// Creates the HS256 secret of an audience, which signs at once. An earlier one stays valid for at least a day.
 ///
 /// # Errors
 /// [`KeyError`].
@@ -117,53 +122,12 @@ pub async fn add_audience_secret(
     let slots = rows.iter().filter(|row| row.algorithm == "HS256" && row.audience == audience);
     let slot = slots.map(|row| row.slot).max().unwrap_or(0) + 1;
     let private = SigningKey::generate(Algorithm::HS256)?;
-    let key = keep(authority, Algorithm::HS256, &private, audience, slot, authority.now(), caller)
-        .await?;
+    let key = SigningKey::from_private(Algorithm::HS256, &private)?;
+    let new = key_phases::NewSigningKey { key: &key, private: &private, audience, slot };
+    key_phases::keep(authority, new, authority.now(), (Actor::Operator, caller)).await?;
     authority.keyring.reload(&authority.store, authority.now()).await?;
     Ok(AudienceSecret {
         kid: key.id().to_owned(),
         secret: URL_SAFE_NO_PAD.encode(private.as_slice()).into(),
     })
-}
-
-async fn add(
-    authority: &Authority,
-    algorithm: Algorithm,
-    audience: &str,
-    slot: i64,
-    signs_from: Timestamp,
-    caller: &Caller,
-) -> Result<SigningKey, KeyError> {
-    // Generating an RSA key takes up to half a second of computation.
-    let private = tokio::task::spawn_blocking(move || SigningKey::generate(algorithm))
-        .await
-        .expect("making a key does not panic")?;
-    keep(authority, algorithm, &private, audience, slot, signs_from, caller).await
-}
-
-async fn keep(
-    authority: &Authority,
-    algorithm: Algorithm,
-    private: &[u8],
-    audience: &str,
-    slot: i64,
-    signs_from: Timestamp,
-    caller: &Caller,
-) -> Result<SigningKey, KeyError> {
-    let key = SigningKey::from_private(algorithm, private)?;
-    let sealed = authority.keyring.seal(key.id(), private);
-    let row = NewKey {
-        kid: key.id(),
-        algorithm: algorithm.name(),
-        audience,
-        slot,
-        private_key: &sealed,
-        signs_from,
-    };
-    let event = authority
-        .event(EventKind::KeyMade, Actor::Operator, caller)
-        .detail(json!({ "kid": key.id(), "algorithm": algorithm, "audience": audience }));
-    let retire = (slot > 1).then_some(signs_from + KEY_RETENTION);
-    authority.store.add_key(&row, retire, event, authority.now()).await?;
-    Ok(key)
 }

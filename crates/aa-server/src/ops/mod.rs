@@ -6,6 +6,7 @@ pub mod authentication;
 pub mod client_icons;
 pub mod clients;
 pub mod grants;
+pub mod key_phases;
 pub mod keys;
 pub mod lists;
 pub mod mail;

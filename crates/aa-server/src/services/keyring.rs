@@ -15,10 +15,20 @@ use crate::store::{self, KeyRow, Store};
 
 /// The algorithms that have a key from the start. HS256 keys are made for one audience, on demand.
 pub const PUBLISHED: [Algorithm; 3] = [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256];
-/// The time for which a new key is published before it signs: verifiers fetch every five minutes.
-pub const PUBLISHED_AHEAD: Duration = Duration::from_mins(10);
-/// The time for which a key stays published once another signs: longer than the life of any application or ID token.
-pub const KEY_RETENTION: Duration = Duration::from_hours(24);
+/// The time for which a new key is announced, in the JWKS, before it signs.
+pub const ANNOUNCED_AHEAD: Duration = Duration::from_mins(10);
+/// The interval at which replicas read the keys.
+pub const RELOAD_INTERVAL: Duration = Duration::from_secs(15);
+/// The time for which caches may keep the JWKS (`max-age`, RFC 9111 §5.2.2.1).
+pub const JWKS_MAX_AGE: Duration = Duration::from_mins(1);
+/// The longest interval at which verifiers are told to fetch the JWKS (`docs/integrating.md`), with a failed try.
+const VERIFIER_INTERVAL: Duration = Duration::from_mins(6);
+
+// A key that is not in a verifier's copy of the JWKS cannot sign yet.
+const _: () = assert!(
+    RELOAD_INTERVAL.as_secs() + JWKS_MAX_AGE.as_secs() + VERIFIER_INTERVAL.as_secs()
+        < ANNOUNCED_AHEAD.as_secs()
+);
 
 /// Why keys cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -66,6 +66,26 @@ impl Outbound {
             .await
     }
 
+    /// Gets a document of at most `most` bytes. Every answer but a success is an error.
+    ///
+    /// # Errors
+    /// [`DeliveryError`], in words for the operator.
+    pub async fn get(&self, url: &str, most: usize) -> Result<Vec<u8>, DeliveryError> {
+        let failed = |error: reqwest::Error| DeliveryError(in_words(&error));
+        let mut answer = self.http.get(self.checked(url)?).send().await.map_err(failed)?;
+        if !answer.status().is_success() {
+            return Err(DeliveryError(format!("it answered {}", answer.status())));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = answer.chunk().await.map_err(failed)? {
+            if body.len() + chunk.len() > most {
+                return Err(DeliveryError(format!("it answered with more than {most} bytes")));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+
     async fn send(request: reqwest::RequestBuilder) -> Result<(), DeliveryError> {
         let answer = request.send().await.map_err(|error| DeliveryError(in_words(&error)))?;
         let status = answer.status();

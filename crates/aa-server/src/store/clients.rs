@@ -4,6 +4,7 @@ use foundation::time::Timestamp;
 use super::ends::End;
 use super::{Error, Event, Result, Store};
 use crate::domain::client::ClientMetadata;
+use crate::domain::client_authentication::ClientAuthentication;
 use crate::domain::event::EndReason;
 use crate::domain::refresh_token::SecretHash;
 
@@ -108,6 +109,7 @@ impl Store {
                 add(&mut tx, change, now).await?;
             } else {
                 update(&mut tx, change.metadata, now).await?;
+                remove_unused_secrets(&mut tx, change.metadata).await?;
             }
             change.event.write(&mut tx, now).await?;
         }
@@ -248,6 +250,15 @@ async fn update(tx: &mut Tx, client: &ClientMetadata, now: Timestamp) -> Result<
         client.client_id.as_str()
     )
     .map(drop)
+}
+
+/// Removes the secrets of a client that does not authenticate by one any more, so that none of them revives.
+async fn remove_unused_secrets(tx: &mut Tx, client: &ClientMetadata) -> Result<()> {
+    if client.authenticates_by() == ClientAuthentication::ClientSecret {
+        return Ok(());
+    }
+    let id = client.client_id.as_str();
+    execute!(tx.on(), "DELETE FROM client_secrets WHERE client_id = $1", id).map(drop)
 }
 
 fn to_json(client: &ClientMetadata) -> String {

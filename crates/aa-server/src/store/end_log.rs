@@ -235,4 +235,16 @@ impl Store {
         }
         Ok(longest)
     }
+
+    /// The longest life, in seconds, of the application tokens that can be valid at `now`; `None` if no replica has said so
+    /// by [`Store::remember_token_life`].
+    pub async fn longest_token_life(&self, now: Timestamp) -> Result<Option<u64>> {
+        let known = optional!(
+            self.db.read(),
+            (i64,),
+            "SELECT seconds FROM longest_token_life WHERE valid_until > $1",
+            now.secs()
+        )?;
+        Ok(known.map(|(seconds,)| seconds.unsigned_abs()))
+    }
 }

@@ -54,14 +54,7 @@ impl Store {
     }
 
     /// Keeps a key, unless another replica was first with one of the same algorithm, audience and slot.
-    /// The keys before it retire at `retire_others_at`, if given.
-    pub async fn add_key(
-        &self,
-        key: &NewKey<'_>,
-        retire_others_at: Option<Timestamp>,
-        event: Event,
-        now: Timestamp,
-    ) -> Result<bool> {
+    pub async fn add_key(&self, key: &NewKey<'_>, event: Event, now: Timestamp) -> Result<bool> {
         let mut tx = self.db.begin().await?;
         let added = execute!(
             tx.on(),
@@ -76,21 +69,62 @@ impl Store {
             key.signs_from.millis()
         )? > 0;
         if added {
-            if let Some(retires_at) = retire_others_at {
-                execute!(
-                    tx.on(),
-                    "UPDATE signing_keys SET retires_at = $1
-                     WHERE algorithm = $2 AND audience = $3 AND slot < $4 AND retires_at IS NULL",
-                    retires_at.millis(),
-                    key.algorithm,
-                    key.audience,
-                    key.slot
-                )?;
-            }
             event.write(&mut tx, now).await?;
         }
         tx.commit().await?;
         Ok(added)
+    }
+
+    /// Has the keys before this one, of its algorithm and audience, retire at a time, unless another replica has done so.
+    pub async fn retire_keys_before(
+        &self,
+        signing: &KeyRow,
+        retires_at: Timestamp,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        let retiring = execute!(
+            tx.on(),
+            "UPDATE signing_keys SET retires_at = $1
+             WHERE algorithm = $2 AND audience = $3 AND slot < $4 AND retires_at IS NULL",
+            retires_at.millis(),
+            signing.algorithm.as_str(),
+            signing.audience.as_str(),
+            signing.slot
+        )?;
+        if retiring > 0 {
+            event.write(&mut tx, now).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Keys that have retired by now and are not removed yet, at most a hundred.
+    pub async fn retired_keys(&self, now: Timestamp) -> Result<Vec<KeyRow>> {
+        all!(
+            self.db.read(),
+            KeyRow,
+            "SELECT kid, algorithm, audience, slot, private_key, created_at, signs_from, retires_at
+             FROM signing_keys WHERE retires_at <= $1 ORDER BY retires_at LIMIT 100",
+            now.millis()
+        )
+    }
+
+    /// Removes a key that has retired, unless another replica has.
+    pub async fn remove_retired_key(&self, kid: &str, event: Event, now: Timestamp) -> Result<()> {
+        let mut tx = self.db.begin().await?;
+        let removed = execute!(
+            tx.on(),
+            "DELETE FROM signing_keys WHERE kid = $1 AND retires_at <= $2",
+            kid,
+            now.millis()
+        )?;
+        if removed > 0 {
+            event.write(&mut tx, now).await?;
+        }
+        tx.commit().await?;
+        Ok(())
     }
 
     /// Replaces the sealed private part of a key, unless another replica has done so.
@@ -105,15 +139,14 @@ impl Store {
         .map(drop)
     }
 
-    /// Withdraws a key: it neither signs nor is published any more. `None` when there is no such key.
+    /// Removes a key: it neither signs nor is published any more. `None` when there is no such key.
     pub async fn revoke_key(&self, kid: &str, event: Event, now: Timestamp) -> Result<Option<()>> {
         let mut tx = self.db.begin().await?;
         let revoked = execute!(
             tx.on(),
-            "UPDATE signing_keys SET retires_at = $1
-             WHERE kid = $2 AND (retires_at IS NULL OR retires_at > $1)",
-            now.millis(),
-            kid
+            "DELETE FROM signing_keys WHERE kid = $1 AND (retires_at IS NULL OR retires_at > $2)",
+            kid,
+            now.millis()
         )?;
         if revoked == 0 {
             return Ok(None);

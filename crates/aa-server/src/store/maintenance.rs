@@ -32,6 +32,7 @@ enum Old {
     Confirmations,
     Challenges,
     DeviceAuthorizations,
+    ClientAssertions,
     Tries,
     Invitations,
     ClientSecrets,
@@ -90,6 +91,13 @@ impl Store {
                 now - DAY,
                 BATCH
             ),
+            Old::ClientAssertions => execute!(
+                db,
+                "DELETE FROM client_assertions WHERE (client_id, jti_hash) IN (
+                     SELECT client_id, jti_hash FROM client_assertions WHERE expires_at < $1 LIMIT $2)",
+                now,
+                BATCH
+            ),
             _ => execute!(
                 db,
                 "DELETE FROM used_challenges WHERE challenge_hash IN (
@@ -145,7 +153,8 @@ impl Store {
             Old::PendingSignIns
             | Old::Confirmations
             | Old::Challenges
-            | Old::DeviceAuthorizations => self.remove_expired(old, now).await,
+            | Old::DeviceAuthorizations
+            | Old::ClientAssertions => self.remove_expired(old, now).await,
             Old::Attempts => execute!(
                 db,
                 "DELETE FROM authentication_attempts WHERE token_hash IN (

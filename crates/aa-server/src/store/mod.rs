@@ -6,6 +6,7 @@
 mod accounts;
 mod authentication_attempts;
 mod browser_sessions;
+mod client_assertions;
 mod client_icons;
 mod clients;
 mod confirmations;

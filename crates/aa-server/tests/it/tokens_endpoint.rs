@@ -3,7 +3,7 @@
 use aa_server::domain::caller::Caller;
 use aa_server::domain::client::ClientType;
 use aa_server::ops::clients;
-use aa_server::ops::keys;
+use aa_server::ops::{key_phases, keys};
 use reqwest::StatusCode;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -474,6 +474,7 @@ async fn new_keys_are_published_before_they_sign_and_old_ones_stay(#[case] engin
     t.advance(601);
     let after = app.refresh(still.refresh_token()).await.ok();
     assert!(made.contains(&kid(&after)));
+    key_phases::advance(&t.authority).await.unwrap();
     t.authority.keyring.reload(&t.authority.store, t.authority.now()).await.unwrap();
     assert!(jwks(&t).await.contains(&kid(&before)), "until its last token is dead");
     t.advance(25 * 3600);

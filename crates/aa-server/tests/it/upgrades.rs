@@ -38,6 +38,7 @@ const UNDO: &[(i64, &str)] = &[
     (29, include_str!("undo/0029.sql")),
     (30, include_str!("undo/0030.sql")),
     (31, include_str!("undo/0031.sql")),
+    (34, include_str!("undo/0034.sql")),
 ];
 
 #[apply(both_databases)]

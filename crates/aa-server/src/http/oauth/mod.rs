@@ -24,9 +24,11 @@ use super::error::{Error, OAuthError};
 use super::refusals::name_client;
 use super::request::body_params;
 use crate::authority::Authority;
+use crate::domain::client_assertion::{ASSERTION_TYPE, ClientAssertion};
 use crate::http::request::params::Params;
 use crate::ops::authentication::client::{
-    AuthenticateError, ClientSecret, Credentials, Unaccepted, Unauthenticated, authenticate_client,
+    AuthenticateError, ClientSecret, Credentials, PrivateKeyJwt, Unaccepted, Unauthenticated,
+    authenticate_client,
 };
 use crate::services::client_cache::AuthenticatedClient;
 use crate::services::refusals::Recognition;
@@ -51,13 +53,15 @@ fn credentials(request: &HttpRequest, params: &Params) -> Result<Credentials, Er
     let by_header = basic_credentials(request)?;
     let in_body = params.get("client_id")?;
     let secret = params.get("client_secret")?;
+    if let Some(assertion) = params.get("client_assertion")? {
+        if by_header.is_some() || secret.is_some() {
+            return Err(two_ways());
+        }
+        return assertion_credentials(request, params, assertion).map(Credentials::PrivateKeyJwt);
+    }
     match (by_header, in_body, secret) {
-        (Some(_), _, Some(_)) => {
-            Err(Error::oauth(OAuthError::InvalidRequest, "authenticate in one way, not in two"))
-        }
-        (Some((client_id, _)), Some(other), None) if client_id != other => {
-            Err(Error::oauth(OAuthError::InvalidRequest, "there are two different client_ids"))
-        }
+        (Some(_), _, Some(_)) => Err(two_ways()),
+        (Some((client_id, _)), Some(other), None) if client_id != other => Err(two_clients()),
         (Some((client_id, secret)), _, None) => {
             Ok(Credentials::ClientSecretBasic(ClientSecret { client_id, secret }))
         }
@@ -70,6 +74,36 @@ fn credentials(request: &HttpRequest, params: &Params) -> Result<Credentials, Er
         }
         (None, None, _) => Err(Error::InvalidClient("no client is named")),
     }
+}
+
+fn two_ways() -> Error {
+    Error::oauth(OAuthError::InvalidRequest, "authenticate in one way, not in two")
+}
+
+fn two_clients() -> Error {
+    Error::oauth(OAuthError::InvalidRequest, "there are two different client_ids")
+}
+
+/// `private_key_jwt` (RFC 7523 §2.2). The `client_id` beside the assertion is optional (RFC 7521 §4.2).
+fn assertion_credentials(
+    request: &HttpRequest,
+    params: &Params,
+    assertion: &str,
+) -> Result<PrivateKeyJwt, Error> {
+    if params.get("client_assertion_type")? != Some(ASSERTION_TYPE) {
+        return Err(Error::oauth(
+            OAuthError::InvalidRequest,
+            format!("client_assertion_type must be {ASSERTION_TYPE}"),
+        ));
+    }
+    let assertion = ClientAssertion::parse(assertion).map_err(|why| {
+        tracing::info!(%why, "a client was not authenticated");
+        Error::InvalidClient("the assertion cannot be read")
+    })?;
+    if params.get("client_id")?.is_some_and(|named| named != assertion.client_id()) {
+        return Err(two_clients());
+    }
+    Ok(PrivateKeyJwt::new(assertion, request.path().to_owned()))
 }
 
 /// The app that calls, authenticated.

@@ -4,7 +4,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{AuthenticateError, Method};
 use crate::authority::Authority;
-use crate::domain::client::ClientType;
+use crate::domain::client_authentication::ClientAuthentication;
 use crate::domain::refresh_token::SecretHash;
 use crate::services::client_cache::AuthenticatedClient;
 
@@ -22,7 +22,7 @@ impl Method for ClientSecret {
         &self.client_id
     }
 
-    /// *Checks* that the client is not public, and that the secret is one of its current ones. A secret has 256 random
+    /// *Checks* that the client authenticates by a secret, and that the secret is one of its current ones. A secret has 256 random
     /// bits, so its SHA-256 is compared.
     async fn verify(
         &self,
@@ -30,11 +30,7 @@ impl Method for ClientSecret {
         client: &AuthenticatedClient,
     ) -> Result<bool, AuthenticateError> {
         let hash = SecretHash::of(self.secret.expose_secret().as_bytes());
-        Ok(match client.metadata.kind {
-            ClientType::Confidential | ClientType::Service | ClientType::Api => {
-                client.has_secret(&hash, authority.now())
-            }
-            ClientType::Public => false,
-        })
+        Ok(client.metadata.authenticates_by() == ClientAuthentication::ClientSecret
+            && client.has_secret(&hash, authority.now()))
     }
 }

@@ -4,11 +4,13 @@
 
 mod client_secret;
 mod none;
+mod private_key_jwt;
 
 use std::sync::Arc;
 
 pub use client_secret::ClientSecret;
 pub use none::Unauthenticated;
+pub use private_key_jwt::PrivateKeyJwt;
 
 use crate::authority::Authority;
 use crate::domain::client::ClientType;
@@ -73,6 +75,9 @@ impl Credentials {
         match (self, client.metadata.kind) {
             _ if !client.enabled => "the client is disabled",
             (Self::None(_), _) => "the client did not authenticate itself, and it is not public",
+            (Self::PrivateKeyJwt(_), _) => {
+                "the assertion is wrong, was used before, or none of the client's keys has signed it"
+            }
             (_, ClientType::Public) => "the client is public, but a secret was sent",
             _ => "the credentials are wrong",
         }
@@ -84,6 +89,8 @@ methods! {
     ClientSecretBasic(ClientSecret),
     /// `client_secret_post`: in the body.
     ClientSecretPost(ClientSecret),
+    /// `private_key_jwt`: an assertion that the client has signed.
+    PrivateKeyJwt(PrivateKeyJwt),
     /// `none`: the client identifier alone.
     None(Unauthenticated),
 }

@@ -2,7 +2,7 @@
 
 use super::{AuthenticateError, Method};
 use crate::authority::Authority;
-use crate::domain::client::ClientType;
+use crate::domain::client_authentication::ClientAuthentication;
 use crate::services::client_cache::AuthenticatedClient;
 
 /// A client identifier alone.
@@ -23,6 +23,6 @@ impl Method for Unauthenticated {
         _: &Authority,
         client: &AuthenticatedClient,
     ) -> Result<bool, AuthenticateError> {
-        Ok(client.metadata.kind == ClientType::Public)
+        Ok(client.metadata.authenticates_by() == ClientAuthentication::None)
     }
 }
