@@ -11,8 +11,12 @@ use rstest_reuse::apply;
 use crate::support::{CALLBACK, Engine, OAuthApp, TestApp, VERIFIER, both_databases, client, read};
 
 const PAGE: &str = "https://spa.example";
-const ENDPOINTS: [(&str, &str); 3] =
-    [("/oauth/token", "POST"), ("/oauth/revoke", "POST"), ("/oauth/userinfo", "GET, POST")];
+const ENDPOINTS: [(&str, &str); 4] = [
+    ("/oauth/token", "POST"),
+    ("/oauth/revoke", "POST"),
+    ("/oauth/device", "POST"),
+    ("/oauth/userinfo", "GET, POST"),
+];
 
 async fn spa(t: &TestApp) -> OAuthApp {
     let redirect_uris = vec![CALLBACK.to_owned(), format!("{PAGE}/cb")];

@@ -287,7 +287,7 @@ async fn only_apps_that_are_set_to_have_devices_do(#[case] engine: Engine) {
     let unknown = OAuthApp { secret: Some("x".to_owned()), ..app.clone() };
     assert_eq!(unknown.post("/oauth/device", &[]).await.status, StatusCode::UNAUTHORIZED);
     let tv = television(&t).await;
-    tv.post("/oauth/device", &[("scope", "openid admin")]).await.refused("invalid_scope");
+    tv.post("/oauth/device", &[("scope", "admin")]).await.refused("invalid_scope");
     tv.post("/oauth/device", &[("resource", "notes")]).await.refused("invalid_target");
     let plain = tv.post("/oauth/device", &[]).await.ok();
     assert!(plain.json["device_code"].as_str().unwrap().starts_with("dc_"));
