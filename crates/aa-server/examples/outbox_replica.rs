@@ -76,7 +76,7 @@ async fn main() -> Result<(), Failure> {
         stop,
     )
     .await?;
-    let jobs = jobs::start(&Arc::new(authority));
+    let jobs = jobs::start(&authority);
     println!("ready");
     jobs.join_all().await;
     Ok(())

@@ -25,11 +25,11 @@ pub async fn main() -> ExitCode {
     to_exit(Box::pin(async {
         match cli::read()? {
             Invocation::Done => {}
-            Invocation::Serve(config) => serve(config).await?,
+            Invocation::Serve(config) => Box::pin(serve(config)).await?,
             Invocation::Check(config, format) => format.print(cli::check::run(&config).await)?,
             Invocation::Run(config, startup, request) => {
                 let format = request.format();
-                format.print(run_command(config, startup, request).await)?;
+                format.print(Box::pin(run_command(config, startup, request)).await)?;
             }
         }
         Ok(())
@@ -65,7 +65,7 @@ pub async fn open(
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     stop: Stop,
-) -> Result<Authority, StartError> {
+) -> Result<Arc<Authority>, StartError> {
     open_with_consumers(config, Startup::Create, clock, random, built_in_consumers(), stop).await
 }
 
@@ -80,19 +80,19 @@ pub async fn open_with_consumers(
     random: Arc<dyn Random>,
     consumers: Vec<Arc<dyn Consumer>>,
     stop: Stop,
-) -> Result<Authority, StartError> {
+) -> Result<Arc<Authority>, StartError> {
     let authority =
         Box::pin(Authority::open(config, startup, clock, random, consumers, stop)).await?;
     ops::keys::ensure(&authority).await?;
     ops::account::factors::reseal(&authority).await?;
-    Ok(authority)
+    Ok(Arc::new(authority))
 }
 
 /// [`open`] with the clock of the database and the system's randomness.
 ///
 /// # Errors
 /// [`StartError`].
-pub async fn open_with_system(config: Config, stop: Stop) -> Result<Authority, StartError> {
+pub async fn open_with_system(config: Config, stop: Stop) -> Result<Arc<Authority>, StartError> {
     open(config, Arc::new(SteadyClock::default()), Arc::new(SystemRandom), stop).await
 }
 
@@ -141,8 +141,7 @@ impl Application {
     ///
     /// # Errors
     /// [`StartError::Listen`].
-    pub fn build(authority: Authority) -> Result<Self, StartError> {
-        let authority = Arc::new(authority);
+    pub fn build(authority: Arc<Authority>) -> Result<Self, StartError> {
         let listen = authority.config.listen;
         let cannot = |error| StartError::Listen(listen, error);
         let listener = run::listen(listen).map_err(cannot)?;

@@ -158,7 +158,7 @@ pub struct Stage {
     pub port: u16,
 }
 
-async fn open(url: &str, folder: &Path, port: u16) -> Result<Authority, Failure> {
+async fn open(url: &str, folder: &Path, port: u16) -> Result<Arc<Authority>, Failure> {
     let mut settings = Settings::empty(PREFIX, SETTINGS);
     settings.set("database_url", url);
     settings.set("data_dir", folder.display().to_string());
@@ -187,7 +187,7 @@ impl Stage {
         if let Some(file) = url.strip_prefix("sqlite://") {
             fill_sqlite(Path::new(file), &population)?;
         }
-        let app = Arc::new(open(url, folder, port).await?);
+        let app = open(url, folder, port).await?;
         Ok(Self { app, population: Arc::new(population), url: url.to_owned(), port })
     }
 }

@@ -38,7 +38,7 @@ async fn run() -> Result<(), Failure> {
         at_ttl: settings.duration("at_ttl")?.unwrap_or_default(),
     };
     let stop = Stop::on_signals();
-    let demo = Demo::start(&options, &stop).await?;
+    let demo = Box::pin(Demo::start(&options, &stop)).await?;
     welcome(&options);
     demo.run_until_stopped().await
 }

@@ -12,6 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use crate::System as _;
 use crate::chains::{App, Tokens};
 use crate::processes::Processes;
+use crate::random::moment;
 
 /// One client, and one API, for each algorithm.
 const ALGORITHMS: [&str; 3] = ["EdDSA", "ES256", "RS256"];
@@ -54,7 +55,7 @@ pub async fn drill(duration: Duration) -> Result<(), Failure> {
     while !apis.iter().all(|api| api.guard.is_ready()) {
         tokio::time::sleep(PAUSE).await;
     }
-    let began = Instant::now();
+    let began = moment();
     let mut ticks = interval(PAUSE);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     let (mut requests, mut refused) = (0_usize, BTreeMap::<String, usize>::new());
@@ -71,7 +72,7 @@ pub async fn drill(duration: Duration) -> Result<(), Failure> {
         }
         requests += 1;
     }
-    let rate = requests as f64 / began.elapsed().as_secs_f64();
+    let rate = u32::try_from(requests).map(f64::from)? / began.elapsed().as_secs_f64();
     let minutes = usize::try_from(duration.as_secs() / 60)?;
     for (api, algorithm) in apis.iter().zip(ALGORITHMS) {
         println!("{algorithm}: {} keys have signed", api.kids.len());
@@ -98,7 +99,7 @@ impl Api {
         let header: serde_json::Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(header)?)?;
         self.kids.insert(header["kid"].as_str().ok_or("no kid")?.to_owned());
         self.refresh_token = tokens.refresh;
-        self.live.push_back((Instant::now(), tokens.access));
+        self.live.push_back((moment(), tokens.access));
         while self.live.front().is_some_and(|(at, _)| at.elapsed() > USED_FOR) {
             self.live.pop_front();
         }

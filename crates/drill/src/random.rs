@@ -132,6 +132,6 @@ async fn end_some(
 }
 
 #[expect(clippy::disallowed_methods, reason = "it measures time")]
-fn moment() -> Instant {
+pub(crate) fn moment() -> Instant {
     Instant::now()
 }

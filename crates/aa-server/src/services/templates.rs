@@ -145,8 +145,9 @@ pub struct Templates {
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    environment.set_auto_escape_callback(|name| {
-        if name.ends_with(".html") { AutoEscape::Html } else { AutoEscape::None }
+    environment.set_auto_escape_callback(|name| match name {
+        "mail.txt" => AutoEscape::None,
+        _ => AutoEscape::Html,
     });
     // As the other pages do: MiniJinja alone escapes `/`, too, which makes paths hard to read.
     environment.set_formatter(|output, state, value| match value.as_str() {

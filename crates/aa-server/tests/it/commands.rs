@@ -298,7 +298,8 @@ fn an_address_is_vouched_for_by_flag_by_command_and_by_file() {
     let user = |email: &str| {
         format!("[[user]]\nemail = '{email}'\npassword = '{PASSWORD}'\nemail_verified = true\n")
     };
-    std::fs::write(&file, user("cy@example.com") + &user("di@example.com")).unwrap();
+    let both = [user("cy@example.com"), user("di@example.com")].concat();
+    std::fs::write(&file, both).unwrap();
     for expected in [["changed", "added"], ["unchanged", "unchanged"]] {
         let applied = deployment.json(&["user", "apply", file.to_str().unwrap()], "");
         assert_eq!([&applied[0]["result"], &applied[1]["result"]], expected);

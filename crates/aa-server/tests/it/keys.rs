@@ -82,7 +82,9 @@ async fn keys_that_rotate_every_minute_refuse_no_token(#[case] engine: Engine) {
     let mut held: Vec<Held> = Vec::new();
     let mut kids = BTreeSet::new();
     for minute in 1..=20 {
-        replicas.iter().for_each(|t| t.advance(60));
+        for t in &replicas {
+            t.advance(60);
+        }
         run_jobs(&replicas).await;
         for (id, app) in &apps {
             for replica in &replicas {
@@ -113,8 +115,8 @@ async fn keys_that_rotate_every_minute_refuse_no_token(#[case] engine: Engine) {
         let named: BTreeSet<_> =
             events.iter().map(|event| event.detail["kid"].to_string()).collect();
         assert_eq!(
-            (named.len(), events.iter().map(|event| event.count).sum::<i64>()),
-            (events.len(), events.len() as i64),
+            (named.len(), events.iter().all(|event| event.count == 1)),
+            (events.len(), true),
             "{kind}"
         );
         assert!(!events.is_empty(), "{kind}");
@@ -171,7 +173,9 @@ async fn keys_rotate_by_age_or_by_command_only(#[case] engine: Engine) {
         [("90d", 89, 3), ("90d", 90, 6), ("never", 400, 3), ("0s", 400, 3)]
     {
         let Some(replicas) = replicas(engine, interval).await else { return };
-        replicas.iter().for_each(|t| t.advance(days * 24 * 3600));
+        for t in &replicas {
+            t.advance(days * 24 * 3600);
+        }
         run_jobs(&replicas).await;
         assert_eq!(
             replicas[0].authority.store.keys(replicas[0].authority.now()).await.unwrap().len(),
