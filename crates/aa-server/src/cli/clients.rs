@@ -209,7 +209,9 @@ pub(super) async fn run(
                     format!("{id} is registered. It authenticates by its keys: it has no secret.")
                 }
             };
+            let of_api = metadata.kind == ClientType::Api;
             Output::new(text, with_secret(id, secret.as_ref()))
+                .with_note(of_api.then(|| which_algorithm(authority.config.at_alg)))
         }
         AppCommand::Apply(options) => apply(authority, options, &operator).await?,
         AppCommand::List(page) => {
@@ -257,6 +259,16 @@ pub(super) async fn run(
             Output::new(format!("{id} gets tokens again."), json)
         }
     })
+}
+
+/// What whoever registers an API has to know about the algorithm of the tokens that it will check.
+fn which_algorithm(deployment: Algorithm) -> String {
+    format!(
+        "Which library will check its tokens? They are signed with {} unless the app that calls it has an `--at-alg` of its \
+         own. All libraries know RS256; EdDSA is unknown to jsonwebtoken, express-jwt, fast-jwt, mod_oauth2 and others \
+         (docs/clients/access-tokens.md).",
+        deployment.name()
+    )
 }
 
 fn client_line(found: &crate::store::Client) -> String {

@@ -35,7 +35,7 @@ enum Step {
 use Step::{Fill, Forget, Go, Press, SignIn};
 
 /// Every state, and the way to it.
-fn states(world: &World) -> Vec<(&'static str, Vec<Step>)> {
+fn states(world: &World, user_code: &str) -> Vec<(&'static str, Vec<Step>)> {
     let authority = world.authority();
     let go = |path: &str| Go(format!("{authority}{path}"));
     let submit = Press("main form button[type=submit]");
@@ -104,6 +104,9 @@ fn states(world: &World) -> Vec<(&'static str, Vec<Step>)> {
         ("activity", vec![go("/account/activity")]),
         ("activity-none", vec![go("/account/activity?kind=totp.added")]),
         ("continue", vec![authorize("native", native)]),
+        ("device", vec![go("/device")]),
+        ("device-wrong", vec![go("/device"), Fill("#user_code", "BCDF-GHJK"), submit.clone()]),
+        ("device-question", vec![go(&format!("/device?user_code={user_code}"))]),
         ("logout-question", vec![go("/oauth/logout")]),
     ]
 }
@@ -166,6 +169,14 @@ async fn weight(browser: &WebDriver) -> WebDriverResult<(u64, u64, f64)> {
     ))
 }
 
+/// The code that a device shows its user.
+async fn asked_by_a_device(world: &World) -> String {
+    let form = [("client_id", "television"), ("scope", "openid")];
+    let url = format!("{}/oauth/device", world.authority());
+    let asked = reqwest::Client::new().post(url).form(&form).send().await.unwrap();
+    asked.json::<Value>().await.unwrap()["user_code"].as_str().unwrap().to_owned()
+}
+
 async fn tour(
     driver: &Driver,
     browser: &WebDriver,
@@ -179,7 +190,7 @@ async fn tour(
         "<!doctype html><meta charset=utf-8><title>Every page</title><style>body{font:14px system-ui}figure{display:inline-block;margin:8px;vertical-align:top}img{max-width:420px;border:1px solid #999}</style>\n",
     );
     for language in languages {
-        for (name, steps) in states(world) {
+        for (name, steps) in states(world, &asked_by_a_device(world).await) {
             emulate(driver, browser, "light", 1440).await;
             for step in &steps {
                 take(browser, step).await?;
@@ -249,7 +260,10 @@ async fn add_clients(world: &World) {
     strict.two_factors = true;
     let mut native = ClientMetadata::named("native", "Terminal", ClientType::Public);
     native.redirect_uris = vec!["http://127.0.0.1:9/callback".to_owned()];
-    for client in [strict, native] {
+    let mut television = ClientMetadata::named("television", "Television", ClientType::Public);
+    television.redirect_uris = vec!["https://tv.example/callback".to_owned()];
+    television.device = true;
+    for client in [strict, native, television] {
         clients::add(&authority, &client, &Caller::operator()).await.unwrap();
     }
 }
