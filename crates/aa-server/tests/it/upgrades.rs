@@ -35,6 +35,7 @@ const UNDO: &[(i64, &str)] = &[
     (25, include_str!("undo/0025.sql")),
     (26, include_str!("undo/0026.sql")),
     (27, include_str!("undo/0027.sql")),
+    (28, include_str!("undo/0028.sql")),
     (29, include_str!("undo/0029.sql")),
     (30, include_str!("undo/0030.sql")),
     (31, include_str!("undo/0031.sql")),

@@ -1,0 +1,3 @@
+DROP TABLE user_pictures;
+ALTER TABLE users DROP COLUMN picture;
+ALTER TABLE users DROP COLUMN time_zone;
