@@ -261,7 +261,7 @@ pub(super) async fn run(
     })
 }
 
-/// What whoever registers an API has to know about the algorithm of the tokens that it will check.
+/// A note for operators who register an API, about the algorithm of the tokens that it will check.
 fn which_algorithm(deployment: Algorithm) -> String {
     format!(
         "Which library will check its tokens? They are signed with {} unless the app that calls it has an `--at-alg` of its \

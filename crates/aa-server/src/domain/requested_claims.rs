@@ -181,8 +181,8 @@ mod tests {
         assert!(essential.acr_is_essential);
         let both = r#"{"id_token": {"sub": {"values": ["ann", "ben"]}}, "userinfo": {"sub": {"value": "ben"}}}"#;
         assert_eq!(read(both).subjects, Some(vec!["ben".to_owned()]));
-        let nobody = read(r#"{"id_token": {"sub": {"value": 7}}}"#);
-        assert_eq!(nobody.subjects, Some(Vec::new()), "no user has a number");
+        let no_user = read(r#"{"id_token": {"sub": {"value": 7}}}"#);
+        assert_eq!(no_user.subjects, Some(Vec::new()), "no user has a number");
     }
 
     #[test]

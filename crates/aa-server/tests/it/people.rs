@@ -696,7 +696,7 @@ async fn an_address_is_changed_when_the_new_one_is_confirmed(#[case] engine: Eng
 async fn mails_to_an_address_are_void_once_the_account_has_another(#[case] engine: Engine) {
     let Some(t) = TestApp::on(engine, &[("sign_in_code", "true")]).await else { return };
     let browser = t.signed_in("ann@example.com").await;
-    // Somebody who reads the old mailbox has a link and a code.
+    // An attacker who reads the old mailbox has a link and a code.
     let thief = Browser::new(&t.url);
     let email = ("email", "ann@example.com");
     thief.submit("/password/forgot", "/password/forgot", &[email]).await;

@@ -238,7 +238,7 @@ async fn a_client_has_keys_or_a_secret_and_never_both() {
     let grant = [("grant_type", "client_credentials")];
     with_secret.token(&grant).await.ok();
 
-    // `client_secret_jwt`, an unsigned assertion, and keys of nobody.
+    // `client_secret_jwt`, an unsigned assertion, and keys that no client has.
     let claims_of_it = claims(&t, "secret");
     let encode = |part: &Value| URL_SAFE_NO_PAD.encode(part.to_string());
     let hmac = jsonwebtoken::encode(
