@@ -14,7 +14,7 @@ use crate::chains::{App, Tokens};
 use crate::processes::Processes;
 use crate::random::moment;
 
-/// One client, and one API, for each algorithm.
+/// The algorithms, each with a client and an API of its own.
 const ALGORITHMS: [&str; 3] = ["EdDSA", "ES256", "RS256"];
 /// The longest a drill may take.
 const LONGEST: Duration = Duration::from_hours(1);

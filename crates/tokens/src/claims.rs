@@ -118,7 +118,7 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// This party, and those that acted before it, the latest first.
+    /// The party itself, and those that acted before it, the latest first.
     pub fn chain(&self) -> impl Iterator<Item = &Self> {
         std::iter::successors(Some(self), |actor| actor.act.as_deref())
     }

@@ -22,7 +22,7 @@ pub use values::{Prompt, REQUEST_URI_PREFIX, ResponseMode, ResponseTarget};
 /// Bytes of a `state` or `nonce`, at most: they are stored until the request is answered.
 const MAX_KEPT_VALUE: usize = 512;
 
-/// What a request is judged by, beside itself.
+/// The rules that a request is judged by.
 #[derive(Debug, Clone, Copy)]
 pub struct Rules<'a> {
     /// The client.

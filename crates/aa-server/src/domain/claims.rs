@@ -3,7 +3,7 @@
 use foundation::time::Timestamp;
 use serde_json::{Map, Value, json};
 
-/// What is known about a user.
+/// The data about a user that claims are made of.
 #[derive(Debug, Clone, Copy)]
 pub struct Person<'a> {
     /// The name; the address if there is none.
@@ -27,7 +27,7 @@ pub struct Person<'a> {
 /// A claim about a user.
 #[derive(Debug)]
 pub struct UserClaim {
-    /// Its name.
+    /// The name of the claim.
     pub name: &'static str,
     /// The scope that asks for it.
     pub scope: &'static str,

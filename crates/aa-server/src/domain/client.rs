@@ -271,7 +271,7 @@ impl ClientMetadata {
     /// The sector of its pairwise subject identifiers.
     ///
     /// # Errors
-    /// What is to be changed.
+    /// The setting that is to be changed.
     pub fn sector(&self) -> Result<String, String> {
         subject::sector(self.sector_identifier.as_deref(), &self.redirect_uris)
     }

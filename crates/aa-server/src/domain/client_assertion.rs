@@ -21,7 +21,7 @@ const MAX_JTI: usize = 256;
 /// Why an assertion is refused, for the operator; the client is not told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AssertionError {
-    /// It is no JWT with an asymmetric signature.
+    /// The text is no JWT with an asymmetric signature.
     #[error("the assertion cannot be read: {0}")]
     Malformed(tokens::Reject),
     /// A claim is missing or wrong.

@@ -31,7 +31,7 @@ const _: () = assert!(WIRE_CHARS <= 128);
 /// The length of a token on the wire, in characters.
 pub const WIRE_CHARS: usize = 3 + (BODY + MAC) * 8 / 6 + 1;
 
-/// Which of the three a token is.
+/// The kind of an opaque token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TokenKind {
     /// The first token of a family, generation 0: the OAuth 2.0 authorization code.

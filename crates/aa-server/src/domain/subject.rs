@@ -10,14 +10,14 @@ pub enum SubjectType {
     /// The same one for all clients: the user's id.
     #[default]
     Public,
-    /// Another one for each sector (§8.1), so that clients cannot tell by it that they have a user in common.
+    /// A different one for each sector (§8.1), so that clients cannot tell by it that they have a user in common.
     Pairwise,
 }
 
 /// The sector of a client (§8.1): the host that it is registered with, else the one host of all its redirect URIs.
 ///
 /// # Errors
-/// What is to be changed, for a client with pairwise subject identifiers.
+/// The setting that is to be changed for a client with pairwise subject identifiers.
 pub fn sector(sector_identifier: Option<&str>, redirect_uris: &[String]) -> Result<String, String> {
     if let Some(host) = sector_identifier {
         return match Url::parse(&format!("https://{host}/")) {

@@ -55,7 +55,7 @@ impl TimeZone {
         self.name().split_once('/').filter(|(area, _)| AREAS.contains(area))
     }
 
-    /// All zones that are named after a place, by name. Some have several names.
+    /// The zones that are named after a place, by name. Some have several names.
     pub fn places() -> impl Iterator<Item = Self> {
         TZ_VARIANTS.iter().map(|zone| Self(*zone)).filter(|zone| zone.area_and_place().is_some())
     }

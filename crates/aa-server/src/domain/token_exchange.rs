@@ -46,7 +46,7 @@ pub struct ExchangeRequest {
     pub subject_token: String,
     /// The audience of the new token.
     pub target: String,
-    /// Its scope; without one, as much as is allowed.
+    /// The scope of the new token; without one, as much as is allowed.
     pub scope: Option<Scope>,
 }
 

@@ -28,6 +28,7 @@ const FOR_PUBLIC_CLIENTS: &[Path] = &[
     ("/oauth/token", "POST"),
     ("/oauth/revoke", "POST"),
     ("/oauth/device", "POST"),
+    ("/oauth/par", "POST"),
     ("/oauth/userinfo", "GET, POST"),
 ];
 /// Documents that everyone may read.

@@ -56,9 +56,9 @@ pub struct Refusal {
 /// Refusals that are to be recorded.
 #[derive(Debug, Clone)]
 pub struct Due {
-    /// What they have in common.
+    /// Client, endpoint, error and reason, which are the same in all of them.
     pub refusal: Refusal,
-    /// Their number since the event was written last.
+    /// The number of refusals since the event was written last.
     pub count: i64,
     /// The event that stands for them, if there is one.
     pub event: Option<EventId>,
@@ -146,7 +146,7 @@ impl Refusals {
         counted.due.caller = caller;
     }
 
-    /// What is to be recorded now: each new kind at once, more of a known one after a minute, or at once with `all`.
+    /// The refusals that are to be recorded now: each new kind at once, more of a known one after a minute, or at once with `all`.
     pub fn due(&self, now: Timestamp, all: bool) -> Vec<Due> {
         let mut state = self.lock();
         state.counted.retain(|_, counted| !counted.is_over(now));

@@ -13,7 +13,9 @@ use tracing::error;
 use super::catalogue::Texts;
 
 /// A template that can be replaced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::VariantArray, strum::Display)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, strum::VariantArray, strum::Display, strum::IntoStaticStr,
+)]
 pub enum Part {
     /// The head of every page: mark, name, navigation, sign-out.
     #[strum(to_string = "header.html")]
@@ -30,6 +32,11 @@ pub enum Part {
 }
 
 impl Part {
+    /// The name of its file.
+    fn name(self) -> &'static str {
+        self.into()
+    }
+
     /// The template as it is shipped.
     const fn shipped(self) -> &'static str {
         match self {
@@ -46,7 +53,7 @@ impl Part {
 pub struct PlaceLink {
     /// Where it leads.
     pub path: &'static str,
-    /// Its text.
+    /// The text of the link.
     pub text: String,
     /// Whether this page is there.
     pub current: bool,
@@ -93,7 +100,7 @@ pub struct Surroundings<'a> {
 /// A link of a mail.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct MailLink<'a> {
-    /// Its text.
+    /// The text of the link.
     pub text: &'a str,
     /// Where it leads.
     pub url: &'a str,
@@ -110,7 +117,7 @@ pub struct MailValues<'a> {
     pub accent: &'a str,
     /// The name of the deployment.
     pub brand: &'a str,
-    /// What happened, or what to do.
+    /// The news, or the task.
     pub paragraph: &'a str,
     /// A code to be typed.
     pub code: Option<&'a str>,
@@ -118,19 +125,19 @@ pub struct MailValues<'a> {
     pub facts: &'a [String],
     /// A link.
     pub link: Option<MailLink<'a>>,
-    /// What to do if the reader did not ask for this.
+    /// Advice for a reader who did not ask for this.
     pub otherwise: &'a str,
-    /// Who sends this.
+    /// The sender, in words.
     pub footer: &'a str,
 }
 
 /// Why a template cannot be used, in words for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
-    /// Its syntax is wrong, or it cannot be rendered.
+    /// The syntax is wrong, or the template cannot be rendered.
     #[error("templates/{0}: {1}")]
     Render(Part, String),
-    /// It leaves out what users need.
+    /// The template leaves out what users need.
     #[error("templates/{0}: {1} is missing; without it, users cannot {2}")]
     Missing(Part, &'static str, &'static str),
 }
@@ -167,11 +174,11 @@ impl Templates {
     pub fn new(replaced: Vec<(Part, String)>, texts: &Texts) -> Result<Self, TemplateError> {
         let mut templates = Self { shipped: environment(), replaced: environment() };
         for &part in <Part as strum::VariantArray>::VARIANTS {
-            let added = templates.shipped.add_template_owned(part.to_string(), part.shipped());
+            let added = templates.shipped.add_template(part.name(), part.shipped());
             added.map_err(|error| TemplateError::Render(part, error.to_string()))?;
         }
         for (part, source) in replaced {
-            let added = templates.replaced.add_template_owned(part.to_string(), source);
+            let added = templates.replaced.add_template_owned(part.name(), source);
             added.map_err(|error| TemplateError::Render(part, error.to_string()))?;
             templates.check(part, texts)?;
         }
@@ -187,12 +194,12 @@ impl Templates {
         let texts = texts.clone();
         let t = Value::from_function(move |id: String| texts.get(&id));
         let values = context! { t, ..Value::from(Serde(values)) };
-        environment.get_template(&part.to_string())?.render(values)
+        environment.get_template(part.name())?.render(values)
     }
 
     /// Renders a template. If one of the deployment fails, the log says so, and the shipped one is used.
     pub fn render(&self, part: Part, values: &impl Serialize, texts: &Texts) -> String {
-        if self.replaced.get_template(&part.to_string()).is_ok() {
+        if self.replaced.get_template(part.name()).is_ok() {
             match Self::try_render(&self.replaced, part, values, texts) {
                 Ok(text) => return text,
                 Err(error) => error!(template = %part, %error, "a replaced template failed"),
@@ -348,9 +355,36 @@ mod tests {
         }
     }
 
+    fn surroundings(path: &str) -> Surroundings<'_> {
+        Surroundings {
+            brand: "<b>",
+            mark: "/assets/mark.svg",
+            support: None,
+            language: "en",
+            path,
+            user: None,
+            picture: None,
+            csrf: "",
+            places: Vec::new(),
+            languages: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_replaced_template_that_fails_later_gives_way_to_the_shipped_one() {
+        let own = "{% if path == '/rare' %}{{ missing }}{% endif %}Acme, ui_locales=en";
+        let templates = Templates::new(vec![(Part::Footer, own.to_owned())], &texts()).unwrap();
+        let render = |path| templates.render(Part::Footer, &surroundings(path), &texts());
+        assert_eq!(render("/login"), "Acme, ui_locales=en");
+        assert!(render("/rare").starts_with("<footer"), "{}", render("/rare"));
+    }
+
     #[test]
     fn values_are_escaped_in_html_alone() {
         let templates = Templates::new(Vec::new(), &texts()).unwrap();
+        let html = templates.render(Part::Header, &surroundings("/login"), &texts());
+        assert!(html.contains("&#60;b&#62;") && !html.contains("<b>"), "{html}");
+        assert!(html.contains("src=\"/assets/mark.svg\""), "paths stay readable: {html}");
         let mail = MailValues {
             language: "en",
             subject: "s",
@@ -363,8 +397,7 @@ mod tests {
             otherwise: "o",
             footer: "f",
         };
-        let html = templates.render(Part::MailHtml, &mail, &texts());
-        assert!(html.contains("&#60;b&#62;") && !html.contains("<b>"), "{html}");
         assert!(templates.render(Part::MailText, &mail, &texts()).starts_with("<b>\n\np\n"));
+        assert!(!templates.render(Part::MailHtml, &mail, &texts()).contains("<b>"));
     }
 }

@@ -6,7 +6,7 @@ use super::family::TwoPlaces;
 use super::{Result, Store, inconsistent};
 use crate::domain::ids::{BrowserId, FamilyId, UserId};
 
-/// One line of the sessions page, before it is put into words.
+/// A line of the sessions page, before it is put into words.
 #[derive(Debug, Clone, sqlx::FromRow)]
 pub struct SessionRow {
     /// The family.

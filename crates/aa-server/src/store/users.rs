@@ -65,7 +65,7 @@ impl User {
         self.time_zone.is_some()
     }
 
-    /// What clients may be told about the user. `picture` is the URL of the picture.
+    /// The data that clients may be told about the user. `picture` is the URL of the picture.
     pub fn person<'a>(&'a self, picture: Option<&'a str>) -> Person<'a> {
         Person {
             name: self.display_name(),

@@ -11,10 +11,11 @@ use rstest_reuse::apply;
 use crate::support::{CALLBACK, Engine, OAuthApp, TestApp, VERIFIER, both_databases, client, read};
 
 const PAGE: &str = "https://spa.example";
-const ENDPOINTS: [(&str, &str); 4] = [
+const ENDPOINTS: [(&str, &str); 5] = [
     ("/oauth/token", "POST"),
     ("/oauth/revoke", "POST"),
     ("/oauth/device", "POST"),
+    ("/oauth/par", "POST"),
     ("/oauth/userinfo", "GET, POST"),
 ];
 

@@ -373,16 +373,26 @@ async fn second_step(browser: &WebDriver, world: &World) -> WebDriverResult<Valu
     challenge_of_page(browser).await
 }
 
-async fn second_steps_are_refused(
+/// Registers a user who adds a passkey and signs out. The authenticator answers only when it is asked to.
+async fn user_with_passkey(
     driver: &Driver,
     browser: &WebDriver,
     world: &World,
-) -> WebDriverResult<()> {
+) -> WebDriverResult<String> {
     let authenticator = driver.add_authenticator(browser).await;
     register(browser, world).await?;
     add_passkey(browser, world).await?;
     touches(driver, browser, &authenticator, false).await;
     sign_out(browser, world).await?;
+    Ok(authenticator)
+}
+
+async fn second_steps_are_refused(
+    driver: &Driver,
+    browser: &WebDriver,
+    world: &World,
+) -> WebDriverResult<()> {
+    let authenticator = user_with_passkey(driver, browser, world).await?;
 
     let first = second_step(browser, world).await?;
     let answered = answer((driver, &authenticator), browser, &first, "{}").await?;
@@ -412,11 +422,7 @@ async fn passkeys_are_refused(
     browser: &WebDriver,
     world: &World,
 ) -> WebDriverResult<()> {
-    let authenticator = driver.add_authenticator(browser).await;
-    register(browser, world).await?;
-    add_passkey(browser, world).await?;
-    touches(driver, browser, &authenticator, false).await;
-    sign_out(browser, world).await?;
+    let authenticator = user_with_passkey(driver, browser, world).await?;
 
     // An answer is good once.
     let first = challenge(browser, world).await?;

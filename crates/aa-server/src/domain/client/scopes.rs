@@ -10,7 +10,7 @@ pub enum ScopeError {
     /// The text is no scope (RFC 6749 §3.3).
     #[error("the scope cannot be read")]
     Unreadable,
-    /// It has no name that the client may ask for.
+    /// The scope has no name that the client may ask for.
     #[error("the scope has nothing that this app may ask for")]
     NothingAllowed,
 }

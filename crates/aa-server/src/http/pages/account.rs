@@ -49,7 +49,7 @@ struct Area {
     zones: Vec<(&'static str, String)>,
 }
 
-/// All time zones that are named after a place.
+/// The time zones that are named after a place, by area.
 fn areas() -> Vec<Area> {
     let mut areas: Vec<Area> = Vec::new();
     for zone in TimeZone::places() {

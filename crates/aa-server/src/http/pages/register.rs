@@ -112,7 +112,7 @@ pub async fn submit(
     page(&authority, &request, &typed, offer.as_ref(), (status, &wrong)).await
 }
 
-/// All mistakes in the form, to be told at once. An address that an invitation fixes is not looked at.
+/// Finds every mistake in the form, to be told at once. An address that an invitation fixes is not looked at.
 fn mistakes(authority: &Authority, typed: &Typed, password: Option<&str>) -> Vec<Wrong> {
     let email = typed.email.parse::<Email>().err().map(|wrong| ("email", wrong.message()));
     let name = check_name(&typed.name).err().map(|wrong| ("name", wrong.message()));

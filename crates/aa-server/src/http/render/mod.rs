@@ -1,6 +1,7 @@
 //! How errors and pages leave the authority: one rendering per surface.
 
 mod english;
+mod frame;
 mod oauth;
 mod page;
 mod problem;
@@ -10,9 +11,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::error::Error;
 use super::request::CurrentUser;
 
+pub use frame::Frame;
 pub use page::{
-    Frame, allow_form_origins, append_cookie, html, html_with, message, message_to, policy,
-    redirect,
+    allow_form_origins, append_cookie, html, html_with, message, message_to, policy, redirect,
 };
 
 /// The kind of a route: the form of its answers and of its errors.

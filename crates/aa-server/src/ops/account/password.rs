@@ -22,10 +22,10 @@ use crate::store::{BrowserSession, User};
 /// Why a password is not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangeError {
-    /// Everything that is wrong with the form: the current password, the new one, or both.
+    /// The current password, the new one, or both are wrong.
     #[error("the current or the new password cannot be used")]
     Mistakes(Vec<AccountError>),
-    /// Any other reason.
+    /// The form is right, and the change was refused for another reason.
     #[error(transparent)]
     Account(AccountError),
 }

@@ -15,7 +15,7 @@ const PICTURE: Square = Square { size: 256, fit: Fit::Cover, max_file: 8 };
 /// The largest file, in bytes.
 pub const MAX_FILE: usize = PICTURE.max_file * 1024 * 1024;
 
-/// One picture at a time is drawn: it takes much memory for a moment.
+/// Lets one picture be drawn at a time: drawing takes much memory for a moment.
 static DRAWING: Semaphore = Semaphore::const_new(1);
 
 /// Sets the picture of a user from a file, or removes it. Its address changes with it, and cannot be guessed.

@@ -31,7 +31,7 @@ pub struct Redeem {
     pub redirect_uri: String,
     /// The PKCE verifier (RFC 7636 §4.5).
     pub code_verifier: Option<String>,
-    /// One of the client's audiences (RFC 8707).
+    /// The audience that the client chooses among its own (RFC 8707).
     pub resource: Option<String>,
 }
 

@@ -19,7 +19,7 @@ pub struct RedeemDeviceCode {
     pub client: Arc<AuthenticatedClient>,
     /// The device code.
     pub device_code: String,
-    /// One of the client's audiences (RFC 8707).
+    /// The audience that the client chooses among its own (RFC 8707).
     pub resource: Option<String>,
 }
 

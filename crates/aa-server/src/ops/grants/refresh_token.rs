@@ -38,7 +38,7 @@ pub struct Refresh {
     pub refresh_token: String,
     /// A narrower scope for this application token (RFC 6749 §6).
     pub scope: Option<Scope>,
-    /// One of the client's audiences (RFC 8707).
+    /// The audience that the client chooses among its own (RFC 8707).
     pub resource: Option<String>,
 }
 
@@ -234,7 +234,8 @@ fn is_withdrawn(metadata: &ClientMetadata, grant: &Grant) -> bool {
     let scope = &grant.scope;
     !metadata.refreshes(scope)
         || (!scope.is_empty() && metadata.still_allowed(scope).is_empty())
-        || metadata.choose_audience(None, Some(grant.granted_audience())).is_err()
+        || (!grant.resources.is_empty()
+            && metadata.choose_audience(None, Some(grant.granted_audience())).is_err())
 }
 
 /// Ends a family whose client may not have its tokens any more, so that a token of it is not taken for a stolen one later.

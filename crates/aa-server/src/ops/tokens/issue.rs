@@ -299,7 +299,7 @@ pub struct Exchanged<'a> {
     pub audience: &'a str,
     /// The scope of the new token.
     pub scope: &'a Scope,
-    /// Those who act for the user.
+    /// The clients that act for the user.
     pub act: &'a Actor,
     /// The user, if the client's tokens carry more about them than the id.
     pub user: Option<&'a User>,
