@@ -145,6 +145,26 @@ async fn a_page_of_another_origin_costs_neither_code_nor_refresh_token(#[case] e
     app.post_with("/oauth/token", &fields, &[("origin", &t.url)]).await.ok();
 }
 
+/// The origins are those of up to two seconds ago: the page could not read the answer, so its code must still be good.
+#[tokio::test]
+async fn a_page_whose_origin_is_not_known_yet_uses_up_nothing() {
+    let t = TestApp::sqlite().await;
+    let browser = t.signed_in("ann@example.com").await;
+    assert_eq!(preflight(&t, "/oauth/token", PAGE).await.status(), StatusCode::FORBIDDEN);
+    let app = spa(&t).await;
+    let code = browser.open(&app).await;
+    let fields = [
+        ("grant_type", "authorization_code"),
+        ("code", &*code),
+        ("redirect_uri", CALLBACK),
+        ("code_verifier", VERIFIER),
+    ];
+    let headers = [("origin", PAGE)];
+    app.post_with("/oauth/token", &fields, &headers).await.refused("invalid_request");
+    t.advance(2);
+    app.post_with("/oauth/token", &fields, &headers).await.ok();
+}
+
 #[apply(both_databases)]
 async fn an_origin_goes_with_its_client_and_comes_with_it(#[case] engine: Engine) {
     let Some(t) = engine.start().await else { return };
