@@ -48,7 +48,8 @@
     const input = hint.parentElement.querySelector("input");
     const meter = Object.assign(document.createElement("meter"), { min: 0, max: 4, low: 2, high: 3, optimum: 4, hidden: true });
     meter.setAttribute("aria-hidden", "true");
-    hint.before(meter);
+    const words = document.createElement("span");
+    hint.append(meter, words);
     let timer = 0;
     let asked = 0;
     input.addEventListener("input", () => {
@@ -57,14 +58,14 @@
         asked += 1;
         const mine = asked;
         meter.hidden = !input.value;
-        if (!input.value) { hint.textContent = ""; return; }
+        if (!input.value) { words.textContent = ""; return; }
         try {
           const body = new URLSearchParams({ csrf: input.form.elements.csrf.value, password: input.value });
           const answer = await fetch("/password/strength", { method: "POST", body });
           if (!answer.ok || mine !== asked) return;
-          const { score, text: words } = await answer.json();
+          const { score, text } = await answer.json();
           meter.value = score + 0.2;
-          hint.textContent = words;
+          words.textContent = text;
         } catch { meter.hidden = true; }
       }, 300);
     });

@@ -9,8 +9,8 @@ use std::time::Duration;
 use aa_server::authority::Authority;
 use aa_server::domain::caller::Caller;
 use aa_server::domain::client::ClientType;
-use aa_server::ops::account::NewAccount;
 use aa_server::ops::users;
+use aa_server::store::User;
 use database::execute;
 use foundation::random::{Random, SystemRandom};
 use rstest::rstest;
@@ -43,6 +43,12 @@ async fn what_followers_refuse_is_what_was_ended(#[case] engine: Engine) {
     let public_url = public_url.trim_end_matches('/').to_owned();
     let api = t.add_client("notes", ClientType::Api, |_| ()).await;
     let claims = some_claims(&t).await;
+    // Before there is any load: passwords are hashed at a low priority, and refused when they have to wait for long.
+    let mut users = Vec::new();
+    for number in 0..WRITERS {
+        let user = t.add_user(&format!("user-{number}@example.com")).await;
+        users.push(t.authority.store.user(user).await.unwrap().unwrap());
+    }
     let upstream = Arc::new(Mutex::new(t.url.clone()));
     let is_over = Arc::new(AtomicBool::new(false));
     let faults = Arc::new(AtomicBool::new(true));
@@ -70,8 +76,8 @@ async fn what_followers_refuse_is_what_was_ended(#[case] engine: Engine) {
 
     let made = Arc::new(Mutex::new(Made::default()));
     let mut writers = JoinSet::new();
-    for number in 0..WRITERS {
-        writers.spawn(end_things(t.authority.clone(), number, made.clone()));
+    for user in users {
+        writers.spawn(end_things(t.authority.clone(), user, made.clone()));
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
     // One begins in the middle.
@@ -108,23 +114,14 @@ async fn what_followers_refuse_is_what_was_ended(#[case] engine: Engine) {
 
 /// Ends families in transactions that stay open for different times, and sessions of users by the operation that an
 /// operator uses.
-async fn end_things(authority: Arc<Authority>, number: usize, made: Arc<Mutex<Made>>) {
-    let account = NewAccount {
-        email: format!("user-{number}@example.com"),
-        name: String::new(),
-        password: PASSWORD.into(),
-        admin: false,
-        email_verified: false,
-    };
-    let user = users::add(&authority, account, &Caller::operator()).await.unwrap();
-    let found = authority.store.user(user).await.unwrap().unwrap();
+async fn end_things(authority: Arc<Authority>, user: User, made: Arc<Mutex<Made>>) {
     let mut ended = 0;
     while ended < ENDS_EACH {
         let [kind, pause, many] = authority.random.bytes::<3>();
         if kind < 3 {
-            users::set_enabled(&authority, &found, false, &Caller::operator()).await.unwrap();
+            users::set_enabled(&authority, &user, false, &Caller::operator()).await.unwrap();
             let mut made = made.lock().unwrap();
-            *made.epochs.entry(user.uuid()).or_insert(-1) += 1;
+            *made.epochs.entry(user.id.uuid()).or_insert(-1) += 1;
             ended += 1;
             continue;
         }
