@@ -76,7 +76,8 @@ impl Denied {
 /// The challenge of RFC 9449 §7.1.
 #[cfg(feature = "dpop")]
 fn dpop_challenge(realm: &str, error: &str, description: &Denied) -> String {
-    let algorithms = crate::dpop::AsymmetricAlgorithm::ALL.map(|known| known.name()).join(" ");
+    let algorithms =
+        crate::dpop::AsymmetricAlgorithm::ALL.map(crate::dpop::AsymmetricAlgorithm::name).join(" ");
     format!(
         "DPoP realm=\"{realm}\", error=\"{error}\", error_description=\"{description}\", algs=\"{algorithms}\""
     )
