@@ -22,6 +22,7 @@ use crate::services::client_cache::ClientCache;
 use crate::services::client_keys::ClientKeys;
 use crate::services::countries::{Countries, CountriesError};
 use crate::services::cursor::CursorCodec;
+use crate::services::dpop::Dpop;
 use crate::services::feed::Feed;
 use crate::services::keyring::Keyring;
 use crate::services::mailer::{Mailer, MailerError};
@@ -68,6 +69,8 @@ pub struct Authority {
     pub refusals: Refusals,
     /// The public keys of clients that publish them.
     pub client_keys: ClientKeys,
+    /// Nonces of DPoP proofs, and the proofs that were used.
+    pub dpop: Dpop,
     /// Messages to other systems.
     pub outbox: Outbox,
     /// Sends mail.
@@ -218,6 +221,7 @@ impl Authority {
             browser_origins: KnownOrigins::default(),
             refusals: Refusals::default(),
             client_keys: ClientKeys::default(),
+            dpop: Dpop::new(&config.secrets),
             outbox: Outbox::new(&config.secrets, consumers),
             mailer: Box::new(Mailer::new(&config.mail)?),
             passkeys: Box::new(Passkeys::new(&config.public_url, &branding.name, &config.secrets)),

@@ -124,6 +124,7 @@ impl Population {
             idle_expires_at: now + Duration::from_hours(30 * 24),
             ip: "192.0.2.17".to_owned(),
             user_agent: USER_AGENT.to_owned(),
+            dpop_jkt: String::new(),
             now,
         }
     }

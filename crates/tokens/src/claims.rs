@@ -43,6 +43,9 @@ pub struct Claims {
     /// Methods used at the sign-in (RFC 8176); none for a service.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amr: Option<Vec<String>>,
+    /// The key that the token is bound to (RFC 9449 §6); none in a bearer token. `Guard` checks that the request proves it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<Confirmation>,
     /// The party acting for the subject, after a token exchange (RFC 8693 §4.1): a client by its id, then those before it, and
     /// last the client whose session it is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,6 +59,14 @@ pub struct Claims {
     /// The user's name, for clients configured to receive it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+}
+
+/// The key that a token is bound to (RFC 7800 §3.1), by its thumbprint (RFC 9449 §6.1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Confirmation {
+    /// The thumbprint of the public key (RFC 7638 with SHA-256).
+    pub jkt: String,
 }
 
 /// The subject of a token (`sub`).
@@ -155,6 +166,8 @@ struct PlainClaims<'a> {
     #[serde(default, deserialize_with = "not_null")]
     amr: Option<Vec<String>>,
     #[serde(default, deserialize_with = "not_null")]
+    cnf: Option<Confirmation>,
+    #[serde(default, deserialize_with = "not_null")]
     roles: Option<Vec<String>>,
     #[serde(default, deserialize_with = "not_null")]
     email: Option<&'a str>,
@@ -191,6 +204,7 @@ impl PlainClaims<'_> {
             scope: self.scope.parse().ok()?,
             auth_time: self.auth_time,
             amr: self.amr,
+            cnf: self.cnf,
             act: None,
             roles: self.roles,
             email: self.email.map(str::to_owned),
@@ -236,6 +250,8 @@ impl Claims {
             scope: claims.required("scope", |value| value.as_str()?.parse().ok())?,
             auth_time,
             amr,
+            // A confirmation of another kind is not ignored: the token would count as a bearer token.
+            cnf: claims.optional("cnf", |value| Confirmation::deserialize(value).ok())?,
             act: claims.optional("act", |value| Actor::deserialize(value).ok())?,
             roles: claims.optional("roles", string_list)?,
             email: claims.optional("email", |value| Some(value.as_str()?.to_owned()))?,
@@ -314,10 +330,12 @@ mod tests {
             json!(["pwd", "otp"]),
             json!([1]),
             json!({ "sub": "x" }),
+            json!({ "jkt": "x" }),
+            json!({ "jkt": "x", "x5t#S256": "y" }),
         ])
     }
 
-    const NAMES: [&str; 18] = [
+    const NAMES: [&str; 19] = [
         "iss",
         "sub",
         "aud",
@@ -331,6 +349,7 @@ mod tests {
         "scope",
         "auth_time",
         "amr",
+        "cnf",
         "act",
         "roles",
         "email",

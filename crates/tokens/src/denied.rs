@@ -19,6 +19,10 @@ pub enum Denied {
     /// The session that the token belongs to has ended: 401.
     #[error("the session of this token has ended")]
     Ended,
+    /// The proof of the key that the token is bound to is not accepted (RFC 9449 §7.1): 401.
+    #[cfg(feature = "dpop")]
+    #[error("{0}")]
+    InvalidProof(crate::dpop::ProofError),
     /// The token is valid but lacks a scope: 403.
     #[error("this needs the scope `{0}`")]
     InsufficientScope(&'static str),
@@ -36,6 +40,8 @@ impl Denied {
         match self {
             Self::MalformedHeader => 400,
             Self::NoToken | Self::InvalidToken(_) | Self::Ended => 401,
+            #[cfg(feature = "dpop")]
+            Self::InvalidProof(_) => 401,
             Self::InsufficientScope(_) => 403,
             Self::NotReady | Self::Stale => 503,
         }
@@ -47,6 +53,12 @@ impl Denied {
         let realm = realm.replace(['"', '\\'], "");
         match self {
             Self::NotReady | Self::Stale => None,
+            #[cfg(feature = "dpop")]
+            Self::InvalidProof(_) => Some(dpop_challenge(&realm, "invalid_dpop_proof", self)),
+            #[cfg(feature = "dpop")]
+            Self::InvalidToken(Reject::Bound) => {
+                Some(dpop_challenge(&realm, "invalid_token", self))
+            }
             Self::NoToken => Some(format!("Bearer realm=\"{realm}\"")),
             Self::MalformedHeader => Some(format!(
                 "Bearer realm=\"{realm}\", error=\"invalid_request\", error_description=\"{self}\""
@@ -59,4 +71,14 @@ impl Denied {
             )),
         }
     }
+}
+
+/// The challenge of RFC 9449 §7.1.
+#[cfg(feature = "dpop")]
+fn dpop_challenge(realm: &str, error: &str, description: &Denied) -> String {
+    let algorithms =
+        crate::dpop::AsymmetricAlgorithm::ALL.map(crate::dpop::AsymmetricAlgorithm::name).join(" ");
+    format!(
+        "DPoP realm=\"{realm}\", error=\"{error}\", error_description=\"{description}\", algs=\"{algorithms}\""
+    )
 }

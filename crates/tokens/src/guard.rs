@@ -2,6 +2,8 @@ use std::sync::Arc;
 #[cfg(feature = "feed")]
 use std::time::Duration;
 
+#[cfg(feature = "dpop")]
+use crate::dpop::{Proof, ProofError, ProofTarget, ReplayCache};
 #[cfg(feature = "feed")]
 use crate::feed::Follower;
 use crate::fetch::is_safe;
@@ -18,11 +20,28 @@ pub struct Guard {
     verifier: CachedVerifier,
     keys: RemoteKeys,
     now: Arc<dyn Fn() -> i64 + Send + Sync>,
+    #[cfg(feature = "dpop")]
+    dpop: Option<Arc<Dpop>>,
     #[cfg(feature = "feed")]
     follower: Option<Follower>,
     /// The greatest age of the follower's last word; any age if there is none.
     #[cfg(feature = "feed")]
     max_age: Option<Duration>,
+}
+
+/// The scheme of an `Authorization` header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    Bearer,
+    Dpop,
+}
+
+/// What a guard needs to check DPoP proofs.
+#[cfg(feature = "dpop")]
+struct Dpop {
+    /// Scheme and authority that clients use.
+    origin: String,
+    seen: ReplayCache,
 }
 
 impl Guard {
@@ -54,6 +73,8 @@ impl Guard {
             verifier,
             keys,
             now: Arc::new(system_time),
+            #[cfg(feature = "dpop")]
+            dpop: None,
             #[cfg(feature = "feed")]
             follower: None,
             #[cfg(feature = "feed")]
@@ -74,6 +95,67 @@ impl Guard {
     pub fn with_cache_bytes(mut self, bytes: u64) -> Self {
         self.verifier = CachedVerifier::new(self.verifier.verifier().clone(), bytes);
         self
+    }
+
+    /// Accepts tokens that are bound to a key, with a proof of it in the header `DPoP` (RFC 9449). Without this, such tokens are
+    /// refused. `origin` is scheme and authority as clients use them (`https://notes.example`), because a proxy may have
+    /// changed those of the request.
+    ///
+    /// A proof is good for a minute, and once at this process: replicas do not tell each other what they have seen.
+    #[cfg(feature = "dpop")]
+    #[must_use]
+    pub fn dpop(mut self, origin: impl Into<String>) -> Self {
+        let origin = origin.into().trim_end_matches('/').to_owned();
+        self.dpop = Some(Arc::new(Dpop { origin, seen: ReplayCache::default() }));
+        self
+    }
+
+    /// Checks that a token is presented as it has to be: one that is bound to a key with a proof, any other without.
+    fn check_binding(
+        &self,
+        scheme: Scheme,
+        token: &str,
+        claims: &crate::Claims,
+        request: &RequestParts<'_>,
+    ) -> Result<(), Denied> {
+        match (scheme, &claims.cnf) {
+            (Scheme::Bearer, None) => Ok(()),
+            (Scheme::Bearer, Some(_)) => Err(Denied::InvalidToken(Reject::Bound)),
+            (Scheme::Dpop, None) => Err(Denied::InvalidToken(Reject::NotBound)),
+            (Scheme::Dpop, Some(cnf)) => self.check_proof(token, &cnf.jkt, request),
+        }
+    }
+
+    #[cfg(feature = "dpop")]
+    fn check_proof(
+        &self,
+        token: &str,
+        thumbprint: &str,
+        request: &RequestParts<'_>,
+    ) -> Result<(), Denied> {
+        let dpop = self.dpop.as_ref().ok_or(Denied::InvalidToken(Reject::Bound))?;
+        let mut headers = request.headers("dpop");
+        let text = headers.next().ok_or(Denied::InvalidProof(ProofError::Missing))?;
+        if headers.next().is_some() {
+            return Err(Denied::InvalidProof(ProofError::Several));
+        }
+        let now = (self.now)();
+        let url = format!("{}{}", dpop.origin, request.path());
+        let target =
+            ProofTarget { method: request.method(), url: &url, access_token: Some(token), now };
+        let text = std::str::from_utf8(text).map_err(|_| ProofError::Malformed);
+        let proof = text.and_then(|text| Proof::verify(text, &target));
+        let proof = proof.map_err(Denied::InvalidProof)?;
+        if proof.thumbprint() != thumbprint {
+            return Err(Denied::InvalidProof(ProofError::WrongKey));
+        }
+        dpop.seen.check(&proof, now).map_err(Denied::InvalidProof)
+    }
+
+    #[cfg(not(feature = "dpop"))]
+    #[expect(clippy::unused_self, reason = "with the feature `dpop` it is used")]
+    fn check_proof(&self, _: &str, _: &str, _: &RequestParts<'_>) -> Result<(), Denied> {
+        Err(Denied::InvalidToken(Reject::Bound))
     }
 
     /// Refuses tokens whose session has ended, as far as `follower` knows, and goes on while the authority is away.
@@ -169,18 +251,18 @@ impl Guard {
         self.verifier.verifier().audience()
     }
 
-    /// Authenticates a request by the bearer token in its `Authorization` header (RFC 6750 §2.1).
+    /// Authenticates a request by the token in its `Authorization` header (RFC 6750 §2.1, RFC 9449 §7.1).
     ///
-    /// *Checks* that there is exactly one `Authorization` header, that its scheme is `Bearer` (in any
-    /// case), and the token as [`Verifier::verify`] does. A token that names an unknown key makes the keys
+    /// *Checks* that there is exactly one `Authorization` header, that its scheme is `Bearer` or `DPoP` (in any
+    /// case), that a token that is bound to a key comes with a proof of it (feature `dpop`), and the token as [`Verifier::verify`] does. A token that names an unknown key makes the keys
     /// be fetched again, at most once in 30 seconds.
     /// With a follower of ended sessions (feature `feed`) it refuses the tokens of these too.
-    /// *Does not check* scopes ([`AccessToken::require`]). Method and URL are not used yet.
+    /// *Does not check* scopes ([`AccessToken::require`]).
     ///
     /// # Errors
     /// [`Denied`], except [`Denied::InsufficientScope`].
     pub async fn authenticate(&self, request: &RequestParts<'_>) -> Result<AccessToken, Denied> {
-        let token = bearer_token(request)?;
+        let (scheme, token) = presented_token(request)?;
         if !self.keys.is_ready() {
             return Err(Denied::NotReady);
         }
@@ -191,6 +273,7 @@ impl Guard {
             answer = self.verifier.verify(token, &keys, now);
         }
         let claims = answer.map_err(Denied::InvalidToken)?;
+        self.check_binding(scheme, token, &claims, request)?;
         if self.has_ended(&claims) {
             return Err(Denied::Ended);
         }
@@ -201,7 +284,7 @@ impl Guard {
     }
 }
 
-fn bearer_token<'r>(request: &RequestParts<'r>) -> Result<&'r str, Denied> {
+fn presented_token<'r>(request: &RequestParts<'r>) -> Result<(Scheme, &'r str), Denied> {
     let mut headers = request.headers("authorization");
     let header = headers.next().ok_or(Denied::NoToken)?;
     if headers.next().is_some() {
@@ -209,7 +292,12 @@ fn bearer_token<'r>(request: &RequestParts<'r>) -> Result<&'r str, Denied> {
     }
     let header = std::str::from_utf8(header).map_err(|_| Denied::MalformedHeader)?;
     match header.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(token.trim()),
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+            Ok((Scheme::Bearer, token.trim()))
+        }
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("dpop") => {
+            Ok((Scheme::Dpop, token.trim()))
+        }
         _ => Err(Denied::NoToken),
     }
 }

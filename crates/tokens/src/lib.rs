@@ -69,6 +69,7 @@
 //! | [`CachedVerifier`] | the same, with a cache of accepted tokens | none |
 //! | `RemoteKeys` (feature `fetch`) | holds the authority's keys and follows their rotation | HTTP, in the background |
 //! | `Guard` (feature `fetch`) | authenticates a request; answers in the terms of RFC 6750 | HTTP only for an unknown key |
+//! | `Guard::dpop` (feature `dpop`) | accepts tokens that are bound to a key, with a proof of it (RFC 9449) | none |
 //! | `Follower` (feature `feed`) | knows which sessions have ended before their tokens expire | HTTP, in the background |
 //! | `actix`, `tower` (features) | an extractor, a layer | as `Guard` |
 
@@ -92,6 +93,8 @@ mod access_token;
 pub mod actix;
 #[cfg(feature = "fetch")]
 mod denied;
+#[cfg(feature = "dpop")]
+pub mod dpop;
 #[cfg(feature = "feed")]
 mod ended_set;
 #[cfg(feature = "feed")]
@@ -111,7 +114,7 @@ pub mod tower;
 
 pub use algorithm::Algorithm;
 pub use cached::CachedVerifier;
-pub use claims::{Actor, Claims, Subject};
+pub use claims::{Actor, Claims, Confirmation, Subject};
 pub use keys::{KeySet, KeySetError};
 pub use reject::Reject;
 pub use request::{Headers, RequestParts};

@@ -43,6 +43,12 @@ pub enum Reject {
     /// `aud` does not contain the expected audience.
     #[error("the token is for another audience")]
     WrongAudience,
+    /// The token is bound to a key (`cnf`, RFC 7800), and was presented without a proof of it.
+    #[error("the token is bound to a key, and needs a DPoP proof")]
+    Bound,
+    /// The token was presented with a proof of a key, and is bound to none.
+    #[error("the token is not bound to a key")]
+    NotBound,
     /// `exp` has passed.
     #[error("the token has expired")]
     Expired,

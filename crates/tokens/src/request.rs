@@ -78,6 +78,13 @@ impl<'r> RequestParts<'r> {
         self.method
     }
 
+    /// The path of the URL, without its query.
+    #[cfg(feature = "dpop")]
+    pub(crate) fn path(&self) -> &'r str {
+        let path = self.path_and_query.split(['?', '#']).next().unwrap_or_default();
+        if path.is_empty() { "/" } else { path }
+    }
+
     /// The full URL of the request; `None` if its scheme is not known, or neither the URL nor a single
     /// `Host` header names its authority.
     ///

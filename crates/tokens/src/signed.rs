@@ -1,4 +1,5 @@
-//! JWTs that are signed with a private key of their sender: the assertions that clients authenticate by (RFC 7523 §3).
+//! JWTs that are signed with a private key of their sender: the assertions that clients authenticate by (RFC 7523 §3),
+//! and DPoP proofs (RFC 9449).
 
 use std::fmt;
 
@@ -88,9 +89,14 @@ impl SignedJwt {
         self.algorithm
     }
 
+    /// A member of the header.
+    pub fn header(&self, name: &str) -> Option<&Value> {
+        self.header.get(name)
+    }
+
     /// A member of the header that is text.
     pub fn header_text(&self, name: &str) -> Option<&str> {
-        self.header.get(name).and_then(Value::as_str)
+        self.header(name).and_then(Value::as_str)
     }
 
     /// A claim.
@@ -134,6 +140,9 @@ pub struct PublicJwk {
     /// The one algorithm that the key is for, if it says so.
     only: Option<AsymmetricAlgorithm>,
     material: Material,
+    /// The members that make the key what it is, in the order of their names (RFC 7638 §3).
+    #[cfg(feature = "dpop")]
+    canonical: String,
 }
 
 #[derive(Clone)]
@@ -179,12 +188,30 @@ impl PublicJwk {
             None => None,
             Some(name) => Some(AsymmetricAlgorithm::from_name(name.as_str()?)?),
         };
-        Some(Self { id: member("kid").map(str::to_owned), only, material })
+        Some(Self {
+            id: member("kid").map(str::to_owned),
+            only,
+            material,
+            #[cfg(feature = "dpop")]
+            canonical: {
+                let named = |name| Some((name, member(name)?));
+                let members: std::collections::BTreeMap<&str, &str> =
+                    ["crv", "e", "kty", "n", "x", "y"].into_iter().filter_map(named).collect();
+                serde_json::to_string(&members).ok()?
+            },
+        })
     }
 
     /// The `kid`.
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
+    }
+
+    /// The thumbprint (RFC 7638 with SHA-256), in base64url.
+    #[cfg(feature = "dpop")]
+    pub fn thumbprint(&self) -> String {
+        let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, self.canonical.as_bytes());
+        URL_SAFE_NO_PAD.encode(hash)
     }
 
     fn verifies(&self, algorithm: AsymmetricAlgorithm, input: &[u8], signature: &str) -> bool {

@@ -54,7 +54,8 @@ impl Verifier {
     /// *Checks*, in this order: size; compact form without duplicate members; no `crit`; `typ` is `at+jwt`;
     /// `alg` is allowed; `kid` names a key whose one algorithm is `alg`; the signature; every required claim
     /// with its JSON type; `iss`; `aud`; `exp`; `nbf` (RFC 9068 §4, RFC 8725 §3).
-    /// *Does not check* scopes ([`crate::Scope::contains`]) or whether its session has ended since.
+    /// *Does not check* scopes ([`crate::Scope::contains`]), whether its session has ended since, or a proof of the key that it
+    /// is bound to ([`Claims::cnf`]).
     ///
     /// # Errors
     /// The first [`Reject`] in that order.

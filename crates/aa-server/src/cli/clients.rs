@@ -154,6 +154,9 @@ pub(super) struct AddApp {
     /// It has to push its authorization requests (RFC 9126).
     #[arg(long)]
     par: bool,
+    /// Its tokens have to be bound to a key, by DPoP.
+    #[arg(long)]
+    dpop: bool,
     /// A file with the public keys that it authenticates by instead of a secret, as a JSON Web Key Set.
     #[arg(long, value_name = "FILE", conflicts_with = "jwks_uri")]
     jwks: Option<PathBuf>,
@@ -325,6 +328,7 @@ fn metadata(add: AddApp, (lifetimes, at_alg): OwnSettings) -> Result<ClientMetad
         exchange: add.exchange,
         no_pkce: add.no_pkce,
         par: add.par,
+        dpop_bound_access_tokens: add.dpop,
         jwks: jwks.transpose()?,
         jwks_uri: add.jwks_uri,
         lifetimes,

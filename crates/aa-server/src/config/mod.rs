@@ -158,9 +158,10 @@ impl Ttls {
     }
 
     /// The time for which the predecessor of a client's newest refresh token is answered with that newest one
-    /// (`docs/contract.md#rule-4`).
-    pub fn refresh_grace(&self, client: &ClientMetadata) -> Duration {
+    /// (`docs/contract.md#rule-4`). `is_bound` says whether a thief of the token would need a key too.
+    pub fn refresh_grace(&self, client: &ClientMetadata, is_bound: bool) -> Duration {
         let default = match (client.kind, client.refresh_token_in) {
+            _ if is_bound => GRACE_AUTHENTICATED,
             (ClientType::Confidential, RefreshTokenIn::Server) => GRACE_AUTHENTICATED,
             _ => GRACE_BEARER,
         };

@@ -52,6 +52,9 @@ pub struct AuthorizationRequest {
     pub nonce: Option<String>,
     /// Base64url SHA-256 of the PKCE verifier (RFC 7636 §4.2). `None` from a client that does without PKCE.
     pub code_challenge: Option<String>,
+    /// The thumbprint of the key that the code is bound to (RFC 9449 §10).
+    #[serde(default)]
+    pub dpop_jkt: Option<String>,
     /// The `prompt`.
     pub prompt: Prompt,
     /// The greatest age of the sign-in, in seconds.
@@ -178,6 +181,7 @@ impl AuthorizationRequest {
             resources,
             nonce: owned("nonce")?,
             code_challenge,
+            dpop_jkt: parameters.dpop_jkt()?,
             prompt,
             max_age,
             subject,

@@ -127,6 +127,9 @@ pub struct ClientMetadata {
     /// Whether it has to push its authorization requests (`require_pushed_authorization_requests`, RFC 9126 §6).
     #[serde(default)]
     pub par: bool,
+    /// Whether its tokens have to be bound to a key (RFC 9449 §5.2).
+    #[serde(default)]
+    pub dpop_bound_access_tokens: bool,
     /// The public keys that it authenticates by, instead of a secret: a JSON Web Key Set (RFC 7591 §2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks: Option<serde_json::Value>,
@@ -172,6 +175,7 @@ impl ClientMetadata {
             exchange: Vec::new(),
             no_pkce: false,
             par: false,
+            dpop_bound_access_tokens: false,
             jwks: None,
             jwks_uri: None,
             lifetimes: Lifetimes::default(),

@@ -66,3 +66,55 @@ impl ClientMetadata {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use tokens::{Algorithm, SigningKey};
+
+    use super::*;
+
+    fn key() -> serde_json::Value {
+        let private = SigningKey::generate(Algorithm::ES256).unwrap();
+        SigningKey::from_private(Algorithm::ES256, &private).unwrap().public_jwk().unwrap()
+    }
+
+    #[test]
+    fn keys_that_cannot_be_used_are_refused_at_registration() {
+        let service = ClientMetadata::named("app", "App", ClientType::Service);
+        let with_keys = |jwks| ClientMetadata { jwks: Some(jwks), ..service.clone() };
+        let with_uri =
+            |uri: &str| ClientMetadata { jwks_uri: Some(uri.to_owned()), ..service.clone() };
+        let good = with_keys(json!({ "keys": [key()] }));
+        assert_eq!(good.check(), Ok(()));
+        assert_eq!(good.authenticates_by(), ClientAuthentication::PrivateKeyJwt);
+        assert_eq!(service.authenticates_by(), ClientAuthentication::ClientSecret);
+        let mut private = key();
+        private["d"] = json!("AA");
+        let many = vec![key(); MAX_KEYS + 1];
+        for jwks in [
+            json!({}),
+            json!({ "keys": [] }),
+            json!({ "keys": [key(), private] }),
+            json!({ "keys": [{ "kty": "oct", "k": "AA" }] }),
+            json!({ "keys": many }),
+        ] {
+            assert!(with_keys(jwks.clone()).check().unwrap_err().starts_with("jwks"), "{jwks}");
+        }
+        for uri in [
+            "http://app.example/jwks",
+            "https://app.example/#jwks",
+            "https://u@app.example/",
+            "/jwks",
+        ] {
+            assert!(with_uri(uri).check().unwrap_err().starts_with("jwks_uri"), "{uri}");
+        }
+        assert_eq!(with_uri("https://app.example/jwks").check(), Ok(()));
+        let both =
+            ClientMetadata { jwks_uri: with_uri("https://app.example/").jwks_uri, ..good.clone() };
+        assert!(both.check().unwrap_err().contains("one of the two"));
+        let mut public = ClientMetadata { kind: ClientType::Public, ..good };
+        public.redirect_uris = vec!["https://app.example/cb".to_owned()];
+        assert!(public.check().unwrap_err().contains("public"));
+    }
+}

@@ -116,6 +116,7 @@ fn metadata(authority: &Authority) -> Value {
             ["client_secret_basic", "client_secret_post", "private_key_jwt"],
         "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
         "introspection_signing_alg_values_supported": [SIGNED_WITH.name()],
+        "dpop_signing_alg_values_supported": algorithms,
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": prompt_values(registration_is_open).collect::<Vec<_>>(),
         "authorization_response_iss_parameter_supported": true,

@@ -44,6 +44,8 @@ pub enum Error {
     InvalidClient(&'static str),
     /// The token is not valid: `invalid_grant` (RFC 6749 §5.2). The reason is for the operator alone.
     InvalidGrant(&'static str),
+    /// The DPoP proof needs this nonce: `use_dpop_nonce` (RFC 9449 §8).
+    UseDpopNonce(String),
 }
 
 /// The answer of all that is [`Error::InvalidGrant`]: the holder of a token does not learn what is wrong with it.
@@ -57,6 +59,8 @@ pub enum OAuthError {
     InvalidRequest,
     /// The grant is invalid, expired, revoked, or issued to another client.
     InvalidGrant,
+    /// The DPoP proof is missing or not accepted (RFC 9449 §5).
+    InvalidDpopProof,
     /// The scope is malformed or exceeds what was granted.
     InvalidScope,
     /// The `resource` is not one that the client may ask for.
@@ -182,6 +186,7 @@ impl fmt::Display for Error {
             Self::OAuth(code, _) => f.write_str(code.into()),
             Self::InvalidClient(_) => f.write_str("invalid_client"),
             Self::InvalidGrant(_) => f.write_str("invalid_grant"),
+            Self::UseDpopNonce(_) => f.write_str("use_dpop_nonce"),
         }
     }
 }
@@ -192,9 +197,10 @@ impl ResponseError for Error {
             Self::Refused { status, .. } => *status,
             Self::SignIn(_) | Self::SignInAgain(_) => StatusCode::SEE_OTHER,
             Self::InvalidClient(_) => StatusCode::UNAUTHORIZED,
-            Self::Parameters(_) | Self::OAuth(..) | Self::InvalidGrant(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Parameters(_)
+            | Self::OAuth(..)
+            | Self::InvalidGrant(_)
+            | Self::UseDpopNonce(_) => StatusCode::BAD_REQUEST,
         }
     }
 }
@@ -276,6 +282,14 @@ impl From<GrantError> for Error {
             refused @ (GrantError::MissingVerifier | GrantError::UnexpectedVerifier) => {
                 Self::oauth(OAuthError::InvalidGrant, refused.to_string())
             }
+            GrantError::NoProof => Self::oauth(
+                OAuthError::InvalidDpopProof,
+                "this client's tokens are bound to a key: a DPoP proof is needed",
+            ),
+            GrantError::WrongKey => Self::oauth(
+                OAuthError::InvalidDpopProof,
+                "the token is bound to a key that the request does not prove",
+            ),
             GrantError::ScopeTooWide => Self::oauth(
                 OAuthError::InvalidScope,
                 "the scope is more than this app may have here",

@@ -7,6 +7,7 @@ pub mod client_cache;
 pub mod client_keys;
 pub mod countries;
 pub mod cursor;
+pub mod dpop;
 pub mod drawing;
 pub mod feed;
 pub mod keyring;

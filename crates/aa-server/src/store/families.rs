@@ -40,6 +40,8 @@ pub struct NewFamily<'a> {
     pub resources: &'a [String],
     /// The claims that the request asks for by name.
     pub requested_claims: &'a RequestedClaims,
+    /// The thumbprint of the key that the delegation token is bound to.
+    pub dpop_jkt: Option<&'a str>,
     /// The end of the delegation token.
     pub code_expires_at: Timestamp,
     /// The absolute end.
@@ -75,6 +77,7 @@ struct FamilyRow {
     rotated_user_agent: String,
     idle_expires_at: Timestamp,
     grace_elsewhere: Option<String>,
+    dpop_jkt: Option<String>,
     live: bool,
 }
 
@@ -111,6 +114,7 @@ impl FamilyRow {
             rotated_ip: self.rotated_ip,
             rotated_user_agent: self.rotated_user_agent,
             grace_elsewhere,
+            dpop_jkt: self.dpop_jkt,
             state: FamilyState {
                 generation,
                 rotated_at: self.rotated_at,
@@ -136,6 +140,8 @@ pub struct Redeemed<'a> {
     pub user_agent: &'a str,
     /// Whether the app may have several families in one browser.
     pub keep_others: bool,
+    /// The thumbprint of the key that the family's refresh tokens are bound to.
+    pub dpop_jkt: Option<&'a str>,
 }
 
 impl Store {
@@ -160,12 +166,12 @@ impl Store {
             "INSERT INTO families (id, secret_hash, generation, user_id, user_epoch, client_id, browser_id,
                  browser_session_id, scope, audience, auth_time, amr, redirect_uri, code_challenge, nonce,
                  code_expires_at, created_at, expires_at, rotated_at, rotated_ip, rotated_user_agent,
-                 idle_expires_at, resources, requested_claims)
+                 idle_expires_at, resources, requested_claims, dpop_jkt)
              SELECT $1, $2, 0, i.user_id, i.user_epoch, $3, i.browser_id,
                  i.id, $4, $5, i.auth_time, i.amr, $6, $7, $8,
-                 $9, $10, $11, $10, $12, $13, $11, $14, $15
+                 $9, $10, $11, $10, $12, $13, $11, $14, $15, CAST($16 AS TEXT)
              FROM browser_sessions i JOIN users u ON u.id = i.user_id JOIN clients a ON a.client_id = $3
-             WHERE i.id = $16 AND u.enabled AND u.epoch = i.user_epoch AND a.enabled",
+             WHERE i.id = $17 AND u.enabled AND u.epoch = i.user_epoch AND a.enabled",
             family.id,
             family.secret_hash.as_bytes(),
             family.client_id,
@@ -181,6 +187,7 @@ impl Store {
             family.user_agent,
             resources,
             requested_claims,
+            family.dpop_jkt,
             family.browser_session_id
         )?;
         // Loading the authorization endpoint again and again does not fill the table.
@@ -209,7 +216,7 @@ impl Store {
             "SELECT f.id, f.secret_hash, f.generation, f.user_id, f.user_epoch, f.client_id, f.browser_id, f.scope,
                  f.audience, f.auth_time, f.amr, f.redirect_uri, f.code_challenge, f.nonce, f.resources,
                  f.requested_claims, f.code_expires_at, f.expires_at, f.rotated_at, f.rotated_ip, f.rotated_user_agent, f.idle_expires_at, f.grace_elsewhere,
-                 f.ended_at IS NULL AND u.enabled AND u.epoch = f.user_epoch AND a.enabled
+                 f.dpop_jkt, f.ended_at IS NULL AND u.enabled AND u.epoch = f.user_epoch AND a.enabled
                      AND (i.ended_at IS NULL OR (a.outlives_sign_out AND f.generation > 0)) AS live
              FROM families f
              JOIN users u ON u.id = f.user_id
@@ -244,8 +251,8 @@ impl Store {
             tx.on(),
             FamilyRow,
             "UPDATE families SET generation = 1, rotated_at = $1, rotated_ip = $2, rotated_user_agent = $3,
-                 idle_expires_at = CASE WHEN expires_at < $4 THEN expires_at ELSE $4 END
-             WHERE id = $5 AND generation = 0 AND secret_hash = $6 AND ended_at IS NULL
+                 idle_expires_at = CASE WHEN expires_at < $4 THEN expires_at ELSE $4 END, dpop_jkt = $5
+             WHERE id = $6 AND generation = 0 AND secret_hash = $7 AND ended_at IS NULL
                AND code_expires_at > $1 AND expires_at > $1
                AND EXISTS (SELECT 1 FROM users u
                            WHERE u.id = families.user_id AND u.enabled AND u.epoch = families.user_epoch)
@@ -254,11 +261,13 @@ impl Store {
                            WHERE i.id = families.browser_session_id AND i.ended_at IS NULL)
              RETURNING id, secret_hash, generation, user_id, user_epoch, client_id, browser_id, scope, audience,
                  auth_time, amr, redirect_uri, code_challenge, nonce, resources, requested_claims,
-                 code_expires_at, expires_at, rotated_at, rotated_ip, rotated_user_agent, idle_expires_at, grace_elsewhere, ended_at IS NULL AS live",
+                 code_expires_at, expires_at, rotated_at, rotated_ip, rotated_user_agent, idle_expires_at, grace_elsewhere,
+                 dpop_jkt, ended_at IS NULL AS live",
             now.millis(),
             redeemed.ip,
             redeemed.user_agent,
             redeemed.idle_expires_at.millis(),
+            redeemed.dpop_jkt,
             family.id,
             family.secret_hash.as_bytes()
         )?;

@@ -75,6 +75,8 @@ pub struct Family {
     pub rotated_user_agent: String,
     /// The places of a token that was answered within its grace although its successor had gone elsewhere.
     pub grace_elsewhere: Option<GraceElsewhere>,
+    /// The thumbprint of the key that its newest token is bound to (RFC 9449).
+    pub dpop_jkt: Option<String>,
     /// The state that the rules decide by.
     pub state: FamilyState,
 }

@@ -45,6 +45,7 @@ async fn rotation(t: &TestApp, app: &OAuthApp, token: &str) -> Rotation {
         idle_expires_at: now + Duration::from_mins(1),
         ip: "192.0.2.1".to_owned(),
         user_agent: "a test".to_owned(),
+        dpop_jkt: String::new(),
         now,
     }
 }

@@ -19,12 +19,12 @@ use crate::support::{
     location,
 };
 
-const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+pub const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 const SCOPE: &str = "openid offline_access";
 const MINUTE: u64 = 60;
 
 /// A public app for devices, with no page of its own.
-async fn television(t: &TestApp) -> OAuthApp {
+pub async fn television(t: &TestApp) -> OAuthApp {
     t.add_client("tv", ClientType::Public, |app| {
         app.name = "Television".to_owned();
         app.redirect_uris = Vec::new();
@@ -35,14 +35,14 @@ async fn television(t: &TestApp) -> OAuthApp {
 }
 
 /// The codes of a device.
-struct Device {
+pub struct Device {
     app: OAuthApp,
-    device_code: String,
+    pub device_code: String,
     user_code: String,
 }
 
 impl Device {
-    async fn of(app: &OAuthApp) -> Self {
+    pub async fn of(app: &OAuthApp) -> Self {
         let answer = app.post("/oauth/device", &[("scope", SCOPE)]).await.ok();
         let text = |name: &str| answer.json[name].as_str().unwrap().to_owned();
         Self { app: app.clone(), device_code: text("device_code"), user_code: text("user_code") }
@@ -67,7 +67,7 @@ impl Device {
         browser.submit(&self.page(), "/device", &fields).await
     }
 
-    async fn approve(&self, browser: &Browser) {
+    pub async fn approve(&self, browser: &Browser) {
         assert_eq!(location(&self.answer(browser, "continue").await), "/device?done=approved");
     }
 }

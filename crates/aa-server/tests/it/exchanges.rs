@@ -19,23 +19,23 @@ use crate::support::{
     Answer, Browser, Engine, OAuthApp, TestApp, both_databases, claims_of, until,
 };
 
-const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
+pub const GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+pub const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 const SCOPE: &str = "openid offline_access orders:read notes:read notes:write";
 
 /// An app, the API that it calls, and the APIs that these call in turn.
-struct World {
-    t: TestApp,
-    browser: Browser,
-    shop: OAuthApp,
-    orders: OAuthApp,
+pub struct World {
+    pub t: TestApp,
+    pub browser: Browser,
+    pub shop: OAuthApp,
+    pub orders: OAuthApp,
     notes: OAuthApp,
     /// The tokens of the app.
-    opened: Answer,
+    pub opened: Answer,
 }
 
 impl World {
-    async fn on(engine: Engine) -> Option<Self> {
+    pub async fn on(engine: Engine) -> Option<Self> {
         let t = engine.start().await?;
         let browser = t.signed_in("ann@example.com").await;
         let shop = t
@@ -55,7 +55,7 @@ impl World {
         exchange(&self.orders, self.opened.access_token(), &[("audience", "notes")]).await
     }
 
-    async fn change(&self, client: &OAuthApp, change: impl FnOnce(&mut ClientMetadata)) {
+    pub async fn change(&self, client: &OAuthApp, change: impl FnOnce(&mut ClientMetadata)) {
         let known = self.t.authority.store.client(&client.id).await.unwrap().unwrap();
         let mut metadata = known.metadata;
         change(&mut metadata);

@@ -12,6 +12,7 @@ mod clocks;
 mod commands;
 mod cors;
 mod devices;
+mod dpop;
 mod ends;
 mod events;
 mod exchanges;

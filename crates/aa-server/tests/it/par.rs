@@ -31,7 +31,7 @@ async fn push(app: &OAuthApp, more: &[(&str, &str)]) -> Answer {
     app.post("/oauth/par", &fields).await
 }
 
-fn request_uri(pushed: &Answer) -> String {
+pub fn request_uri(pushed: &Answer) -> String {
     assert_eq!(pushed.status, StatusCode::CREATED, "{}", pushed.json);
     pushed.json["request_uri"].as_str().unwrap().to_owned()
 }
@@ -42,7 +42,7 @@ fn path(client_id: &str, request_uri: &str, more: &str) -> String {
     format!("/oauth/authorize?{}{more}", query.finish())
 }
 
-async fn redeem(browser: &Browser, client_id: &str, request_uri: &str) -> Response {
+pub async fn redeem(browser: &Browser, client_id: &str, request_uri: &str) -> Response {
     browser.get(&path(client_id, request_uri, "")).await
 }
 

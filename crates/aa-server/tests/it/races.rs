@@ -86,6 +86,7 @@ async fn redemptions_at_once_leave_one_family_in_a_browser(#[case] engine: Engin
                     redirect_uri: CALLBACK.to_owned(),
                     code_verifier: Some(VERIFIER.to_owned()),
                     resource: None,
+                    dpop_jkt: None,
                 };
                 redeem(&shared, command, &Caller::operator()).await.unwrap()
             })

@@ -84,12 +84,20 @@ impl<'a> Parameters<'a> {
                 _ => Err(Refusal(ErrorCode::InvalidRequest, PKCE_IS_NEEDED)),
             };
         };
-        let base64url = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-        let well_formed = challenge.len() == 43 && challenge.bytes().all(base64url);
-        if method != Some("S256") || !well_formed {
+        if method != Some("S256") || !is_sha256(challenge) {
             return Err(Refusal(ErrorCode::InvalidRequest, "code_challenge must be that of S256"));
         }
         Ok(Some(challenge.to_owned()))
+    }
+
+    /// The `dpop_jkt` (RFC 9449 §10).
+    pub(super) fn dpop_jkt(self) -> Result<Option<String>, Refusal> {
+        let thumbprint = self.get("dpop_jkt")?;
+        if thumbprint.is_some_and(|text| !is_sha256(text)) {
+            let why = "dpop_jkt must be a SHA-256 thumbprint";
+            return Err(Refusal(ErrorCode::InvalidRequest, why));
+        }
+        Ok(thumbprint.map(str::to_owned))
     }
 
     /// The `prompt` (OpenID Connect Core §3.1.2.1).
@@ -155,6 +163,12 @@ pub(super) fn check_nonce(nonce: Option<&str>, scope: &Scope) -> Result<(), Refu
     }
     let needed = "without code_challenge, nonce and the scope openid are needed";
     Err(Refusal(ErrorCode::InvalidRequest, needed))
+}
+
+/// Whether a text has the form of a SHA-256 in base64url.
+fn is_sha256(text: &str) -> bool {
+    let base64url = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    text.len() == 43 && text.bytes().all(base64url)
 }
 
 pub(super) const PKCE_IS_NEEDED: &str = "PKCE is needed: code_challenge is missing";

@@ -3,6 +3,7 @@
 pub mod authorize;
 pub mod continue_to;
 pub mod device;
+mod dpop;
 pub mod logout;
 pub mod par;
 pub mod token;

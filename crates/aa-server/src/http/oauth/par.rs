@@ -5,6 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
 use super::authorize::judge;
+use super::dpop::proven_key;
 use super::{Error, OAuthError, calling_client, json as answer, oauth_params};
 use crate::authority::Authority;
 use crate::domain::authorization_request::{
@@ -29,7 +30,15 @@ pub async fn post(
         return Err(Error::oauth(OAuthError::InvalidRequest, description));
     }
     let asked = judge(&authority, Parameters(params.pairs()), &client.metadata, true);
-    let asked = asked.map_err(refused)?;
+    let mut asked = asked.map_err(refused)?;
+    // A proof says the same as `dpop_jkt` (RFC 9449 §10.1).
+    if let Some(key) = proven_key(&authority, &request)? {
+        if asked.dpop_jkt.as_ref().is_some_and(|named| *named != key) {
+            let description = "the proof is of another key than dpop_jkt names";
+            return Err(Error::oauth(OAuthError::InvalidDpopProof, description));
+        }
+        asked.dpop_jkt = Some(key);
+    }
     let address = address(&authority, &request)?;
     let work = |authority: web::Data<Authority>| async move {
         attempt::push(&authority, asked, &client.metadata, address).await

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use tokens::Scope;
 
 use super::device::{DEVICE_CODE, require_device_client};
+use super::dpop::proven_key;
 use super::{
     Error, OAuthError, RESOURCE, calling_client, credentials, identified, json_text as answer,
     oauth_params,
@@ -48,7 +50,14 @@ pub async fn post(
             ));
         }
     };
-    Ok(answer(body(&issued)))
+    let mut answer = answer(body(&issued));
+    if issued.is_bound {
+        // For the next proof (RFC 9449 §8.2).
+        let nonce = authority.dpop.nonce(authority.now());
+        let nonce = HeaderValue::from_str(&nonce).expect("base64url is fit for a header");
+        answer.headers_mut().insert(HeaderName::from_static("dpop-nonce"), nonce);
+    }
+    Ok(answer)
 }
 
 /// A successful answer (RFC 6749 §5.1).
@@ -60,8 +69,10 @@ fn body(issued: &TokenResponse) -> String {
     let mut body = String::with_capacity(issued.access_token.len() + 512);
     let _ = write!(
         body,
-        r#"{{"access_token":"{}","token_type":"Bearer","expires_in":{},"scope":{scope}"#,
-        issued.access_token, issued.expires_in
+        r#"{{"access_token":"{}","token_type":"{}","expires_in":{},"scope":{scope}"#,
+        issued.access_token,
+        if issued.is_bound { "DPoP" } else { "Bearer" },
+        issued.expires_in
     );
     if let Some(token) = &issued.refresh_token {
         // draft-ietf-oauth-refresh-token-expiration
@@ -93,6 +104,7 @@ async fn by_code(
         redirect_uri: params.need("redirect_uri")?.to_owned(),
         code_verifier: params.get("code_verifier")?.map(str::to_owned),
         resource: resource(params)?.map(str::to_owned),
+        dpop_jkt: proven_key(authority, request)?,
     };
     let done =
         detached(authority, |authority| async move { redeem(&authority, command, &caller).await })
@@ -111,7 +123,8 @@ async fn by_device_code(
     let command = RedeemDeviceCode {
         client,
         device_code: params.need("device_code")?.to_owned(),
-        resource: params.get("resource")?.map(str::to_owned),
+        resource: resource(params)?.map(str::to_owned),
+        dpop_jkt: proven_key(authority, request)?,
     };
     let done = detached(authority, |authority| async move {
         device_code::redeem(&authority, command, &caller).await
@@ -133,7 +146,8 @@ async fn by_token_exchange(
     }
     // Each parameter is there once at most: that was checked.
     let exchange = ExchangeRequest::parse(|name| params.get(name).ok().flatten())?;
-    Ok(token_exchange::exchange(authority, &client.metadata, &exchange).await?)
+    let key = proven_key(authority, request)?;
+    Ok(token_exchange::exchange(authority, &client.metadata, &exchange, key.as_deref()).await?)
 }
 
 async fn by_refresh_token(
@@ -152,6 +166,7 @@ async fn by_refresh_token(
         refresh_token: params.need("refresh_token")?.to_owned(),
         scope: scope(params)?,
         resource: resource(params)?.map(str::to_owned),
+        dpop_jkt: proven_key(authority, request)?,
     };
     Ok(refresh(authority, command, caller).await?)
 }
@@ -163,8 +178,9 @@ async fn by_client_credentials(
 ) -> Result<TokenResponse, Error> {
     let metadata = &calling_client(authority, request, params).await?.metadata;
     let resource = resource(params)?;
+    let key = proven_key(authority, request)?;
     let issued: Result<TokenResponse, GrantError> =
-        client_credentials(authority, metadata, scope(params)?, resource);
+        client_credentials(authority, metadata, scope(params)?, resource, key.as_deref());
     Ok(issued?)
 }
 

@@ -3,7 +3,9 @@
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
+use tokens::dpop::AsymmetricAlgorithm;
 
+use super::dpop::proven_key_for;
 use super::{Error, json as answer, uncached};
 use crate::authority::Authority;
 use crate::http::refusals::{mark, name_client};
@@ -16,7 +18,7 @@ pub async fn get(
     authority: web::Data<Authority>,
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
-    respond(&authority, &request, bearer(&request)).await
+    respond(&authority, &request, presented(&request)).await
 }
 
 /// With the token in the header or, form-encoded, in the body; not in both.
@@ -25,9 +27,9 @@ pub async fn post(
     request: HttpRequest,
     payload: web::Payload,
 ) -> Result<HttpResponse, Error> {
-    let by_header = bearer(&request);
+    let by_header = presented(&request);
     let params = body_params_if_any(&request, payload).await?;
-    let in_body = params.get("access_token")?.map(str::to_owned);
+    let in_body = params.get("access_token")?.map(|token| (Scheme::Bearer, token.to_owned()));
     let token = match (by_header, in_body) {
         (Ok(Some(_)), Some(_)) => Err("there are two access tokens"),
         (Ok(None), in_body) => Ok(in_body),
@@ -36,8 +38,15 @@ pub async fn post(
     respond(&authority, &request, token).await
 }
 
-/// The one bearer token of the header, none, or nonsense.
-fn bearer(request: &HttpRequest) -> Result<Option<String>, &'static str> {
+/// The way in which a token is presented.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scheme {
+    Bearer,
+    Dpop,
+}
+
+/// The one token of the header, none, or nonsense.
+fn presented(request: &HttpRequest) -> Result<Option<(Scheme, String)>, &'static str> {
     let mut headers = request.headers().get_all(header::AUTHORIZATION);
     let Some(value) = headers.next() else { return Ok(None) };
     if headers.next().is_some() {
@@ -45,7 +54,10 @@ fn bearer(request: &HttpRequest) -> Result<Option<String>, &'static str> {
     }
     match value.to_str().map_err(|_| "the Authorization header is no text")?.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
-            Ok(Some(token.trim().to_owned()))
+            Ok(Some((Scheme::Bearer, token.trim().to_owned())))
+        }
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("dpop") => {
+            Ok(Some((Scheme::Dpop, token.trim().to_owned())))
         }
         _ => Ok(None),
     }
@@ -54,16 +66,30 @@ fn bearer(request: &HttpRequest) -> Result<Option<String>, &'static str> {
 async fn respond(
     authority: &Authority,
     request: &HttpRequest,
-    token: Result<Option<String>, &'static str>,
+    token: Result<Option<(Scheme, String)>, &'static str>,
 ) -> Result<HttpResponse, Error> {
-    let token = match token {
-        Ok(Some(token)) => token,
+    let (scheme, token) = match token {
+        Ok(Some(presented)) => presented,
         Ok(None) => {
-            return Ok(challenge(StatusCode::UNAUTHORIZED, None, "there is no access token"));
+            let why = "there is no access token";
+            return Ok(challenge(Scheme::Bearer, StatusCode::UNAUTHORIZED, None, why));
         }
-        Err(why) => return Ok(challenge(StatusCode::BAD_REQUEST, Some("invalid_request"), why)),
+        Err(why) => {
+            let code = Some("invalid_request");
+            return Ok(challenge(Scheme::Bearer, StatusCode::BAD_REQUEST, code, why));
+        }
     };
-    let (client_id, answered) = userinfo(authority, &token).await;
+    let refused = |status, code, why: String| Ok(challenge(scheme, status, Some(code), why));
+    let key = match scheme {
+        Scheme::Bearer => None,
+        Scheme::Dpop => match proven_key_for(authority, request, &token) {
+            Ok(key) => Some(key),
+            Err(why) => {
+                return refused(StatusCode::UNAUTHORIZED, "invalid_dpop_proof", why.to_string());
+            }
+        },
+    };
+    let (client_id, answered) = userinfo(authority, &token, key.as_deref()).await;
     if let Some(client_id) = client_id {
         name_client(request, &client_id, Recognition::Registered);
     }
@@ -71,24 +97,31 @@ async fn respond(
         Ok(Userinfo::Json(claims)) => Ok(answer(&claims)),
         Ok(Userinfo::Jwt(token)) => Ok(uncached("application/jwt", token)),
         Err(UserinfoError::InvalidToken(why)) => {
-            Ok(challenge(StatusCode::UNAUTHORIZED, Some("invalid_token"), why))
+            refused(StatusCode::UNAUTHORIZED, "invalid_token", why)
         }
         Err(UserinfoError::InsufficientScope) => {
-            let why = "the access token has no scope openid";
-            Ok(challenge(StatusCode::FORBIDDEN, Some("insufficient_scope"), why))
+            let why = "the access token has no scope openid".to_owned();
+            refused(StatusCode::FORBIDDEN, "insufficient_scope", why)
         }
         Err(UserinfoError::Keys(cause)) => Err(cause.into()),
         Err(UserinfoError::Store(cause)) => Err(cause.into()),
     }
 }
 
-/// RFC 6750 §3: without a token, no error code is told. The reason is for the operator.
+/// RFC 6750 §3, RFC 9449 §7.1: without a token, no error code is told. The reason is for the operator.
 fn challenge(
+    scheme: Scheme,
     status: StatusCode,
     code: Option<&'static str>,
     reason: impl Into<String>,
 ) -> HttpResponse {
-    let mut value = "Bearer realm=\"userinfo\"".to_owned();
+    let mut value = match scheme {
+        Scheme::Bearer => "Bearer realm=\"userinfo\"".to_owned(),
+        Scheme::Dpop => {
+            let algorithms = AsymmetricAlgorithm::ALL.map(AsymmetricAlgorithm::name).join(" ");
+            format!("DPoP realm=\"userinfo\", algs=\"{algorithms}\"")
+        }
+    };
     if let Some(code) = code {
         value.push_str(", error=\"");
         value.push_str(code);

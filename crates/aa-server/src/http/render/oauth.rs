@@ -7,6 +7,9 @@ use serde_json::json;
 use super::english::in_english;
 use crate::http::error::{Error, INVALID_GRANT, OAuthError};
 
+/// The header with the nonce for the next proof (RFC 9449 §8).
+const DPOP_NONCE: &str = "DPoP-Nonce";
+
 pub(super) fn error(request: &HttpRequest, error: &Error) -> HttpResponse {
     let mut response = HttpResponse::build(error.status_code());
     response.insert_header((header::CACHE_CONTROL, "no-store"));
@@ -18,6 +21,10 @@ pub(super) fn error(request: &HttpRequest, error: &Error) -> HttpResponse {
             // RFC 9110 §15.5.2: a 401 always says how to authenticate.
             response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"token\""));
             ("invalid_client", "the client is not known or could not be authenticated".to_owned())
+        }
+        Error::UseDpopNonce(nonce) => {
+            response.insert_header((DPOP_NONCE, nonce.as_str()));
+            ("use_dpop_nonce", "the DPoP proof needs the nonce of the header DPoP-Nonce".to_owned())
         }
         Error::Parameters(bad) => (OAuthError::InvalidRequest.into(), bad.to_string()),
         Error::Refused { status, message, detail, retry_after } => {

@@ -186,7 +186,8 @@ pub(super) fn error(
         Error::Parameters(_)
         | Error::OAuth(..)
         | Error::InvalidClient(_)
-        | Error::InvalidGrant(_) => {
+        | Error::InvalidGrant(_)
+        | Error::UseDpopNonce(_) => {
             let text = Message::new("error-bad-request");
             let said = (technical(&error.to_string()), current_user);
             message_with(authority, request, status, &text, said)

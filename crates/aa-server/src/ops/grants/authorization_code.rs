@@ -13,6 +13,7 @@ use crate::domain::client::ClientMetadata;
 use crate::domain::event::{Actor, EventKind};
 use crate::domain::family::Decision;
 use crate::domain::refresh_token::{FamilySecret, TokenKind};
+use crate::ops::grants::bound::require_key;
 use crate::ops::grants::error::{ANOTHER_CLIENT, GrantError, NO_FAMILY, NO_USER, NOT_GENUINE};
 use crate::ops::grants::reuse::end_for_reuse;
 use crate::ops::grants::unanswered::{Change, Fate};
@@ -33,13 +34,16 @@ pub struct Redeem {
     pub code_verifier: Option<String>,
     /// The audience that the client chooses among its own (RFC 8707).
     pub resource: Option<String>,
+    /// The thumbprint of the key that the request proves (RFC 9449).
+    pub dpop_jkt: Option<String>,
 }
 
 /// Redeems a delegation token: its family goes from generation 0 to 1, and the answer carries the first refresh token.
 ///
 /// *Checks*, before anything is changed: the token is genuine and was made for this client, the redirect URI is the
-/// same, and the PKCE verifier matches the challenge; without a challenge, the client may do without PKCE and sends no
-/// verifier. Then the family decides. A second presentation that passes these checks ends the family.
+/// same, the PKCE verifier matches the challenge (without a challenge, the client may do without PKCE and sends no
+/// verifier), and the request proves the key that the token is bound to. Then the family decides. A second presentation
+/// that passes these checks ends the family.
 ///
 /// # Errors
 /// [`GrantError`]. The family is unchanged, unless it is [`GrantError::Reused`].
@@ -75,20 +79,36 @@ pub async fn redeem(
         }
         (None, None) => return Err(GrantError::Invalid("the client has to use PKCE by now")),
     }
-    let resource = command.resource.as_deref();
-    redeem_family(authority, metadata, &family, (&token.secret, resource), caller).await
+    let presented = Presented {
+        secret: &token.secret,
+        resource: command.resource.as_deref(),
+        dpop_jkt: command.dpop_jkt.as_deref(),
+    };
+    redeem_family(authority, metadata, &family, presented, caller).await
 }
 
-/// Redeems the first token of a family, which carries its secret and is presented by its client.
+/// What a client presents with the first token of a family.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Presented<'a> {
+    /// The family's secret, from the token.
+    pub secret: &'a FamilySecret,
+    /// The audience that the client chooses among its own (RFC 8707).
+    pub resource: Option<&'a str>,
+    /// The thumbprint of the key that the request proves (RFC 9449).
+    pub dpop_jkt: Option<&'a str>,
+}
+
+/// Redeems the first token of a family, which its client presents.
 pub(super) async fn redeem_family(
     authority: &Arc<Authority>,
     metadata: &ClientMetadata,
     family: &Family,
-    (secret, resource): (&FamilySecret, Option<&str>),
+    presented: Presented<'_>,
     caller: &Caller,
 ) -> Result<TokenResponse, GrantError> {
+    require_key(metadata, family.dpop_jkt.as_deref(), presented.dpop_jkt)?;
     let audience = metadata
-        .choose_audience(resource, Some(family.granted_audience()))
+        .choose_audience(presented.resource, Some(family.granted_audience()))
         .map_err(|_| GrantError::UnknownResource)?;
     let now = authority.now();
     match family.state.decide_redemption(now) {
@@ -110,6 +130,8 @@ pub(super) async fn redeem_family(
         ip: &caller.ip,
         user_agent: &caller.user_agent,
         keep_others: metadata.multiple_sessions,
+        // A client that authenticates itself is bound by that (RFC 9449 §5).
+        dpop_jkt: presented.dpop_jkt.filter(|_| metadata.is_public()),
     };
     let event = authority
         .event(EventKind::FamilyStarted, Actor::Client(family.client_id.clone()), caller)
@@ -136,8 +158,9 @@ pub(super) async fn redeem_family(
         client: metadata,
         audience,
         scope: None,
-        secret,
+        secret: presented.secret,
         prepared: &prepared,
+        dpop_jkt: presented.dpop_jkt,
     };
     Ok(issue::for_family(authority, &issue)?)
 }

@@ -5,6 +5,7 @@ use tokens::Scope;
 use crate::authority::Authority;
 use crate::domain::claims::is_user_scope;
 use crate::domain::client::ClientMetadata;
+use crate::ops::grants::bound::require_key;
 use crate::ops::grants::error::GrantError;
 use crate::ops::tokens::issue::{self, TokenResponse};
 
@@ -13,16 +14,19 @@ use crate::ops::tokens::issue::{self, TokenResponse};
 /// Scopes about users (`openid`, `profile` …) are not granted.
 ///
 /// # Errors
-/// [`GrantError::NotForItself`], [`GrantError::ScopeTooWide`], [`GrantError::UnknownResource`], [`GrantError::Keys`].
+/// [`GrantError::NotForItself`], [`GrantError::NoProof`], [`GrantError::ScopeTooWide`], [`GrantError::UnknownResource`],
+/// [`GrantError::Keys`].
 pub fn client_credentials(
     authority: &Authority,
     metadata: &ClientMetadata,
     scope: Option<Scope>,
     resource: Option<&str>,
+    dpop_jkt: Option<&str>,
 ) -> Result<TokenResponse, GrantError> {
     if !metadata.gets_own_tokens() {
         return Err(GrantError::NotForItself);
     }
+    require_key(metadata, None, dpop_jkt)?;
     let allowed = metadata.allowed_scopes().retain(|name| !is_user_scope(name));
     let scope = scope.unwrap_or_else(|| allowed.clone());
     if !scope.is_subset_of(&allowed) {
@@ -30,5 +34,5 @@ pub fn client_credentials(
     }
     let audience =
         metadata.choose_audience(resource, None).map_err(|_| GrantError::UnknownResource)?;
-    Ok(issue::for_service(authority, metadata, audience, &scope)?)
+    Ok(issue::for_service(authority, metadata, audience, &scope, dpop_jkt)?)
 }

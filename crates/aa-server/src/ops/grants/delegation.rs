@@ -43,6 +43,7 @@ pub async fn delegate(
         nonce: request.nonce.as_deref(),
         resources: &request.resources,
         requested_claims: &request.claims,
+        dpop_jkt: request.dpop_jkt.as_deref(),
         code_expires_at: now + authority.config.ttls.dt(command.client),
         expires_at: now + authority.config.ttls.family(command.client),
         ip: &caller.ip,

@@ -6,7 +6,8 @@ use crate::authority::Authority;
 use crate::domain::caller::Caller;
 use crate::domain::device::DeviceState;
 use crate::domain::refresh_token::{SecretHash, TokenKind};
-use crate::ops::grants::authorization_code::redeem_family;
+use crate::ops::grants::authorization_code::{Presented, redeem_family};
+use crate::ops::grants::bound::require_key;
 use crate::ops::grants::error::{ANOTHER_CLIENT, GrantError, NO_FAMILY, NOT_GENUINE};
 use crate::ops::tokens::issue::TokenResponse;
 use crate::services::client_cache::AuthenticatedClient;
@@ -21,6 +22,8 @@ pub struct RedeemDeviceCode {
     pub device_code: String,
     /// The audience that the client chooses among its own (RFC 8707).
     pub resource: Option<String>,
+    /// The thumbprint of the key that the request proves (RFC 9449).
+    pub dpop_jkt: Option<String>,
 }
 
 /// Redeems a device code once its request was approved: the family goes from generation 0 to 1.
@@ -37,6 +40,7 @@ pub async fn redeem(
     caller: &Caller,
 ) -> Result<TokenResponse, GrantError> {
     let metadata = &command.client.metadata;
+    require_key(metadata, None, command.dpop_jkt.as_deref())?;
     let token = authority
         .refresh_tokens
         .decode(TokenKind::Device, &command.device_code)
@@ -60,8 +64,12 @@ pub async fn redeem(
     if state.generation == 0 && !state.ended && authority.now() >= state.code_expires_at {
         return Err(GrantError::ExpiredToken);
     }
-    let resource = command.resource.as_deref();
-    redeem_family(authority, metadata, &family, (&token.secret, resource), caller).await
+    let presented = Presented {
+        secret: &token.secret,
+        resource: command.resource.as_deref(),
+        dpop_jkt: command.dpop_jkt.as_deref(),
+    };
+    redeem_family(authority, metadata, &family, presented, caller).await
 }
 
 /// Checks that a request was approved. A device that asks too soon has to wait longer from then on, at every replica.

@@ -26,9 +26,12 @@ pub(super) async fn retry(
     token: &RefreshToken,
     caller: &Caller,
 ) -> Result<Grant, GrantError> {
-    // The address of an app's own server says nothing about the user's browser.
+    // The address of an app's own server says nothing about the user's browser; and whoever proves the key is the owner.
     let is_the_users = metadata.kind == ClientType::Public || caller.told_by_client;
-    if !is_the_users || !caller.is_elsewhere(&family.rotated_ip, &family.rotated_user_agent) {
+    if !is_the_users
+        || family.dpop_jkt.is_some()
+        || !caller.is_elsewhere(&family.rotated_ip, &family.rotated_user_agent)
+    {
         return Ok(family.into());
     }
     let now = authority.now();

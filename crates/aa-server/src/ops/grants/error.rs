@@ -33,6 +33,12 @@ pub enum GrantError {
     /// What the family was granted has been taken from the client since. The family has ended, and not for reuse.
     #[error("the client may not have these tokens any more")]
     Withdrawn,
+    /// The client's tokens have to be bound to a key, and the request proves none (RFC 9449 §5.2).
+    #[error("a DPoP proof is needed")]
+    NoProof,
+    /// The token is bound to a key that the request does not prove. The family is unchanged.
+    #[error("the token is bound to another key")]
+    WrongKey,
     /// The scope is more than the family was granted, or than the client may have.
     #[error("the scope is more than was granted")]
     ScopeTooWide,

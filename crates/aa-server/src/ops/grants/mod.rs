@@ -1,6 +1,7 @@
 //! OAuth 2.0 grants, one file each: what the token endpoint can be asked for.
 
 pub mod authorization_code;
+mod bound;
 pub mod client_credentials;
 pub mod delegation;
 pub mod device_authorization;

@@ -15,6 +15,7 @@ use crate::domain::family::{Decision, Rejection};
 use crate::domain::ids::FamilyId;
 use crate::domain::refresh_token::{RefreshToken, TokenKind};
 use crate::ops::authentication::client::{Credentials, authenticate_client};
+use crate::ops::grants::bound::require_key;
 use crate::ops::grants::elsewhere;
 use crate::ops::grants::error::{ANOTHER_CLIENT, GrantError, NO_FAMILY, NO_USER, NOT_GENUINE};
 use crate::ops::grants::reuse::end_for_reuse;
@@ -40,6 +41,8 @@ pub struct Refresh {
     pub scope: Option<Scope>,
     /// The audience that the client chooses among its own (RFC 8707).
     pub resource: Option<String>,
+    /// The thumbprint of the key that the request proves (RFC 9449).
+    pub dpop_jkt: Option<String>,
 }
 
 /// Checks that a client may act for users.
@@ -120,6 +123,7 @@ async fn prepare(
     token: &RefreshToken,
 ) -> Result<Prepared, GrantError> {
     let metadata = &command.client.metadata;
+    require_key(metadata, None, command.dpop_jkt.as_deref())?;
     let with_id_token = metadata.id_token_on_refresh;
     let prepared = Prepared::without_family(authority, metadata, with_id_token)?;
     match prepared {
@@ -135,7 +139,7 @@ async fn prepare_with_family(
     token: &RefreshToken,
 ) -> Result<Prepared, GrantError> {
     let metadata = &command.client.metadata;
-    let family = genuine_family(authority, token, metadata).await?;
+    let family = genuine_family(authority, token, command).await?;
     let allowed = metadata.still_allowed(&family.scope);
     let exceeds =
         |scope: &Scope| !allowed.parse().is_ok_and(|allowed| scope.is_subset_of(&allowed));
@@ -168,6 +172,7 @@ fn rotation(
         idle_expires_at: now + authority.config.ttls.family_idle(metadata),
         ip: caller.ip.clone(),
         user_agent: caller.user_agent.clone(),
+        dpop_jkt: command.dpop_jkt.clone().unwrap_or_default(),
         now,
     }
 }
@@ -194,7 +199,7 @@ async fn refresh_again(
             return issue(authority, &command, token, &grant, &prepared).await;
         }
     }
-    let grant = decide(authority, &command.client.metadata, token, caller).await?;
+    let grant = decide(authority, &command, token, caller).await?;
     issue(authority, &command, token, &grant, &prepared).await
 }
 
@@ -224,6 +229,7 @@ async fn issue(
         scope: command.scope.as_ref(),
         secret: &token.secret,
         prepared,
+        dpop_jkt: command.dpop_jkt.as_deref(),
     };
     Ok(issue::for_family(authority, &issue)?)
 }
@@ -263,12 +269,13 @@ async fn withdraw(
 /// database does not hold it.
 async fn decide(
     authority: &Authority,
-    metadata: &ClientMetadata,
+    command: &Refresh,
     token: &RefreshToken,
     caller: &Caller,
 ) -> Result<Grant, GrantError> {
-    let family = genuine_family(authority, token, metadata).await?;
-    let grace = authority.config.ttls.refresh_grace(metadata);
+    let metadata = &command.client.metadata;
+    let family = genuine_family(authority, token, command).await?;
+    let grace = authority.config.ttls.refresh_grace(metadata, family.dpop_jkt.is_some());
     match family.state.decide_refresh(token.generation, authority.now(), grace) {
         Decision::Retry => {
             counter!("aa_refreshes_within_grace_total").increment(1);
@@ -290,12 +297,13 @@ async fn decide(
     }
 }
 
-/// Reads the family of a token, and checks that the token carries its secret and is presented by its client.
+/// Reads the family of a token, and checks that the token carries its secret and is presented by its client, with its key.
 async fn genuine_family(
     authority: &Authority,
     token: &RefreshToken,
-    metadata: &ClientMetadata,
+    command: &Refresh,
 ) -> Result<Family, GrantError> {
+    let metadata = &command.client.metadata;
     let family = authority.store.family(token.family).await?;
     let family = family.ok_or(GrantError::Invalid(NO_FAMILY))?;
     if family.secret_hash != token.secret.hash() {
@@ -304,5 +312,6 @@ async fn genuine_family(
     if family.client_id != metadata.client_id {
         return Err(GrantError::Invalid(ANOTHER_CLIENT));
     }
+    require_key(metadata, family.dpop_jkt.as_deref(), command.dpop_jkt.as_deref())?;
     Ok(family)
 }

@@ -4,6 +4,7 @@
 use crate::authority::Authority;
 use crate::domain::client::ClientMetadata;
 use crate::domain::token_exchange::{ExchangeRequest, act};
+use crate::ops::grants::bound::require_key;
 use crate::ops::grants::error::GrantError;
 use crate::ops::tokens::introspect::{current_scope, live_family};
 use crate::ops::tokens::issue::{self, Exchanged, TokenResponse};
@@ -16,14 +17,19 @@ use crate::services::telemetry::{ExchangeOutcome, count_exchange};
 /// its family is live, with the user, the session and every client that acts in it; and that the scope is one that both the
 /// token and the pair have. Nothing is changed, so the same request can be repeated.
 ///
+/// The new token is bound to the key that the request proves, `dpop_jkt`. The key that the presented token is bound to is
+/// not asked for: it is the app's, which has proved it to the client that presents the token now, and that client
+/// authenticates itself.
+///
 /// # Errors
 /// [`GrantError`].
 pub async fn exchange(
     authority: &Authority,
     client: &ClientMetadata,
     request: &ExchangeRequest,
+    dpop_jkt: Option<&str>,
 ) -> Result<TokenResponse, GrantError> {
-    let answer = check_and_issue(authority, client, request).await;
+    let answer = check_and_issue(authority, client, request, dpop_jkt).await;
     count_exchange(match &answer {
         Ok(_) => ExchangeOutcome::Answered,
         Err(GrantError::Store(_) | GrantError::Keys(_)) => ExchangeOutcome::Fault,
@@ -36,7 +42,9 @@ async fn check_and_issue(
     authority: &Authority,
     client: &ClientMetadata,
     request: &ExchangeRequest,
+    dpop_jkt: Option<&str>,
 ) -> Result<TokenResponse, GrantError> {
+    require_key(client, None, dpop_jkt)?;
     let pair = client.exchange_for(&request.target).ok_or(GrantError::UnknownTarget)?;
     let subject = own_access_token(authority, &request.subject_token)
         .map_err(|_| GrantError::InvalidSubjectToken)?;
@@ -65,6 +73,7 @@ async fn check_and_issue(
         scope: &scope,
         act: &act,
         user: user.as_ref(),
+        dpop_jkt,
     };
     Ok(issue::for_exchange(authority, &exchanged)?)
 }

@@ -59,7 +59,7 @@ pub async fn introspect(
         answer["sub"] = json!(authority.subjects.of(metadata, user.into()));
     }
     answer["active"] = json!(true);
-    answer["token_type"] = json!("Bearer");
+    answer["token_type"] = json!(if claims.cnf.is_some() { "DPoP" } else { "Bearer" });
     Ok(answer)
 }
 

@@ -42,6 +42,8 @@ pub struct TokenResponse {
     pub scope: String,
     /// The type of the application token, in the answer to a token exchange (RFC 8693 §2.2.1).
     pub issued_token_type: Option<&'static str>,
+    /// Whether the application token is bound to a key: its type is `DPoP`, else `Bearer`.
+    pub is_bound: bool,
 }
 
 /// The keys and the user that an answer needs, at hand before the family is changed: a key that is missing or
@@ -127,6 +129,8 @@ pub struct Issue<'a> {
     pub secret: &'a FamilySecret,
     /// Keys and user, prepared before the family was changed.
     pub prepared: &'a Prepared,
+    /// The thumbprint of the key that the application token is bound to (RFC 9449 §6.1).
+    pub dpop_jkt: Option<&'a str>,
 }
 
 /// The claims of an application token, borrowed. [`tokens::Claims`] is their counterpart for reading.
@@ -151,11 +155,19 @@ struct AccessClaims<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     act: Option<&'a Actor>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    cnf: Option<Cnf<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     roles: Option<Words<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
+}
+
+/// The key that a token is bound to (RFC 7800 §3.1).
+#[derive(Serialize)]
+struct Cnf<'a> {
+    jkt: &'a str,
 }
 
 /// The `sub` of a token.
@@ -212,6 +224,7 @@ pub fn for_family(authority: &Authority, issue: &Issue<'_>) -> Result<TokenRespo
         auth_time: Some(grant.auth_time.secs()),
         amr: Some(Words(&grant.amr)),
         act: None,
+        cnf: issue.dpop_jkt.map(|jkt| Cnf { jkt }),
         roles: user.filter(|_| claim("roles")).map(|user| Words(user.role_names())),
         email: user.filter(|_| claim("email")).map(|user| user.email.as_str()),
         name: user.filter(|_| claim("name")).map(User::display_name),
@@ -239,6 +252,7 @@ pub fn for_family(authority: &Authority, issue: &Issue<'_>) -> Result<TokenRespo
         id_token,
         scope,
         issued_token_type: None,
+        is_bound: issue.dpop_jkt.is_some(),
     })
 }
 
@@ -251,6 +265,7 @@ pub fn for_service(
     metadata: &ClientMetadata,
     audience: &str,
     scope: &Scope,
+    dpop_jkt: Option<&str>,
 ) -> Result<TokenResponse, KeyError> {
     let now = authority.now();
     let scope = scope.to_string();
@@ -268,6 +283,7 @@ pub fn for_service(
         auth_time: None,
         amr: None,
         act: None,
+        cnf: dpop_jkt.map(|jkt| Cnf { jkt }),
         roles: None,
         email: None,
         name: None,
@@ -283,6 +299,7 @@ pub fn for_service(
         id_token: None,
         scope,
         issued_token_type: None,
+        is_bound: dpop_jkt.is_some(),
     })
 }
 
@@ -303,6 +320,8 @@ pub struct Exchanged<'a> {
     pub act: &'a Actor,
     /// The user, if the client's tokens carry more about them than the id.
     pub user: Option<&'a User>,
+    /// The thumbprint of the key that the new token is bound to.
+    pub dpop_jkt: Option<&'a str>,
 }
 
 /// Issues an application token in exchange for another (RFC 8693): of the same user and family, and never longer-lived than
@@ -333,6 +352,7 @@ pub fn for_exchange(
         auth_time: Some(family.auth_time.secs()),
         amr: Some(Words(&family.amr)),
         act: Some(exchanged.act),
+        cnf: exchanged.dpop_jkt.map(|jkt| Cnf { jkt }),
         roles: user.filter(|_| claim("roles")).map(|user| Words(user.role_names())),
         email: user.filter(|_| claim("email")).map(|user| user.email.as_str()),
         name: user.filter(|_| claim("name")).map(User::display_name),
@@ -348,6 +368,7 @@ pub fn for_exchange(
         id_token: None,
         scope,
         issued_token_type: Some(ACCESS_TOKEN),
+        is_bound: exchanged.dpop_jkt.is_some(),
     })
 }
 

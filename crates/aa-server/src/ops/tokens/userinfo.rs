@@ -39,12 +39,19 @@ pub enum Userinfo {
 
 /// The claims that the token's scope grants, or that were asked for by name, and the client that the token was issued to if it
 /// was issued here. The family is looked up, so an ended session is refused at once.
+///
+/// `dpop_jkt` is the thumbprint of the key that the request proves: it must be there exactly if the token is bound to a key,
+/// and be that key's.
 pub async fn userinfo(
     authority: &Authority,
     token: &str,
+    dpop_jkt: Option<&str>,
 ) -> (Option<String>, Result<Userinfo, UserinfoError>) {
     match own_access_token(authority, token) {
-        Ok(claims) => (Some(claims.client_id.clone()), answer(authority, &claims).await),
+        Ok(claims) => {
+            let answered = answer(authority, &claims, dpop_jkt).await;
+            (Some(claims.client_id), answered)
+        }
         Err(rejected) => {
             let client_id = client_of_signed(authority, token);
             (client_id, Err(UserinfoError::InvalidToken(rejected.to_string())))
@@ -52,8 +59,23 @@ pub async fn userinfo(
     }
 }
 
-async fn answer(authority: &Authority, token: &tokens::Claims) -> Result<Userinfo, UserinfoError> {
+async fn answer(
+    authority: &Authority,
+    token: &tokens::Claims,
+    dpop_jkt: Option<&str>,
+) -> Result<Userinfo, UserinfoError> {
     let invalid = |why: &str| UserinfoError::InvalidToken(why.to_owned());
+    match (token.cnf.as_ref().map(|cnf| cnf.jkt.as_str()), dpop_jkt) {
+        (Some(bound_to), Some(proven)) if bound_to == proven => {}
+        (None, None) => {}
+        (Some(_), None) => {
+            return Err(invalid("the token is bound to a key, and came as a bearer token"));
+        }
+        (Some(_), Some(_)) => return Err(invalid("the token is bound to another key")),
+        (None, Some(_)) => {
+            return Err(invalid("the token is bound to no key, and came with a proof"));
+        }
+    }
     let family = live_family(authority, token).await?;
     let family = family.ok_or_else(|| invalid("the session of the token has ended"))?;
     let user = match token.sub.user() {

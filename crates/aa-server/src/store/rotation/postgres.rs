@@ -39,8 +39,9 @@ const STALE_AFTER: Duration = Duration::from_secs(1);
 const ROTATE_BATCH: &str = "UPDATE families f SET generation = f.generation + 1, rotated_at = w.now, rotated_ip = w.ip,
          rotated_user_agent = w.user_agent, idle_expires_at = LEAST(f.expires_at, w.idle_expires_at)
      FROM UNNEST($1::bigint[], $2::text[], $3::text[], $4::bigint[], $5::uuid[], $6::bigint[], $7::bytea[],
-                 $8::text[], $9::bigint[])
-              AS w (now, ip, user_agent, idle_expires_at, family, generation, secret_hash, client_id, client_version)
+                 $8::text[], $9::bigint[], $10::text[])
+              AS w (now, ip, user_agent, idle_expires_at, family, generation, secret_hash, client_id, client_version,
+                    dpop_jkt)
           -- `OFFSET 0`: looked up for each of them, however many clients there are.
           CROSS JOIN LATERAL (SELECT outlives_sign_out FROM clients
                               WHERE client_id = w.client_id AND version = w.client_version AND enabled OFFSET 0) a,
@@ -50,6 +51,7 @@ const ROTATE_BATCH: &str = "UPDATE families f SET generation = f.generation + 1,
        AND f.ended_at IS NULL AND f.expires_at > w.now AND f.idle_expires_at > w.now
        AND u.id = f.user_id AND u.enabled AND u.epoch = f.user_epoch
        AND i.id = f.browser_session_id AND (i.ended_at IS NULL OR a.outlives_sign_out)
+       AND (f.dpop_jkt IS NULL OR f.dpop_jkt = w.dpop_jkt)
      RETURNING f.id, f.user_id, f.scope, f.audience, f.auth_time, f.amr, f.nonce, f.expires_at, f.idle_expires_at,
          f.user_epoch, f.resources";
 
@@ -234,6 +236,7 @@ struct Columns<'a> {
     secret_hash: Vec<&'a [u8]>,
     client_id: Vec<&'a str>,
     client_version: Vec<i64>,
+    dpop_jkt: Vec<&'a str>,
 }
 
 impl<'a> Columns<'a> {
@@ -247,6 +250,7 @@ impl<'a> Columns<'a> {
         self.secret_hash.push(rotation.secret_hash.as_bytes());
         self.client_id.push(&rotation.client_id);
         self.client_version.push(rotation.client_version);
+        self.dpop_jkt.push(&rotation.dpop_jkt);
     }
 
     fn query(&'a self) -> QueryAs<'a, Postgres, RotatedRow, PgArguments> {
@@ -260,5 +264,6 @@ impl<'a> Columns<'a> {
             .bind(&self.secret_hash)
             .bind(&self.client_id)
             .bind(&self.client_version)
+            .bind(&self.dpop_jkt)
     }
 }

@@ -23,6 +23,7 @@ pub const ROTATE: &str =
        AND EXISTS (SELECT 1 FROM clients a JOIN browser_sessions i ON i.id = families.browser_session_id
                    WHERE a.client_id = families.client_id AND a.enabled AND a.version = $9
                      AND (i.ended_at IS NULL OR a.outlives_sign_out))
+       AND (dpop_jkt IS NULL OR dpop_jkt = $10)
      RETURNING id, user_id, scope, audience, auth_time, amr, nonce, expires_at, idle_expires_at,
          user_epoch, resources";
 
@@ -61,6 +62,8 @@ pub struct Rotation {
     pub ip: String,
     /// The caller's `User-Agent`.
     pub user_agent: String,
+    /// The thumbprint of the key that the request proves (RFC 9449); empty if it proves none.
+    pub dpop_jkt: String,
     /// The time of the request.
     pub now: Timestamp,
 }
@@ -85,6 +88,7 @@ impl Rotation {
             .bind(self.secret_hash.as_bytes())
             .bind(self.client_id.as_str())
             .bind(self.client_version)
+            .bind(self.dpop_jkt.as_str())
     }
 
     /// Binds this rotation's parameters to [`ROTATE`], prepared on a connection of rusqlite.
@@ -100,7 +104,8 @@ impl Rotation {
         statement.raw_bind_parameter(6, self.generation)?;
         statement.raw_bind_parameter(7, self.secret_hash.as_bytes())?;
         statement.raw_bind_parameter(8, self.client_id.as_str())?;
-        statement.raw_bind_parameter(9, self.client_version)
+        statement.raw_bind_parameter(9, self.client_version)?;
+        statement.raw_bind_parameter(10, self.dpop_jkt.as_str())
     }
 
     /// Decides whether this rotation must fail because `other`, made no later than this one, has failed.
@@ -111,6 +116,7 @@ impl Rotation {
             && self.secret_hash == other.secret_hash
             && self.client_id == other.client_id
             && self.client_version == other.client_version
+            && self.dpop_jkt == other.dpop_jkt
     }
 
     pub(super) fn grant(&self, row: RotatedRow) -> Grant {
