@@ -1,0 +1,182 @@
+// The examples, built by Vite from the packed package, in a DOM: sign-in, a call to the API, renewal, sign-out.
+import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { join } from "node:path";
+import { test } from "node:test";
+import { Browser } from "happy-dom";
+import { build } from "vite";
+import { verify } from "./authority.mjs";
+import { install } from "./packed.mjs";
+
+const packed = install("react", "react-dom", "vue", "@vitejs/plugin-vue", "vite");
+/** How long a token lives, in seconds. */
+const LIFE = 2;
+const TYPES = { html: "text/html", js: "text/javascript", css: "text/css" };
+const sleep = (ms) => new Promise((resume) => setTimeout(resume, ms));
+
+async function listen(t, handle) {
+  const server = createServer((request, answer) =>
+    handle(request, answer).catch((error) => {
+      console.error(error);
+      answer.writeHead(500).end();
+    }),
+  );
+  await new Promise((resume) => server.listen(0, "localhost", resume));
+  t.after(() => server.close().closeAllConnections());
+  return { server, url: `http://localhost:${server.address().port}` };
+}
+
+/** The servers of an app: its backend, which has its pages and sessions, and the API at another origin. */
+async function servers(t, { pattern, dpop }) {
+  const seen = { renewals: 0, calls: [], sessions: new Set(), tokens: new Map(), isAway: false };
+  const tokenEndpoint = "https://aa.example/oauth/token";
+  const nonceOf = (proof) => JSON.parse(Buffer.from(proof.split(".")[1], "base64url")).nonce;
+
+  const backend = await listen(t, async (request, answer) => {
+    const url = new URL(request.url, "http://localhost");
+    const sid = /sid=([\w-]+)/.exec(request.headers.cookie)?.[1];
+    const isSignedIn = seen.sessions.has(sid);
+    const json = (status, body, headers = {}) => answer.writeHead(status, { "Content-Type": "application/json", ...headers }).end(JSON.stringify(body));
+    const ended = () => json(401, { error: "session_expired" });
+    const user = { sub: "ann", name: "Ann" };
+    const issue = async () => {
+      let thumbprint;
+      if (dpop) {
+        const proof = request.headers.dpop;
+        const nonce = nonceOf(proof);
+        ({ thumbprint } = await verify(proof, { method: "POST", url: tokenEndpoint, nonce }));
+        if (nonce !== "aa") return json(400, { error: "use_dpop_nonce" }, { "DPoP-Nonce": "aa" });
+      }
+      const token = `at-${++seen.renewals}`;
+      seen.tokens.set(token, { thumbprint, until: Date.now() + LIFE * 1000 });
+      return json(200, { access_token: token, expires_in: LIFE, token_type: dpop ? "DPoP" : "Bearer", logged_in: true, user });
+    };
+    switch (url.pathname) {
+      case "/auth/login": {
+        const next = randomUUID();
+        seen.sessions.add(next);
+        return answer.writeHead(302, { Location: url.searchParams.get("return_to"), "Set-Cookie": `sid=${next}; HttpOnly; SameSite=Lax; Path=/` }).end();
+      }
+      case "/auth/me":
+        return isSignedIn ? json(200, { ...user, csrf_token: "csrf" }) : ended();
+      case "/auth/session":
+        return isSignedIn ? issue() : json(200, { logged_in: false });
+      case "/auth/token":
+      case "/auth/refresh":
+        if (pattern === "spa" && request.headers["x-csrf-token"] !== "csrf") return json(403, {});
+        return isSignedIn ? issue() : ended();
+      case "/auth/logout":
+        if (seen.isAway) return json(503, {});
+        seen.sessions.delete(sid);
+        return json(200, { signed_out: true });
+      default: {
+        const name = url.pathname === "/" ? "/index.html" : url.pathname;
+        if (!/^\/(index\.html|assets\/[\w.-]+)$/.test(name)) return answer.writeHead(404).end();
+        return answer.writeHead(200, { "Content-Type": TYPES[name.split(".").at(-1)] }).end(readFileSync(join(seen.dist, name)));
+      }
+    }
+  });
+
+  const api = await listen(t, async (request, answer) => {
+    const cors = {
+      "Access-Control-Allow-Origin": backend.url,
+      "Access-Control-Allow-Headers": "authorization, dpop",
+      "Access-Control-Expose-Headers": "WWW-Authenticate, DPoP-Nonce",
+    };
+    if (request.method === "OPTIONS") return answer.writeHead(204, cors).end();
+    const json = (status, body, headers = {}) => answer.writeHead(status, { ...cors, "Content-Type": "application/json", ...headers }).end(JSON.stringify(body));
+    const [scheme, token] = (request.headers.authorization ?? "").split(" ");
+    const known = seen.tokens.get(token);
+    if (!known || known.until < Date.now() || scheme !== (dpop ? "DPoP" : "Bearer")) return json(401, {});
+    if (dpop) {
+      const proof = request.headers.dpop;
+      const nonce = nonceOf(proof);
+      const { thumbprint } = await verify(proof, { method: "GET", url: `${api.url}/v1/orders`, accessToken: token, nonce });
+      assert.equal(thumbprint, known.thumbprint);
+      if (nonce !== "api") return json(401, {}, { "WWW-Authenticate": 'DPoP error="use_dpop_nonce"', "DPoP-Nonce": "api" });
+    }
+    seen.calls.push(token);
+    return json(200, [{ id: 1, text: `one order, by ${token}` }]);
+  });
+  return Object.assign(seen, { backend: backend.url, api: `${api.url}/v1`, tokenEndpoint });
+}
+
+/** The answer with its whole body, if it is an error: happy-dom cannot clone one that is still arriving. */
+async function whole({ window, response }) {
+  if (response.ok) return undefined;
+  const { status, headers } = response;
+  return new window.Response(await response.text(), { status, headers });
+}
+
+/** Waits until the page says what is expected. */
+async function says(page, text) {
+  for (let tries = 100; tries; tries--) {
+    if (text.test(page.mainFrame.document.body?.textContent ?? "")) return;
+    await sleep(30);
+  }
+  assert.fail(`the page does not say ${text}: ${page.mainFrame.document.body?.textContent}`);
+}
+
+function press(page, name) {
+  const button = [...page.mainFrame.document.querySelectorAll("button")].find(({ textContent }) => textContent === name);
+  assert.ok(button, `there is a button "${name}"`);
+  button.click();
+}
+
+for (const { name, ...kind } of [{ name: "react", pattern: "tmb", dpop: false }, { name: "vue", pattern: "spa", dpop: true }]) {
+  test(`${name}: signing in, a call, a renewed token, signing out`, async (t) => {
+    const seen = await servers(t, kind);
+    const root = packed.example(name);
+    seen.dist = join(root, "dist");
+    process.env.VITE_API_URL = seen.api;
+    process.env.VITE_TOKEN_ENDPOINT = seen.tokenEndpoint;
+    await build({ root, logLevel: "error" });
+
+    const browser = new Browser({
+      settings: {
+        enableJavaScriptEvaluation: true,
+        suppressInsecureJavaScriptEnvironmentWarning: true,
+        fetch: { interceptor: { afterAsyncResponse: whole } },
+      },
+    });
+    t.after(() => browser.close());
+    const page = browser.newPage();
+    await page.goto(`${seen.backend}/`);
+    await says(page, /You are not signed in/);
+    assert.deepEqual([seen.renewals, seen.calls], [0, []]);
+
+    press(page, "Sign in"); // to the backend, and back
+    await says(page, /Hello, Ann!/);
+    press(page, "Load orders");
+    await says(page, /one order, by at-\d/);
+    const [first] = seen.calls;
+
+    await sleep(LIFE * 1000 + 50);
+    press(page, "Load orders");
+    const deadline = Date.now() + 5000;
+    while (seen.calls.length < 2 && Date.now() < deadline) await sleep(10);
+    assert.notEqual(seen.calls[1] ?? first, first, "the API was called with another token");
+    await says(page, new RegExp(`one order, by ${seen.calls[1]}`));
+    // No token is where a page could leave it.
+    const { document, localStorage, sessionStorage } = page.mainFrame.window;
+    assert.doesNotMatch(JSON.stringify([document.cookie, { ...localStorage }, { ...sessionStorage }]), /at-|sid/);
+
+    seen.isAway = true;
+    press(page, "Sign out");
+    await says(page, /You are still signed in/);
+    seen.isAway = false;
+    press(page, "Sign out");
+    await says(page, /You are not signed in/);
+    assert.equal(seen.sessions.size, 0);
+
+    // A session that has ended elsewhere is noticed with the next call.
+    press(page, "Sign in");
+    await says(page, /Hello, Ann!/);
+    seen.sessions.clear();
+    seen.tokens.clear();
+    press(page, "Load orders");
+    await says(page, /You are not signed in/);
+  });
+}
