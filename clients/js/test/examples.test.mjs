@@ -1,14 +1,14 @@
 // The examples, built by Vite from the packed package, in a DOM: sign-in, a call to the API, renewal, sign-out.
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { test } from "node:test";
 import { Browser } from "happy-dom";
 import { build } from "vite";
 import { verify } from "./authority.mjs";
-import { install } from "./packed.mjs";
+import { install, source } from "./packed.mjs";
 
 const packed = install("react", "react-dom", "vue", "@vitejs/plugin-vue", "vite");
 /** How long a token lives, in seconds. */
@@ -71,10 +71,16 @@ async function servers(t, { pattern, dpop }) {
         if (seen.isAway) return json(503, {});
         seen.sessions.delete(sid);
         return json(200, { signed_out: true });
+      case "/api/orders":
+        if (request.headers["x-csrf"] !== "1") return json(403, {});
+        if (!isSignedIn) return ended();
+        seen.calls.push("the backend");
+        return json(200, [{ id: 1, text: "one order, by the backend" }]);
       default: {
         const name = url.pathname === "/" ? "/index.html" : url.pathname;
-        if (!/^\/(index\.html|assets\/[\w.-]+)$/.test(name)) return answer.writeHead(404).end();
-        return answer.writeHead(200, { "Content-Type": TYPES[name.split(".").at(-1)] }).end(readFileSync(join(seen.dist, name)));
+        const path = name === "/client.js" ? join(packed.folder, "node_modules/@authority/client", name) : join(seen.pages, name);
+        if (name.includes("..") || !existsSync(path)) return answer.writeHead(404).end();
+        return answer.writeHead(200, { "Content-Type": TYPES[name.split(".").at(-1)] }).end(readFileSync(path));
       }
     }
   });
@@ -121,18 +127,27 @@ async function says(page, text) {
 
 function press(page, name) {
   const button = [...page.mainFrame.document.querySelectorAll("button")].find(({ textContent }) => textContent === name);
-  assert.ok(button, `there is a button "${name}"`);
+  assert.ok(button && !button.closest("[hidden]"), `there is a button "${name}"`);
   button.click();
 }
 
-for (const { name, ...kind } of [{ name: "react", pattern: "tmb", dpop: false }, { name: "vue", pattern: "spa", dpop: true }]) {
-  test(`${name}: signing in, a call, a renewed token, signing out`, async (t) => {
+async function built(root, { api, tokenEndpoint }) {
+  process.env.VITE_API_URL = api;
+  process.env.VITE_TOKEN_ENDPOINT = tokenEndpoint;
+  await build({ root, logLevel: "error" });
+  return join(root, "dist");
+}
+
+for (const { name, ...kind } of [
+  { name: "html", pattern: "bff" },
+  { name: "react", pattern: "tmb" },
+  { name: "vue", pattern: "spa", dpop: true },
+]) {
+  const hasTokens = kind.pattern !== "bff";
+  test(`${name}: signing in, a call${hasTokens ? ", a renewed token" : ""}, signing out, an end elsewhere`, async (t) => {
     const seen = await servers(t, kind);
     const root = packed.example(name);
-    seen.dist = join(root, "dist");
-    process.env.VITE_API_URL = seen.api;
-    process.env.VITE_TOKEN_ENDPOINT = seen.tokenEndpoint;
-    await build({ root, logLevel: "error" });
+    seen.pages = hasTokens ? await built(root, seen) : root;
 
     const browser = new Browser({
       settings: {
@@ -150,22 +165,23 @@ for (const { name, ...kind } of [{ name: "react", pattern: "tmb", dpop: false },
     press(page, "Sign in"); // to the backend, and back
     await says(page, /Hello, Ann!/);
     press(page, "Load orders");
-    await says(page, /one order, by at-\d/);
-    const [first] = seen.calls;
-
-    await sleep(LIFE * 1000 + 50);
-    press(page, "Load orders");
-    const deadline = Date.now() + 5000;
-    while (seen.calls.length < 2 && Date.now() < deadline) await sleep(10);
-    assert.notEqual(seen.calls[1] ?? first, first, "the API was called with another token");
-    await says(page, new RegExp(`one order, by ${seen.calls[1]}`));
+    await says(page, hasTokens ? /one order, by at-\d/ : /one order, by the backend/);
+    if (hasTokens) {
+      const [first] = seen.calls;
+      await sleep(LIFE * 1000 + 50);
+      press(page, "Load orders");
+      const deadline = Date.now() + 5000;
+      while (seen.calls.length < 2 && Date.now() < deadline) await sleep(10);
+      assert.notEqual(seen.calls[1] ?? first, first, "the API was called with another token");
+      await says(page, new RegExp(`one order, by ${seen.calls[1]}`));
+    }
     // No token is where a page could leave it.
     const { document, localStorage, sessionStorage } = page.mainFrame.window;
     assert.doesNotMatch(JSON.stringify([document.cookie, { ...localStorage }, { ...sessionStorage }]), /at-|sid/);
 
     seen.isAway = true;
     press(page, "Sign out");
-    await says(page, /You are still signed in/);
+    await says(page, /still signed in|the backend answered 503/);
     seen.isAway = false;
     press(page, "Sign out");
     await says(page, /You are not signed in/);
@@ -180,3 +196,13 @@ for (const { name, ...kind } of [{ name: "react", pattern: "tmb", dpop: false },
     await says(page, /You are not signed in/);
   });
 }
+
+test("the manual shows the examples as they are", () => {
+  const manual = readFileSync(join(source, "README.md"), "utf8");
+  const shown = [...manual.matchAll(/^```\w+ (examples\/\S+)\n([^]*?)^```$/gm)];
+  assert.deepEqual(
+    shown.map(([, path]) => path.split("/")[1]).sort(),
+    ["html", "html", "react", "vue", "vue"],
+  );
+  for (const [, path, text] of shown) assert.equal(text, readFileSync(join(source, path), "utf8"), path);
+});

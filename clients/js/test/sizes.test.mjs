@@ -1,5 +1,6 @@
 // What an app adds to its bundle.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
@@ -26,5 +27,7 @@ for (const [name, limit] of [["client.js", 5 * 1024], ["dpop.js", 2 * 1024], ["a
     t.diagnostic(`${name}: ${size} bytes`);
     assert.ok(size > 200 && size < limit, `${size} bytes`);
     assert.equal(inputs.length, 1, "it imports nothing");
+    const row = `| \`${name}\` | ${(size / 1024).toFixed(1)} KB |`;
+    assert.ok(readFileSync(file("README.md"), "utf8").includes(row), `the manual says: ${row}`);
   });
 }

@@ -1,16 +1,6 @@
-// The client of this app, with tokens that are bound to a key of this browser, and who is signed in.
-import { createClient } from "@authority/client";
-import { createDpop } from "@authority/client/dpop";
+// Who is signed in.
 import { onMounted, onUnmounted, reactive, readonly } from "vue";
-
-export const API = import.meta.env.VITE_API_URL; // https://orders.example/v1
-
-export const client = createClient({
-  pattern: "spa",
-  apis: [API],
-  dpop: createDpop(),
-  tokenEndpoint: import.meta.env.VITE_TOKEN_ENDPOINT, // https://aa.example/oauth/token
-});
+import { client } from "./client.js";
 
 /** `{ state, user, reason }`; `state` is `loading`, `signed-in`, `signed-out` or `offline`. */
 export function useSession() {
