@@ -95,6 +95,8 @@ export interface Client {
   /**
    * An access token that is good for a moment (`tmb` and `spa`). Do not keep it.
    *
+   * With `dpop` it is of no use without a proof: send it with `dpop.fetch`.
+   *
    * @throws {SignedOut} when there is no session any more.
    */
   token(): Promise<string>;

@@ -7,14 +7,19 @@ import { test } from "node:test";
 import { build } from "esbuild";
 import { install, source } from "./packed.mjs";
 
+/** The number of files of the examples. */
+const EXAMPLES = 14;
 const { folder, files } = install("axios");
 const manifest = JSON.parse(readFileSync(join(folder, "node_modules/@authority/client/package.json"), "utf8"));
 
 test("it has all that it exports, its licence and its manual, and nothing else", () => {
   const exported = Object.values(manifest.exports).flatMap((entry) => Object.values(typeof entry === "string" ? [entry] : entry));
   const expected = new Set(["LICENSE", "README.md", ...exported.map((path) => path.slice(2))]);
-  assert.deepEqual([...files].sort(), [...expected].sort());
+  const examples = files.filter((path) => path.startsWith("examples/"));
+  assert.deepEqual(files.filter((path) => !examples.includes(path)).sort(), [...expected].sort());
+  assert.equal(examples.length, EXAMPLES, "the examples, and nothing that was built from them");
   assert.equal(manifest.private, undefined);
+  assert.equal(manifest.sideEffects, false);
   assert.equal(manifest.dependencies, undefined, "it depends on nothing");
 });
 
