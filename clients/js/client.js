@@ -10,11 +10,13 @@ const sleep = (ms) => new Promise((resume) => setTimeout(resume, ms));
 /** How long other tabs may take to hand over a token that they have, in milliseconds. */
 const HAND_OVER = 150;
 
-export function createClient({ pattern, backend = "", apis = [], name = `${pattern}-client`, timeout = 10_000 }) {
+export function createClient(options) {
+  const { pattern, backend = "", apis = [], name = `${pattern}-client`, timeout = 10_000, dpop, tokenEndpoint } = options;
+  if (dpop && !tokenEndpoint) throw new TypeError("dpop needs tokenEndpoint: the address that proofs are made for");
   const home = new URL(backend || "/", globalThis.location?.href);
   const targets = (pattern === "bff" ? [new URL("/api/", home)] : apis).map((api) => new URL(api, home));
   const listeners = new Set();
-  let held, csrf, who, pending, channel, leave, isOpen, arrived, following, leaving;
+  let held, csrf, who, pending, channel, leave, isOpen, arrived, following, leaving, key;
   const locks = globalThis.navigator?.locks;
 
   // Good is what has not been refused and has not expired; fresh is what need not be replaced yet. A token from the
@@ -79,6 +81,7 @@ export function createClient({ pattern, backend = "", apis = [], name = `${patte
         if (data.left) unfollow();
         if (data.out) forget(false, data.why, data.reason);
         else if (data.token) {
+          if (data.token.key !== key) return; // bound to a key that is not ours
           held = data.token;
           arrived?.();
         }
@@ -127,6 +130,12 @@ export function createClient({ pattern, backend = "", apis = [], name = `${patte
     return globalThis.localStorage ? leased(work) : work();
   };
 
+  // The backend passes the proof on, so it is made for the request that the backend makes.
+  async function prove(url, init) {
+    key ??= await dpop.thumbprint();
+    return dpop.fetch(url, init, { method: "POST", url: tokenEndpoint });
+  }
+
   /** Asks the backend. 401 means that the session is over; anything else that is no success is a fault. */
   async function ask(path, { method = "GET", headers = {}, again = pattern === "spa" } = {}) {
     if (method !== "GET") {
@@ -134,7 +143,8 @@ export function createClient({ pattern, backend = "", apis = [], name = `${patte
       Object.assign(headers, pattern === "spa" ? { "X-CSRF-Token": csrf } : { "X-CSRF": "1" });
     }
     const signal = AbortSignal.timeout(timeout);
-    const answer = await fetch(new URL(path, home), { method, headers, signal, credentials: "include", cache: "no-store" });
+    const send = dpop && /token|refresh|session/.test(path) ? prove : fetch;
+    const answer = await send(new URL(path, home), { method, headers, signal, credentials: "include", cache: "no-store" });
     if (answer.status === 401) {
       forget(true);
       throw new SignedOut("the session has ended");
@@ -147,15 +157,18 @@ export function createClient({ pattern, backend = "", apis = [], name = `${patte
     return answer.json();
   }
 
-  function hold({ access_token: value, expires_in }, since) {
-    if (!value) return;
+  /** Keeps the token, if there is one, and answers whether it did. With `dpop`, a bearer token is not kept. */
+  function hold({ access_token: value, expires_in, token_type = "" }, since) {
+    if (!value || (dpop && token_type.toLowerCase() === "bearer")) return false;
     const life = expires_in * 1000;
-    held = { value, since, until: since + life, renew: since + life - Math.min(life / 5, 300_000) };
+    held = { value, since, until: since + life, renew: since + life - Math.min(life / 5, 300_000), key };
     channel?.postMessage({ token: held });
+    return true;
   }
 
   async function refresh(refused) {
     if (fresh(refused)) return;
+    if (dpop) key ??= await dpop.thumbprint();
     if (!(await alone())) {
       channel?.postMessage({ ask: 1, refused });
       await Promise.race([new Promise((resume) => (arrived = resume)), sleep(HAND_OVER)]);
@@ -164,7 +177,7 @@ export function createClient({ pattern, backend = "", apis = [], name = `${patte
     const since = Date.now();
     const headers = refused ? { Authorization: `Bearer ${refused}` } : {};
     const answer = await (pattern === "spa" ? ask("/auth/refresh", { method: "POST", headers }) : ask("/auth/token", { headers }));
-    hold(answer, since);
+    if (!hold(answer, since) && answer.access_token) throw new Error("the token is not bound to the key of dpop");
   }
 
   async function token(refused) {
@@ -215,13 +228,16 @@ export function createClient({ pattern, backend = "", apis = [], name = `${patte
       url.origin === origin && `${url.pathname}/`.startsWith(pathname.endsWith("/") ? pathname : `${pathname}/`);
     if (!targets.some(within)) return fetch(source, init); // what is not ours gets nothing of ours
     const credentials = pattern === "bff" ? "include" : "omit";
-    const make = (source, name, value) => {
-      const request = new Request(source, { redirect: "error", ...init, credentials });
+    const settings = { redirect: "error", ...init, credentials };
+    const send = (source, name, value) => {
+      const request = new Request(source, settings);
       request.headers.set(name, value);
-      return request;
+      return fetch(request);
     };
+    const present = (source, accessToken) =>
+      dpop ? dpop.fetch(source, settings, { accessToken }) : send(source, "Authorization", `Bearer ${accessToken}`);
     if (pattern === "bff") {
-      const answer = await fetch(make(source, "X-CSRF", "1"));
+      const answer = await send(source, "X-CSRF", "1");
       if (answer.status !== 401) return answer;
       forget(true);
       throw new SignedOut("the session has ended");
@@ -229,12 +245,12 @@ export function createClient({ pattern, backend = "", apis = [], name = `${patte
     const signal = init.signal ?? source.signal ?? new AbortController().signal;
     const used = await abortable(token(), signal);
     const spare = source instanceof Request ? source.clone() : source;
-    const answer = await fetch(make(source, "Authorization", `Bearer ${used}`));
+    const answer = await present(source, used);
     if (answer.status !== 401 || init.body instanceof ReadableStream) return answer;
     // Perhaps the session has ended since, or keys were changed: one more try, with another token.
     const next = await abortable(token(used), signal);
     await answer.body?.cancel();
-    return fetch(make(spare, "Authorization", `Bearer ${next}`));
+    return present(spare, next);
   }
 
   async function signOut({ everywhere = false } = {}) {

@@ -1,8 +1,6 @@
 // The client in Node: several "tabs" are several clients in one process, which share locks, channel and storage.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { after, afterEach, beforeEach, mock, test } from "node:test";
-import { gzipSync } from "node:zlib";
 import axios from "axios";
 import { axiosAdapter } from "../axios.js";
 
@@ -117,12 +115,6 @@ function tab(pattern, more) {
   return Object.assign(client, { events });
 }
 const tabs = (count, pattern, more) => Array.from({ length: count }, () => tab(pattern, more));
-
-test("it is under 4 KB, and needs nothing", () => {
-  const source = readFileSync(new URL("../client.js", import.meta.url));
-  assert.ok(gzipSync(source, { level: 9 }).length < 4096);
-  assert.ok(!/^import /m.test(source));
-});
 
 test("BFF: our API gets the header, and nothing else gets anything", async () => {
   const client = tab("bff");
