@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use actix_cors::Cors;
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use bytes::Bytes;
 use foundation::origin::PublicUrl;
@@ -65,8 +66,9 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
 
 /// Cross-origin requests with credentials, allowed for exactly the listed origins.
 pub(crate) fn cors(origins: &[PublicUrl]) -> Cors {
-    let headers = [header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH];
-    let exposed = [header::ETAG, header::LOCATION, header::WWW_AUTHENTICATE];
+    let proof = HeaderName::from_static("dpop");
+    let headers = [header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, proof];
+    let exposed = [header::DATE, header::ETAG, header::LOCATION, header::WWW_AUTHENTICATE];
     service::http::cors(origins, &headers, &exposed)
 }
 

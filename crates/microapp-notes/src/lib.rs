@@ -152,7 +152,8 @@ impl Application {
         let notes = Notes::open(Db::connect(&config.database_url).await?).await?;
         let authority = config.backchannel_url.as_ref().unwrap_or(&config.issuer);
         let verifier = tokens::Verifier::new(&config.issuer, &config.audience);
-        let guard = Guard::new(verifier, authority, tokens::KeySet::default())?;
+        let guard = Guard::new(verifier, authority, tokens::KeySet::default())?
+            .dpop(config.public_url.as_str());
         let guard = revocation::follow(config, guard, authority)?;
         let listen_error = |error| StartError::Listen(config.listen, error);
         if let Some(address) = config.metrics_listen {

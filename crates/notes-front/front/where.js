@@ -1,10 +1,8 @@
 // Shows where the tokens of this pattern are: looks everywhere that a script can look.
 
-import { createClient } from "/client.js";
+import { client, pattern, tokenEndpoint } from "/page.js";
 
 const byId = (id) => document.getElementById(id);
-const { pattern, api } = document.documentElement.dataset;
-const client = createClient({ pattern, apis: [api] });
 const say = (id, text) => (byId(id).textContent = text);
 
 const HIDDEN = {
@@ -17,6 +15,10 @@ const BACKEND = {
   tmb: "The refresh token, encrypted in its session store, under a hash of the random number.",
   spa: "Nothing about you: one key, with which it seals the cookies.",
 };
+
+const KEY = tokenEndpoint
+  ? "in IndexedDB. A script can use it while the page is open, and cannot copy it; without it, the application token is worth nothing."
+  : "none: a copy of the application token works anywhere.";
 
 async function stored() {
   const databases = (await indexedDB.databases?.()) ?? [];
@@ -36,6 +38,7 @@ function claims(token) {
 async function look() {
   say("cookies", document.cookie || "nothing: document.cookie is empty");
   say("storage", await stored());
+  say("key", KEY);
   if (pattern === "bff") return say("token", "nothing: it never comes here");
   try {
     const token = await client.token();

@@ -24,5 +24,5 @@ pub mod token_endpoint;
 pub use attempt::{ATTEMPT_TTL, Attempt, local_path};
 pub use browser::Browser;
 pub use logout_token::LogoutToken;
-pub use provider::{Provider, ProviderConfig, ProviderError};
+pub use provider::{DpopRefusal, Provider, ProviderConfig, ProviderError};
 pub use token_endpoint::{TokenRequest, Tokens};

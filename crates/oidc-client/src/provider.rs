@@ -51,9 +51,21 @@ pub enum ProviderError {
     /// The provider sent an error response with this code (RFC 6749 §5.2).
     #[error("the provider refuses: {0}{hint}", hint = hint(.0))]
     ErrorResponse(String),
+    /// The provider refuses the DPoP proof that the browser made (RFC 9449 §5, §8). Nothing was used up.
+    #[error("the provider refuses the DPoP proof: {}", .0.code)]
+    DpopProof(DpopRefusal),
     /// The response is invalid: an unexpected issuer, an invalid ID token.
     #[error("the provider's answer is not right: {0}")]
     InvalidResponse(String),
+}
+
+/// An error response to a DPoP proof (RFC 9449 §5, §8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DpopRefusal {
+    /// `invalid_dpop_proof` or `use_dpop_nonce`.
+    pub code: String,
+    /// The nonce to make the next proof with.
+    pub nonce: Option<String>,
 }
 
 /// The setting to look at, for an error code that no user can do anything about.

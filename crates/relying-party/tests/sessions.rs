@@ -361,8 +361,11 @@ async fn one_fault_is_enough_for_all_who_wait() {
 async fn each_api_gets_a_token_of_its_own() {
     let world = world().await;
     let id = world.sign_in(|_| ()).await.unwrap().session_id;
-    let request =
-        TokenRequest { resource: Some("orders".to_owned()), scope: Some("orders:read".to_owned()) };
+    let request = TokenRequest {
+        resource: Some("orders".to_owned()),
+        scope: Some("orders:read".to_owned()),
+        dpop_jkt: None,
+    };
     world.on_refresh(next_tokens(2)).await;
     for _ in 0..2 {
         let token = world

@@ -6,7 +6,7 @@ use demo::USERS;
 use service::run::Failure;
 use thirtyfour::prelude::*;
 
-use crate::support::{World, world};
+use crate::support::{World, world_with_dpop};
 use testing::chromium::{at, browser, driver, find, run, screenshot, shows, sign_in};
 
 async fn write(browser: &WebDriver, text: &str) -> WebDriverResult<()> {
@@ -132,7 +132,7 @@ async fn signing_out_everywhere(browser: &WebDriver, world: &World) -> WebDriver
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_three_patterns_side_by_side() -> Result<(), Failure> {
     let Some(driver) = driver() else { return Ok(()) };
-    let world = world(Duration::from_secs(3)).await;
+    let world = world_with_dpop(Duration::from_secs(3)).await;
     let profile = tempfile::tempdir()?;
     let browser = browser(&driver, profile.path().to_owned(), &world.options.url(0)).await?;
     browser.set_script_timeout(Duration::from_secs(30)).await?;

@@ -9,7 +9,7 @@ use serde_json::Value;
 use service::run::Failure;
 use thirtyfour::prelude::*;
 
-use crate::support::{World, world};
+use crate::support::{World, world_with_dpop};
 use testing::chromium::{Driver, at, browser, driver, find, run, screenshot, sign_in};
 
 /// Tabs of each app.
@@ -204,7 +204,7 @@ async fn work_in_tabs(driver: &Driver, browser: &WebDriver, world: &World) -> We
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ten_tabs_of_each_app_outlive_many_tokens_and_two_cuts() -> Result<(), Failure> {
     let Some(driver) = driver() else { return Ok(()) };
-    let world = world(AT_TTL).await;
+    let world = world_with_dpop(AT_TTL).await;
     let profile = tempfile::tempdir()?;
     let browser = browser(&driver, profile.path().to_owned(), &world.options.url(0)).await?;
     browser.set_script_timeout(Duration::from_mins(1)).await?;

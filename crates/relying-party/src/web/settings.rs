@@ -102,6 +102,9 @@ pub struct Config {
     pub api_headers: Vec<HeaderName>,
     /// Whose hosts all get the session cookie.
     pub cookie_domain: Option<String>,
+    /// The provider's token endpoint as browsers name it, if access tokens for pages have to be bound to a key of the browser
+    /// (DPoP, RFC 9449).
+    pub dpop_token_endpoint: Option<Url>,
     /// Log filter.
     pub log: String,
     /// Log format.
@@ -162,9 +165,23 @@ impl Config {
             api_headers: Vec::new(),
             cookie_domain: cookie_domain(settings.optional("cookie_domain")?, &public_url)?,
             public_url,
+            dpop_token_endpoint: None,
             log: settings.get("log")?,
             log_format: settings.get("log_format")?,
         })
+    }
+
+    /// With `dpop_token_endpoint`, a setting of the backends whose pages get access tokens.
+    ///
+    /// # Errors
+    /// [`SettingsError`].
+    pub fn with_dpop(self, settings: &Settings) -> Result<Self, SettingsError> {
+        let url = settings.optional::<String>("dpop_token_endpoint")?;
+        let dpop_token_endpoint = url
+            .map(|url| base_url(&url))
+            .transpose()
+            .map_err(|why| SettingsError::new(format!("DPOP_TOKEN_ENDPOINT: {why}")))?;
+        Ok(Self { dpop_token_endpoint, ..self })
     }
 }
 
