@@ -24,7 +24,7 @@ async function stored() {
   const databases = (await indexedDB.databases?.()) ?? [];
   const caches = (await window.caches?.keys()) ?? [];
   const names = [
-    ...Object.keys(localStorage), ...Object.keys(sessionStorage), ...databases.map(({ name }) => name), ...caches,
+    ...Object.keys(localStorage), ...Object.keys(sessionStorage), ...databases.map(({ name }) => (name === "dpop" ? "the key of this browser" : name)), ...caches,
   ];
   return names.length ? names.join(", ") : "nothing";
 }
@@ -42,10 +42,10 @@ async function look() {
   if (pattern === "bff") return say("token", "nothing: it never comes here");
   try {
     const token = await client.token();
-    const { aud, scope, exp, sid } = claims(token);
+    const { aud, scope, exp, sid, cnf } = claims(token);
     const left = Math.max(0, Math.round(exp - Date.now() / 1000));
     const shown = document.createElement("pre");
-    shown.textContent = `${token.slice(0, 12)}…\n\nfor        ${aud}\nallows     ${scope}\nsession    ${sid}\nexpires in ${left} s`;
+    shown.textContent = `${token.slice(0, 12)}…\n\nfor        ${aud}\nallows     ${scope}\nsession    ${sid}\nexpires in ${left} s${cnf ? `\nbound to   the key ${cnf.jkt.slice(0, 12)}…` : ""}`;
     byId("token").replaceChildren("in this page's memory, gone when it is closed:", shown);
   } catch {
     say("token", "none: no user is signed in here");

@@ -59,7 +59,12 @@ async fn each_pattern(browser: &WebDriver, world: &World) -> WebDriverResult<()>
         shows(browser, "#person", "Ann").await?;
         let seen = find(browser, "#cookies").await?.text().await?;
         assert_eq!(seen, "nothing: document.cookie is empty");
-        assert_eq!(find(browser, "#storage").await?.text().await?, "nothing");
+        let (stored, key) = match app {
+            "bff" => ("nothing", "none"),
+            _ => ("the key of this browser", "in IndexedDB"),
+        };
+        assert_eq!(find(browser, "#storage").await?.text().await?, stored);
+        shows(browser, "#key", key).await?;
         screenshot(browser, &format!("where-{app}")).await?;
 
         // Signed out in one tab, and so in the other; what the back button brings up is signed out too.
@@ -91,7 +96,7 @@ async fn signing_out_everywhere(browser: &WebDriver, world: &World) -> WebDriver
         find(browser, "#sign-out-all").await?.click().await?;
         // By way of the authority, and back.
         at(browser, &format!("{home}/")).await?;
-        shows(browser, "#why", "Sign in").await?;
+        shows(browser, "#why", "Sign in to see").await?;
         // The way back may still be under way, and then takes the place of this page.
         for _ in 0..50 {
             browser.goto(format!("{authority}/apps")).await?;
