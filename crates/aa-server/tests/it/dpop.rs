@@ -357,7 +357,7 @@ async fn the_grace_of_a_bound_family_is_long_and_knows_no_places(#[case] engine:
     let first = redeem(&app, Some(&proof(&key, &t)), &browser.open(&app).await).await.ok();
     let second = refresh(&app, Some(&proof(&key, &t)), first.refresh_token()).await.ok();
     t.advance(590);
-    // With another user agent than before, twice: whoever has the key is the owner.
+    // With another user agent than before, twice: the key says that it is the owner.
     for agent in ["one", "two"] {
         let proof = proof(&key, &t);
         let request = client().post(format!("{}/oauth/token", app.url));
