@@ -40,6 +40,7 @@ const UNDO: &[(i64, &str)] = &[
     (30, include_str!("undo/0030.sql")),
     (31, include_str!("undo/0031.sql")),
     (34, include_str!("undo/0034.sql")),
+    (36, include_str!("undo/0036.sql")),
 ];
 
 #[apply(both_databases)]

@@ -5,6 +5,7 @@ pub mod continue_to;
 pub mod device;
 pub mod logout;
 pub mod par;
+pub mod register;
 pub mod token;
 pub mod tokens;
 pub mod userinfo;

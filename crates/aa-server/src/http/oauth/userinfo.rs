@@ -37,7 +37,7 @@ pub async fn post(
 }
 
 /// The one bearer token of the header, none, or nonsense.
-fn bearer(request: &HttpRequest) -> Result<Option<String>, &'static str> {
+pub(super) fn bearer(request: &HttpRequest) -> Result<Option<String>, &'static str> {
     let mut headers = request.headers().get_all(header::AUTHORIZATION);
     let Some(value) = headers.next() else { return Ok(None) };
     if headers.next().is_some() {

@@ -7,6 +7,9 @@ use serde_json::json;
 use super::english::in_english;
 use crate::http::error::{Error, INVALID_GRANT, OAuthError};
 
+/// The challenge of the endpoints that take a token of the authority's own.
+const BEARER: &str = "Bearer realm=\"registration\"";
+
 pub(super) fn error(request: &HttpRequest, error: &Error) -> HttpResponse {
     let mut response = HttpResponse::build(error.status_code());
     response.insert_header((header::CACHE_CONTROL, "no-store"));
@@ -18,6 +21,16 @@ pub(super) fn error(request: &HttpRequest, error: &Error) -> HttpResponse {
             // RFC 9110 §15.5.2: a 401 always says how to authenticate.
             response.insert_header((header::WWW_AUTHENTICATE, "Basic realm=\"token\""));
             ("invalid_client", "the client is not known or could not be authenticated".to_owned())
+        }
+        // RFC 6750 §3.1: a request without a token is told no error code in the challenge.
+        Error::NoToken => {
+            response.insert_header((header::WWW_AUTHENTICATE, BEARER));
+            ("invalid_token", "a bearer token is needed".to_owned())
+        }
+        Error::InvalidToken(_) => {
+            let challenge = format!("{BEARER}, error=\"invalid_token\"");
+            response.insert_header((header::WWW_AUTHENTICATE, challenge));
+            ("invalid_token", "the token is not valid".to_owned())
         }
         Error::Parameters(bad) => (OAuthError::InvalidRequest.into(), bad.to_string()),
         Error::Refused { status, message, detail, retry_after } => {
