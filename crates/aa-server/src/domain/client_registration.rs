@@ -19,6 +19,10 @@ use super::token_exchange::TOKEN_EXCHANGE;
 const AUTHORIZATION_CODE: &str = "authorization_code";
 const REFRESH_TOKEN: &str = "refresh_token";
 const CLIENT_CREDENTIALS: &str = "client_credentials";
+/// Addresses of one kind that a client registers, at most: those of redirects are in the policies of pages.
+const MAX_URIS: usize = 50;
+/// Bytes of an address, at most.
+const MAX_URI_BYTES: usize = 2_000;
 /// The method of a client that names none (RFC 7591 §2).
 const DEFAULT_METHOD: &str = "client_secret_basic";
 
@@ -202,6 +206,7 @@ impl Registration {
         let has = |name: &str| grants.iter().any(|grant| grant == name);
         let (code, device) = (has(AUTHORIZATION_CODE), has(DEVICE_CODE));
         let redirect_uris = self.redirect_uris.clone().unwrap_or_default();
+        let post_logout_uris = self.post_logout_redirect_uris.clone().unwrap_or_default();
         if code && redirect_uris.is_empty() {
             let why = "redirect_uris: the grant authorization_code needs at least one";
             return Err(BadMetadata::RedirectUri(why.to_owned()));
@@ -209,6 +214,13 @@ impl Registration {
         for uri in &redirect_uris {
             redirect_uri::check(uri)
                 .map_err(|why| BadMetadata::RedirectUri(format!("redirect_uris: `{uri}` {why}")))?;
+        }
+        for (name, uris) in
+            [("redirect_uris", &redirect_uris), ("post_logout_redirect_uris", &post_logout_uris)]
+        {
+            if uris.len() > MAX_URIS || uris.iter().any(|uri| uri.len() > MAX_URI_BYTES) {
+                return bad(format!("{name}: at most {MAX_URIS}, of {MAX_URI_BYTES} bytes"));
+            }
         }
         if self.response_types.iter().flatten().any(|response_type| response_type != "code") {
             return bad("response_types: only code is supported");
@@ -226,7 +238,7 @@ impl Registration {
             name: self.client_name.clone().unwrap_or_else(|| base.client_id.clone()),
             kind,
             redirect_uris,
-            post_logout_uris: self.post_logout_redirect_uris.clone().unwrap_or_default(),
+            post_logout_uris,
             backchannel_logout_uri,
             launch_url: self.initiate_login_uri.clone(),
             scopes: self.scopes(allowed, has(REFRESH_TOKEN))?,
@@ -321,8 +333,9 @@ impl Registration {
             jwks_uri: client.jwks_uri.clone(),
             application_type: users.then(|| if is_native { "native" } else { "web" }.to_owned()),
             subject_type: users.then_some(client.subject_type),
-            id_token_signed_response_alg: users
-                .then(|| client.id_token_alg.unwrap_or(Algorithm::RS256)),
+            id_token_signed_response_alg: client
+                .id_token_alg
+                .or_else(|| users.then_some(Algorithm::RS256)),
             userinfo_signed_response_alg: client.userinfo_signed_response_alg,
             initiate_login_uri: client.launch_url.clone(),
             post_logout_redirect_uris: some(&client.post_logout_uris),
@@ -332,7 +345,7 @@ impl Registration {
                 .backchannel_logout_uri
                 .as_ref()
                 .map(|_| false),
-            require_pushed_authorization_requests: users.then_some(client.par),
+            require_pushed_authorization_requests: (users || client.par).then_some(client.par),
         }
     }
 }

@@ -104,6 +104,11 @@ fn what_is_not_supported_is_refused_by_its_name() {
     ] {
         refused(with(name, value), part);
     }
+    let many: Vec<String> = (0..51).map(|number| format!("{REDIRECT}/{number}")).collect();
+    assert!(register(json!({ "redirect_uris": many[1..] })).is_ok());
+    refused(json!({ "redirect_uris": many }), "at most 50");
+    let long = format!("{REDIRECT}/{}", "x".repeat(2_000));
+    refused(with("post_logout_redirect_uris", json!([long])), "2000 bytes");
     for text in ["", "[]", "null", "{\"a\":1", &"[".repeat(60_000)] {
         assert!(Registration::parse(text.as_bytes()).is_err());
     }
@@ -150,6 +155,9 @@ fn what_is_sent_back_changes_nothing() {
     let mut service = base();
     service.kind = ClientType::Service;
     service.scopes = vec!["notes:read".to_owned()];
+    // Of no use to a service, and told all the same.
+    service.id_token_alg = Some(Algorithm::ES256);
+    service.par = true;
     for client in [everything, public, service] {
         let told = Value::Object(Registration::of(&client).to_members()).to_string();
         let again = Registration::parse(told.as_bytes()).unwrap();
