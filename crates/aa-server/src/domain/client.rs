@@ -3,6 +3,8 @@
 mod lifetimes;
 mod scopes;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use tokens::{Algorithm, Scope};
 use url::Url;
@@ -33,6 +35,8 @@ pub enum ClientType {
     Service,
     /// An API: it gets no tokens but in exchange for those of users, is told which sessions have ended, and introspects the tokens that are for it.
     Api,
+    /// An agent or a tool that acts for users: allowed by them each time, on a page that names what it asks for.
+    Agent,
 }
 
 /// The place where a client keeps its refresh tokens.
@@ -118,6 +122,9 @@ pub struct ClientMetadata {
     /// Whether devices without a browser may sign users in to it (RFC 8628).
     #[serde(default)]
     pub device: bool,
+    /// Its scopes in words, for the page on which users allow an agent. APIs only.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scope_texts: BTreeMap<String, String>,
     /// The audiences that it may exchange the tokens of its users for (RFC 8693).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exchange: Vec<Exchange>,
@@ -172,6 +179,7 @@ impl ClientMetadata {
             id_token_on_refresh: false,
             two_factors: false,
             device: false,
+            scope_texts: BTreeMap::new(),
             exchange: Vec::new(),
             no_pkce: false,
             par: false,
@@ -235,6 +243,8 @@ impl ClientMetadata {
             return Err("client_credentials: only for confidential apps".to_owned());
         }
         self.check_subjects()?;
+        self.check_agent()?;
+        self.check_scope_texts()?;
         match self.kind {
             ClientType::Service | ClientType::Api if self.device => {
                 Err("device: only apps that people use have devices".to_owned())
@@ -259,7 +269,7 @@ impl ClientMetadata {
     }
 
     fn check_subjects(&self) -> Result<(), String> {
-        let has_users = matches!(self.kind, ClientType::Confidential | ClientType::Public);
+        let has_users = !matches!(self.kind, ClientType::Service | ClientType::Api);
         match self.subject_type {
             SubjectType::Public if self.sector_identifier.is_none() => Ok(()),
             SubjectType::Public => {
@@ -281,7 +291,7 @@ impl ClientMetadata {
     }
 
     fn check_exchange(&self) -> Result<(), String> {
-        if self.kind == ClientType::Public && !self.exchange.is_empty() {
+        if self.is_public() && !self.exchange.is_empty() {
             return Err("exchange: a public app cannot prove who it is".to_owned());
         }
         for (index, pair) in self.exchange.iter().enumerate() {
@@ -331,7 +341,7 @@ impl ClientMetadata {
     /// Whether this is one of its redirect URIs: the exact string, but for the port of a loopback address in
     /// a public app (RFC 8252 §7.3).
     pub fn allows_redirect(&self, uri: &str) -> bool {
-        let any_loopback_port = self.kind == ClientType::Public;
+        let any_loopback_port = self.is_public();
         self.redirect_uris.iter().any(|known| redirect_uri::matches(known, uri, any_loopback_port))
     }
 
@@ -340,7 +350,7 @@ impl ClientMetadata {
     /// Not when it authenticates by no secret and the URI is on the user's machine, at a loopback address or in a scheme of
     /// its own: any program there can take either (RFC 8252 §8.6).
     pub fn identity_is_assured(&self, redirect_uri: &str) -> bool {
-        self.kind != ClientType::Public || redirect_uri.starts_with("https://")
+        !self.is_public() || redirect_uri.starts_with("https://")
     }
 
     /// Whether it may get application tokens for itself.
@@ -348,13 +358,8 @@ impl ClientMetadata {
         match self.kind {
             ClientType::Service => true,
             ClientType::Confidential => self.client_credentials,
-            ClientType::Public | ClientType::Api => false,
+            ClientType::Public | ClientType::Api | ClientType::Agent => false,
         }
-    }
-
-    /// Whether it cannot keep a secret.
-    pub fn is_public(&self) -> bool {
-        self.kind == ClientType::Public
     }
 
     /// Whether the launcher can open it.
@@ -370,8 +375,7 @@ impl ClientMetadata {
             .chain(&self.launch_url)
             .filter_map(|uri| Url::parse(uri).ok())
             .map(|mut url| {
-                let any_port =
-                    self.kind == ClientType::Public && redirect_uri::is_loopback_literal(&url);
+                let any_port = self.is_public() && redirect_uri::is_loopback_literal(&url);
                 if any_port && url.set_port(None).is_ok() {
                     return format!("{}:*", form_source(&url));
                 }

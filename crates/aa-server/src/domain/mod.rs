@@ -1,5 +1,6 @@
 //! Pure rules: no clock, no database, no network.
 
+pub mod agent;
 pub mod audience;
 pub mod authentication;
 pub mod authorization_request;

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
-use crate::domain::client::{ClientMetadata, ClientType};
+use crate::domain::client::ClientMetadata;
 use crate::domain::client_authentication::ClientAuthentication;
 use crate::domain::event::{Actor, EventKind};
 use crate::domain::refresh_token::SecretHash;
@@ -131,12 +131,12 @@ pub(super) async fn plan_one(
         return Ok(Change::None);
     }
     check(authority, metadata)?;
-    let (before, after) = (known.metadata.kind, metadata.kind);
-    if (before == ClientType::Public) != (after == ClientType::Public) {
+    let (before, after) = (known.metadata.is_public(), metadata.is_public());
+    if before != after {
         return Err(ClientError::Invalid(format!(
             "kind: `{}` cannot become an app {} a secret; register it under another id",
             metadata.client_id,
-            if after == ClientType::Public { "without" } else { "with" }
+            if after { "without" } else { "with" }
         )));
     }
     Ok(Change::Change)

@@ -4,6 +4,7 @@
 //! them in this folder and prepares it on both.
 
 mod accounts;
+mod agents;
 mod authentication_attempts;
 mod browser_sessions;
 mod client_assertions;

@@ -1,5 +1,6 @@
 //! One binary for all integration tests. Most run on SQLite and on PostgreSQL: see `support::both_databases`.
 
+mod agents;
 mod architecture;
 mod attempts;
 mod authorize;

@@ -18,15 +18,20 @@ pub enum ScopeError {
 impl ClientMetadata {
     /// The scopes it may ask for.
     pub fn allowed_scopes(&self) -> Scope {
-        if self.scopes.is_empty() {
+        if self.has_default_scopes() {
             return DEFAULT_SCOPES.parse().unwrap_or_default();
         }
         self.scopes.join(" ").parse().unwrap_or_default()
     }
 
+    /// Whether it may ask for [`DEFAULT_SCOPES`]. An agent never may: it has what it is registered with, or nothing.
+    fn has_default_scopes(&self) -> bool {
+        self.scopes.is_empty() && !self.is_agent()
+    }
+
     /// Whether it may ask for the scope of this name.
     pub fn allows_scope(&self, name: &str) -> bool {
-        if self.scopes.is_empty() {
+        if self.has_default_scopes() {
             return DEFAULT_SCOPES.split(' ').any(|known| known == name);
         }
         self.scopes.iter().any(|known| known == name)

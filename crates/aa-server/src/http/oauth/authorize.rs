@@ -234,14 +234,17 @@ pub(super) async fn grant(
     }
 }
 
-/// Whether the user has to say that they want to continue to this client (RFC 8252 §8.6): its identity is not assured, and
-/// it is not open in this browser already.
+/// Whether the user has to say that they want to continue to this client: an agent always, and another if its identity is not
+/// assured (RFC 8252 §8.6) and it is not open in this browser already.
 pub(super) async fn must_confirm(
     authority: &Authority,
     client: &ClientMetadata,
     asked: &AuthorizationRequest,
     current_user: &CurrentUser,
 ) -> Result<bool, Error> {
+    if client.is_agent() {
+        return Ok(true);
+    }
     if client.identity_is_assured(&asked.target.redirect_uri) {
         return Ok(false);
     }

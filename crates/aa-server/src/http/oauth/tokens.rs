@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::{Error, OAuthError, calling_client, json as answer, oauth_params, uncached};
 use crate::authority::Authority;
-use crate::domain::client::ClientType;
 use crate::http::request::{caller, detached};
 use crate::ops::tokens::introspect::{introspect as introspect_op, signed};
 use crate::ops::tokens::revoke::{RevokeError, revoke as revoke_op};
@@ -41,7 +40,7 @@ pub async fn introspect(
 ) -> Result<HttpResponse, Error> {
     let params = oauth_params(&request, payload).await?;
     let metadata = &calling_client(&authority, &request, &params).await?.metadata;
-    if metadata.kind == ClientType::Public {
+    if metadata.is_public() {
         return Err(Error::InvalidClient("public clients may not introspect"));
     }
     let token = params.need("token")?;
