@@ -148,6 +148,9 @@ pub(super) struct AddApp {
     /// Devices without a browser may sign users in to it, by a code.
     #[arg(long)]
     device: bool,
+    /// A scope that agents may ask this API for whose id is the address of their metadata.
+    #[arg(long = "agent-scope", value_name = "SCOPE", num_args = 1..)]
+    agent_scopes: Vec<String>,
     /// A scope of this API in words, for the page on which users allow agents.
     #[arg(long, value_name = "SCOPE=TEXT", value_parser = scope_text)]
     scope_text: Vec<(String, String)>,
@@ -340,6 +343,8 @@ fn metadata(add: AddApp, (lifetimes, at_alg): OwnSettings) -> Result<ClientMetad
         id_token_on_refresh: add.id_token_on_refresh,
         two_factors: add.two_factors,
         device: add.device,
+        agent_scopes: words(add.agent_scopes),
+        agent_apis: Vec::new(),
         scope_texts: add.scope_text.into_iter().collect(),
         exchange: add.exchange,
         no_pkce: add.no_pkce,

@@ -26,6 +26,7 @@ use crate::services::mailer::{MailSettings, SmtpUrl};
 pub use accounts::SecondFactor;
 use accounts::{read_mail, read_second_factor};
 pub use clients::ClientRegistration;
+use clients::OffOn;
 use keys::read_key_rotation;
 use secrets::{SECRET_FILE, read_secrets};
 pub use ttls::Ttls;
@@ -57,6 +58,11 @@ pub const SETTINGS: &[Setting] = &[
         "client_registration",
         "off",
         "Apps register themselves: off, initial_access_token",
+    ),
+    Setting::new(
+        "client_id_metadata",
+        "off",
+        "Agents whose client id is the address of their metadata: off, on",
     ),
     Setting::new("require_par", "false", "Accept only authorization requests that are pushed"),
     Setting::new("password_min_chars", "8", "Fewest characters of a password, 8 to 64"),
@@ -169,6 +175,8 @@ pub struct Config {
     pub registration: RegistrationMode,
     /// The ways in which clients register themselves.
     pub client_registration: ClientRegistration,
+    /// Whether agents may come whose client id is the address of their metadata.
+    pub client_id_metadata: bool,
     /// Whether every client has to push its authorization requests (RFC 9126 §5).
     pub require_par: bool,
     /// The time for which events are kept.
@@ -252,6 +260,7 @@ impl Config {
             key_rotation: read_key_rotation(settings)?,
             registration: settings.get("registration")?,
             client_registration: settings.get("client_registration")?,
+            client_id_metadata: settings.get::<OffOn>("client_id_metadata")? == OffOn::On,
             require_par: settings.get("require_par")?,
             events_kept: at_least_a_day(settings, "events_kept")?,
             password_min_chars,
@@ -308,6 +317,7 @@ impl Config {
             "key_rotation": self.key_rotation.map(duration),
             "registration": self.registration.as_str(),
             "client_registration": <&str>::from(self.client_registration),
+            "client_id_metadata": self.client_id_metadata,
             "require_par": self.require_par,
             "events_kept": duration(self.events_kept),
             "password_min_chars": self.password_min_chars,

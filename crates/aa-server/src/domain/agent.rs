@@ -29,7 +29,7 @@ impl ClientMetadata {
     /// A text that names the member and says what to change.
     pub(super) fn check_agent(&self) -> Result<(), String> {
         match self.kind {
-            ClientType::Agent if self.scopes.is_empty() => {
+            ClientType::Agent if self.scopes.is_empty() && !self.is_document() => {
                 Err("scopes: an agent has no others than it is registered with, so it needs one"
                     .to_owned())
             }
@@ -49,6 +49,9 @@ impl ClientMetadata {
     /// # Errors
     /// A text that names the member and says what to change.
     pub(super) fn check_scope_texts(&self) -> Result<(), String> {
+        if self.kind != ClientType::Api && !self.agent_scopes.is_empty() {
+            return Err("agent_scopes: an api says what agents may ask it for".to_owned());
+        }
         if self.kind != ClientType::Api && !self.scope_texts.is_empty() {
             return Err("scope_texts: only an api has scopes of its own".to_owned());
         }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokens::{Algorithm, Scope};
 use url::Url;
 
+use super::agent_api::AgentApi;
 use super::redirect_uri;
 use super::subject::{self, SubjectType};
 use super::token_exchange::Exchange;
@@ -122,6 +123,12 @@ pub struct ClientMetadata {
     /// Whether devices without a browser may sign users in to it (RFC 8628).
     #[serde(default)]
     pub device: bool,
+    /// The scopes that agents may ask it for whose id is the address of their metadata. APIs only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agent_scopes: Vec<String>,
+    /// What the APIs let it ask for if its id is the address of its metadata. It is filled in when the client is read.
+    #[serde(skip)]
+    pub agent_apis: Vec<AgentApi>,
     /// Its scopes in words, for the page on which users allow an agent. APIs only.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub scope_texts: BTreeMap<String, String>,
@@ -179,6 +186,8 @@ impl ClientMetadata {
             id_token_on_refresh: false,
             two_factors: false,
             device: false,
+            agent_scopes: Vec::new(),
+            agent_apis: Vec::new(),
             scope_texts: BTreeMap::new(),
             exchange: Vec::new(),
             no_pkce: false,
@@ -196,7 +205,8 @@ impl ClientMetadata {
     /// A text that names the member and says what to change.
     pub fn check(&self) -> Result<(), String> {
         let id_char = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if !(1..=64).contains(&self.client_id.len()) || !self.client_id.chars().all(id_char) {
+        let is_id = (1..=64).contains(&self.client_id.len()) && self.client_id.chars().all(id_char);
+        if !is_id && !self.is_document() {
             return Err("client_id: 1 to 64 letters, digits and -_. are allowed".to_owned());
         }
         let name = self.name.trim();
@@ -217,6 +227,7 @@ impl ClientMetadata {
                 .map_err(|why| format!("backchannel_logout_uri: `{uri}` {why}"))?;
         }
         check_scopes(&self.scopes)?;
+        check_scopes(&self.agent_scopes)?;
         check_audiences(&self.audiences)?;
         self.check_exchange()?;
         for claim in &self.claims {
@@ -321,7 +332,7 @@ impl ClientMetadata {
 
     /// Whether a family of this scope gets refresh tokens.
     pub fn refreshes(&self, granted: &str) -> bool {
-        self.always_refresh
+        (self.always_refresh && !self.is_document())
             || (self.allows_scope(OFFLINE_ACCESS)
                 && granted.split(' ').any(|name| name == OFFLINE_ACCESS))
     }

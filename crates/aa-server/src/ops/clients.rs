@@ -74,6 +74,10 @@ pub fn new_secret(authority: &Authority, metadata: &ClientMetadata) -> Option<Se
 
 /// Checks metadata by themselves, and against the keys that there are.
 pub(super) fn check(authority: &Authority, metadata: &ClientMetadata) -> Result<(), ClientError> {
+    if metadata.is_document() {
+        let why = "client_id: an address stands for the metadata that are there";
+        return Err(ClientError::Invalid(why.to_owned()));
+    }
     metadata.check().map_err(ClientError::Invalid)?;
     let algorithm = metadata.at_alg.unwrap_or(authority.config.at_alg);
     let exchanged = metadata.exchange.iter().map(|pair| pair.audience.as_str());

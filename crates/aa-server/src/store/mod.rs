@@ -41,6 +41,7 @@ use database::Db;
 use tokio::sync::Notify;
 
 pub use accounts::Profile;
+pub use agents::Keeping;
 pub use authentication_attempts::{
     ATTEMPT_TTL, AttemptKey, AuthenticationAttempt, MAX_ATTEMPTS, PUSHED_REQUEST_TTL,
 };

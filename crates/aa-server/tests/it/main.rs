@@ -9,6 +9,7 @@ mod batches;
 mod bounds;
 mod branding;
 mod claims_parameter;
+mod client_documents;
 mod clocks;
 mod commands;
 mod cors;

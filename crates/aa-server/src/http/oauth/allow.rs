@@ -26,6 +26,8 @@ struct Question<'a> {
     question: String,
     agent: &'a str,
     client_id: &'a str,
+    /// The host that the agent's metadata are at.
+    publisher: Option<String>,
     answer_to: String,
     scopes: Vec<String>,
     apis: Vec<String>,
@@ -55,6 +57,7 @@ pub(super) async fn page(
         question: frame.texts.message(&question),
         agent: &client.name,
         client_id: &client.client_id,
+        publisher: client.publisher(),
         answer_to: answer_to(&frame.texts, &asked.target.redirect_uri),
         scopes: scopes.collect(),
         apis: apis.names,

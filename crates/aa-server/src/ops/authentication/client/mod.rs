@@ -57,7 +57,8 @@ macro_rules! methods {
                 authority: &Authority,
                 client: &AuthenticatedClient,
             ) -> Result<bool, AuthenticateError> {
-                if !client.enabled {
+                let is_off = client.metadata.is_document() && !authority.config.client_id_metadata;
+                if !client.enabled || is_off {
                     return Ok(false);
                 }
                 match self {
