@@ -1,12 +1,14 @@
 // The client of the MCP SDK at an MCP server that `tokens` guards: it knows the server's URL, and finds the rest.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { createServer } from "node:https";
 import { UnauthorizedError } from "@modelcontextprotocol/sdk/client/auth.js";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { Person, eventually } from "../person.mjs";
 
-const { ISSUER, CLIENT_ID, REDIRECT_URI, URL: home, MCP_SERVER } = process.env;
+const { ISSUER, CLIENT_ID, REDIRECT_URI, URL: home, MCP_SERVER, METADATA, PROVIDER_PORT, WORK } = process.env;
 const server = spawn(MCP_SERVER, { stdio: "inherit" });
 process.on("exit", () => server.kill());
 await eventually(async () => assert.equal((await fetch(`${home}/.well-known/oauth-protected-resource/mcp`)).status, 200));
@@ -14,11 +16,28 @@ const refused = await fetch(`${home}/mcp`, { method: "POST" });
 assert.equal(refused.status, 401);
 assert.match(refused.headers.get("www-authenticate"), /resource_metadata="[^"]+\/\.well-known\/oauth-protected-resource\/mcp"/);
 
+// The agent is registered, or publishes its metadata: then its address is its id.
+const address = METADATA && `https://localhost:${PROVIDER_PORT}/agent.json`;
+// docs: the metadata
+const metadata = {
+  client_id: address,
+  client_name: "Night Owl",
+  redirect_uris: [REDIRECT_URI],
+  grant_types: ["authorization_code", "refresh_token"],
+  token_endpoint_auth_method: "none",
+};
+// docs: end
+if (address) {
+  const [key, cert] = ["key", "crt"].map((ending) => readFileSync(`${WORK}/localhost.${ending}`));
+  createServer({ key, cert }, (_, response) => response.end(JSON.stringify(metadata))).listen(PROVIDER_PORT);
+}
+
 // docs: the agent
 class Account {
   redirectUrl = REDIRECT_URI;
-  clientMetadata = { client_name: "Night Owl", redirect_uris: [REDIRECT_URI] };
-  clientInformation = () => this.client ?? { client_id: CLIENT_ID };
+  clientMetadata = metadata;
+  clientMetadataUrl = address;
+  clientInformation = () => this.client ?? (address ? undefined : { client_id: CLIENT_ID });
   saveClientInformation = (client) => { this.client = client; };
   tokens = () => this.saved;
   saveTokens = (tokens) => { this.saved = tokens; };
@@ -38,6 +57,7 @@ const first = transport();
 await assert.rejects(agent.connect(first), UnauthorizedError);
 assert.ok(account.authorizationUrl.href.startsWith(`${ISSUER}/oauth/authorize?`));
 assert.equal(account.authorizationUrl.searchParams.get("resource"), `${home}/mcp`);
+assert.equal(account.authorizationUrl.searchParams.get("client_id"), address ?? CLIENT_ID);
 
 // The user is asked what they allow, and does.
 const person = new Person();
