@@ -107,6 +107,10 @@ pub fn parse(client_id: &str, text: &[u8]) -> Result<ClientMetadata, String> {
         if scope.len() > MAX_SCOPE_BYTES { Err(()) } else { scope.parse() };
     let scope = scope.map_err(|()| "scope: it cannot be read".to_owned())?;
     let name = members.client_name.trim().to_owned();
+    // What turns the direction of text could make a page say something else.
+    if name.contains(|c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')) {
+        return Err("client_name: it turns the direction of text".to_owned());
+    }
     let metadata = ClientMetadata {
         redirect_uris: members.redirect_uris,
         scopes: scope.iter().map(str::to_owned).collect(),
@@ -242,6 +246,7 @@ mod tests {
             ("client_id", Value::Null),
             ("client_name", json!(" ")),
             ("client_name", json!("Night\u{0}Owl")),
+            ("client_name", json!("Night \u{202e}lwO")),
             ("redirect_uris", json!([])),
             ("redirect_uris", json!(["http://agent.example/cb"])),
             ("redirect_uris", json!(["https://*.example/cb"])),
