@@ -76,6 +76,7 @@ pub struct ProofTarget<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proof {
     thumbprint: String,
+    algorithm: AsymmetricAlgorithm,
     jti: String,
     nonce: Option<String>,
 }
@@ -122,12 +123,18 @@ impl Proof {
         if !jwt.is_signed_by(&key) {
             return Err(ProofError::BadSignature);
         }
-        Ok(Self { thumbprint: key.thumbprint(), jti: jti.to_owned(), nonce })
+        let algorithm = jwt.algorithm();
+        Ok(Self { thumbprint: key.thumbprint(), algorithm, jti: jti.to_owned(), nonce })
     }
 
     /// The thumbprint of the key (`jkt`, RFC 7638 with SHA-256).
     pub fn thumbprint(&self) -> &str {
         &self.thumbprint
+    }
+
+    /// The algorithm of the signature.
+    pub fn algorithm(&self) -> AsymmetricAlgorithm {
+        self.algorithm
     }
 
     /// The nonce of a server (RFC 9449 §8).
@@ -224,7 +231,8 @@ mod tests {
     use super::*;
 
     fn proof(jti: &str) -> Proof {
-        Proof { thumbprint: "key".to_owned(), jti: jti.to_owned(), nonce: None }
+        let algorithm = AsymmetricAlgorithm::ES256;
+        Proof { thumbprint: "key".to_owned(), algorithm, jti: jti.to_owned(), nonce: None }
     }
 
     #[test]
