@@ -518,7 +518,7 @@ async fn discovery_names_what_there_is() {
     assert_eq!(document["subject_types_supported"], json!(["public", "pairwise"]));
     assert_eq!(
         document["userinfo_signing_alg_values_supported"],
-        json!(["RS256", "ES256", "EdDSA"])
+        json!(["RS256", "PS256", "ES256", "EdDSA"])
     );
     assert_eq!(document["introspection_signing_alg_values_supported"], json!(["RS256"]));
     let has = |list: &str, name: &str| document[list].as_array().unwrap().contains(&json!(name));

@@ -152,7 +152,7 @@ async fn an_operator_vouches_for_an_address_once(#[case] engine: Engine) {
 async fn userinfo_is_signed_for_a_client_that_is_set_so(#[case] engine: Engine) {
     let Some(t) = engine.start().await else { return };
     let browser = t.signed_in("ann@example.com").await;
-    for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA] {
+    for algorithm in [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA] {
         let id = format!("app-{algorithm}");
         let set = |app: &mut ClientMetadata| app.userinfo_signed_response_alg = Some(algorithm);
         let app = with_scopes(&t, &id, set).await;

@@ -26,7 +26,7 @@ use crate::support::{
 /// The redirect URI of the second client.
 pub const WITH_QUERY: &str = "http://localhost:9/callback?dummy1=lorem&dummy2=ipsum";
 /// The algorithm of the ID tokens of both clients.
-pub const ID_TOKEN_ALGORITHM: Algorithm = Algorithm::ES256;
+pub const ID_TOKEN_ALGORITHM: Algorithm = Algorithm::PS256;
 
 enum Pair {
     Rsa(RsaKeyPair),

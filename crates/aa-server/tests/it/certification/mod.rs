@@ -210,7 +210,7 @@ pub async fn sign_in(t: &TestApp, browser: &Browser, page: &str) -> Response {
     let query = page.split_once('?').unwrap().1;
     let mut pairs = form_urlencoded::parse(query.as_bytes());
     let return_to = pairs.find(|(name, _)| name == "return_to").unwrap().1.into_owned();
-    // Whoever types a password takes a second for it.
+    // Typing a password takes a second.
     t.advance(1);
     let fields = [("email", USER), ("password", PASSWORD), ("return_to", &*return_to)];
     let answer = browser.submit(page, "/login", &fields).await;
