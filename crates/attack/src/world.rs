@@ -40,6 +40,7 @@ impl World {
             data_dir: folder.path().to_owned(),
             port_base: testing::free_ports(demo::PORTS),
             at_ttl: Duration::from_mins(5),
+            dpop: false,
         };
         let (handle, stop) = Stop::pair();
         let demo = Demo::start(&options, &stop).await?;

@@ -57,6 +57,8 @@ pub struct Options {
     pub port_base: u16,
     /// Life of application tokens.
     pub at_ttl: Duration,
+    /// Whether application tokens that pages hold are bound to a key of the browser (DPoP, RFC 9449).
+    pub dpop: bool,
 }
 
 impl Options {

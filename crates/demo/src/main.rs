@@ -12,6 +12,7 @@ const SETTINGS: &[Setting] = &[
     Setting::new("data_dir", "./data/demo", "Folder for everything it keeps"),
     Setting::new("port_base", "8080", "The authority's port; each micro-app has one of the next"),
     Setting::new("at_ttl", "5m", "Life of an application token"),
+    Setting::new("dpop", "true", "Bind application tokens that pages hold to a key of the browser"),
     Setting::new("log", "warn", "Which log lines to write, as a filter"),
 ];
 
@@ -36,6 +37,7 @@ async fn run() -> Result<(), Failure> {
         data_dir: settings.get::<PathBuf>("data_dir")?,
         port_base: settings.get("port_base")?,
         at_ttl: settings.duration("at_ttl")?.unwrap_or_default(),
+        dpop: settings.get("dpop")?,
     };
     let stop = Stop::on_signals();
     let demo = Box::pin(Demo::start(&options, &stop)).await?;

@@ -83,6 +83,7 @@ pub const MICRO_APPS: &[MicroApp] = &[
                 let mut settings = browser_app(options, app, Settings::empty(PREFIX, SETTINGS));
                 settings.set("session_store", options.sqlite("tmb.db"));
                 settings.set("api_url", options.url(1));
+                bind_tokens(options, &mut settings);
                 let mut config = Config::read(&settings)?;
                 config.site.client_secret = Some(client_secret(options, app.id)?);
                 let application = build(config, stop.clone()).await?;
@@ -105,6 +106,7 @@ pub const MICRO_APPS: &[MicroApp] = &[
                 let mut settings = browser_app(options, app, Settings::empty(PREFIX, SETTINGS));
                 settings.set("session_store", options.sqlite("spa.db"));
                 settings.set("api_url", options.url(1));
+                bind_tokens(options, &mut settings);
                 let mut config = Config::read(&settings)?;
                 config.site.client_secret = Some(client_secret(options, app.id)?);
                 let application = build(config, stop.clone()).await?;
@@ -149,4 +151,11 @@ fn browser_app(options: &Options, app: &MicroApp, mut settings: Settings) -> Set
     settings.set("client_id", app.id);
     settings.set("data_dir", options.data_dir.display().to_string());
     settings
+}
+
+/// Has the tokens that the app's page holds bound to a key of the browser.
+fn bind_tokens(options: &Options, settings: &mut Settings) {
+    if options.dpop {
+        settings.set("dpop_token_endpoint", format!("{}/oauth/token", options.url(0)));
+    }
 }

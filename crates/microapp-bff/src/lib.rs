@@ -124,7 +124,12 @@ struct Bff {
 pub async fn build(mut config: Config, stop: Stop) -> Result<Application, StartError> {
     config.site.api_headers = config.routes.forward_headers();
     let store = session::open(&config.session_store, "bff").await?;
-    let files = notes_front::files("bff", "/api/notes", &config.site.issuer);
+    let files = notes_front::files(&notes_front::App {
+        pattern: "bff",
+        api: "/api/notes",
+        issuer: &config.site.issuer,
+        token_endpoint: None,
+    });
     let front = Front::new(config.site.static_dir.clone(), files);
     let bff = web::Data::new(Bff {
         routes: config.routes,

@@ -179,6 +179,8 @@ impl Route {
             token_request: TokenRequest {
                 resource: form.audience,
                 scope: (!form.scopes.is_empty()).then(|| form.scopes.join(" ")),
+                // The page has no token that it could bind.
+                dpop_jkt: None,
             },
             methods,
             timeout: form.timeout.unwrap_or(DEFAULT_TIMEOUT),

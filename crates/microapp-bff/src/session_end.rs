@@ -56,8 +56,8 @@ impl StreamSession {
                     ask_at = expires_at;
                 }
                 Err(TokenError::NoSession | TokenError::Ended) => break,
-                Ok(_) | Err(TokenError::Unavailable(_)) if is_past(now, expires_at) => break,
-                Ok(_) | Err(TokenError::Unavailable(_)) => ask_at = now + RETRY,
+                Ok(_) | Err(_) if is_past(now, expires_at) => break,
+                Ok(_) | Err(_) => ask_at = now + RETRY,
             }
         }
         info!("a stream is closed: its session has ended");

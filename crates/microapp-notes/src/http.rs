@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use actix_cors::Cors;
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderName};
 use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use bytes::Bytes;
 use foundation::origin::PublicUrl;
@@ -13,7 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 use service::http::problem;
 use service::run;
-use tokens::{Denied, Guard, Reject, RequiredScope, Scoped};
+use tokens::{Denied, Guard, ProtectedResource, Reject, RequiredScope, Scoped};
 use tokio::sync::broadcast::error::RecvError;
 use tracing::error;
 use uuid::Uuid;
@@ -65,8 +66,9 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
 
 /// Cross-origin requests with credentials, allowed for exactly the listed origins.
 pub(crate) fn cors(origins: &[PublicUrl]) -> Cors {
-    let headers = [header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH];
-    let exposed = [header::ETAG, header::LOCATION, header::WWW_AUTHENTICATE];
+    let proof = HeaderName::from_static("dpop");
+    let headers = [header::AUTHORIZATION, header::CONTENT_TYPE, header::IF_MATCH, proof];
+    let exposed = [header::DATE, header::ETAG, header::LOCATION, header::WWW_AUTHENTICATE];
     service::http::cors(origins, &headers, &exposed)
 }
 
@@ -122,6 +124,23 @@ impl ResponseError for Error {
                 response
             }
         }
+    }
+}
+
+/// What the API says of itself (RFC 9728), to every page and program.
+pub(crate) fn metadata_route(resource: &ProtectedResource) -> impl FnOnce(&mut web::ServiceConfig) {
+    let (path, body) = (resource.path(), resource.to_json().to_string());
+    let answer = move || {
+        let response = HttpResponse::Ok()
+            .insert_header((header::CACHE_CONTROL, "public, max-age=300"))
+            .insert_header((header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"))
+            .insert_header(("Cross-Origin-Resource-Policy", "cross-origin"))
+            .content_type("application/json")
+            .body(body.clone());
+        std::future::ready(response)
+    };
+    move |config| {
+        config.route(&path, web::get().to(answer));
     }
 }
 

@@ -18,7 +18,7 @@ use service::http::Policy;
 use service::program::Program;
 use service::run::{self, LogFormat, Stop};
 use service::settings::{Setting, Settings, SettingsError, safe_issuer};
-use tokens::Guard;
+use tokens::{Guard, ProtectedResource, RequiredScope as _};
 
 pub use crate::revocation::{Credentials, Revocation};
 use crate::store::Notes;
@@ -121,6 +121,9 @@ pub enum StartError {
     /// The authority cannot be spoken to.
     #[error(transparent)]
     Keys(#[from] tokens::FetchError),
+    /// The public URL does not name the API.
+    #[error("NOTES_PUBLIC_URL: {0}")]
+    Resource(#[from] tokens::InvalidResource),
     /// The address cannot be listened on.
     #[error(
         "cannot listen on {0}: {1}. Is another program there? NOTES_LISTEN sets another address"
@@ -152,8 +155,12 @@ impl Application {
         let notes = Notes::open(Db::connect(&config.database_url).await?).await?;
         let authority = config.backchannel_url.as_ref().unwrap_or(&config.issuer);
         let verifier = tokens::Verifier::new(&config.issuer, &config.audience);
-        let guard = Guard::new(verifier, authority, tokens::KeySet::default())?;
-        let guard = revocation::follow(config, guard, authority)?;
+        let guard = Guard::new(verifier, authority, tokens::KeySet::default())?
+            .dpop(config.public_url.as_str());
+        let resource = ProtectedResource::new(config.public_url.as_str(), &config.issuer)?
+            .with_name("Notes")
+            .with_scopes([http::NotesRead::SCOPE, http::NotesWrite::SCOPE]);
+        let guard = revocation::follow(config, guard, authority)?.with_metadata(&resource);
         let listen_error = |error| StartError::Listen(config.listen, error);
         if let Some(address) = config.metrics_listen {
             run::serve_metrics(address, stop.clone())
@@ -179,6 +186,7 @@ impl Application {
                 .app_data(api.clone())
                 .app_data(http::json_config())
                 .configure(run::machine_routes("microapp-notes", env!("CARGO_PKG_VERSION")))
+                .configure(http::metadata_route(&resource))
                 .service(web::scope("").wrap(http::cors(&origins)).configure(http::routes));
         })
         .map_err(listen_error)?;

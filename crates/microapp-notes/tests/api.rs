@@ -20,6 +20,7 @@ struct TestApi {
     _folder: tempfile::TempDir,
 }
 
+const PUBLIC_URL: &str = "https://notes.example";
 const ALLOWED_ORIGIN: &str = "https://front.example";
 
 /// Starts the API; its authority publishes no keys yet.
@@ -31,6 +32,7 @@ async fn start(database_url: Option<String>) -> TestApi {
     let folder = tempfile::tempdir().unwrap();
     let mut settings = Settings::empty(PREFIX, SETTINGS);
     settings.set("listen", "127.0.0.1:0");
+    settings.set("public_url", PUBLIC_URL);
     settings.set("issuer", authority.uri());
     settings.set("cors_origins", format!("https://other.example, {ALLOWED_ORIGIN}"));
     settings.set(
@@ -209,4 +211,28 @@ fn an_issuer_whose_keys_come_in_the_clear_is_refused() {
     read(&[("issuer", "https://aa.example")]).unwrap();
     read(&[http, ("insecure_http", "true")]).unwrap();
     read(&[http, ("backchannel_url", "http://proxy:8080")]).unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_is_refused_finds_the_authority() {
+    let api = start(None).await;
+    api.publish_keys().await;
+    let refused = api.http.get(format!("{}/notes", api.url)).send().await.unwrap();
+    let challenge = refused.headers()["www-authenticate"].to_str().unwrap();
+    let (_, url) = challenge.split_once("resource_metadata=\"").unwrap();
+    let path = url.strip_suffix('"').and_then(|url| url.strip_prefix(PUBLIC_URL)).unwrap();
+    assert_eq!(path, "/.well-known/oauth-protected-resource");
+    let page = api.http.get(format!("{}{path}", api.url)).header("origin", "https://any.example");
+    let answer = page.send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["access-control-allow-origin"], "*");
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    let expected = json!({
+        "resource": PUBLIC_URL,
+        "resource_name": "Notes",
+        "authorization_servers": [api.authority.uri()],
+        "scopes_supported": ["notes:read", "notes:write"],
+        "bearer_methods_supported": ["header"],
+    });
+    assert_eq!(answer.json::<Value>().await.unwrap(), expected);
 }

@@ -11,7 +11,8 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use relying_party::session::IdHash;
 use relying_party::signin::{AccessToken, SESSION_TTL};
 use relying_party::web::auth::{
-    self, AuthorizationResponse, not_signed_in, token_json, unavailable,
+    self, AuthorizationResponse, dpop_refused, not_signed_in, tell_nonce, token_json,
+    token_request, unavailable,
 };
 use relying_party::web::{Site, events};
 use relying_party::{
@@ -227,8 +228,12 @@ async fn refresh(
         Ok(presented) => presented,
         Err(error) => return unavailable(&error),
     };
-    let shared = site.clone();
-    let (pairs, browser) = (pairs.as_ref().clone(), site.browser(&request));
+    let browser = match token_request(&site, &request) {
+        // The pair of cookies holds no access token: there is none to choose.
+        Ok((_, browser)) => browser,
+        Err(refusal) => return dpop_refused(&refusal),
+    };
+    let (shared, pairs) = (site.clone(), pairs.as_ref().clone());
     let id = session.id.clone();
     let token: SecretString = held.refresh_token.clone().into();
     // What has begun is finished, or its token might be lost.
@@ -247,9 +252,11 @@ async fn refresh(
             for cookie in cookies(&site, &seals, &mut session, held, life_of(&tokens)) {
                 response.append_header(cookie);
             }
+            tell_nonce(&mut response, &token);
             response.json(token_json(&token, site.party.now()))
         }
         Err(TokenError::NoSession | TokenError::Ended) => session_expired(&site),
+        Err(TokenError::DpopProof(refusal)) => dpop_refused(&refusal),
         Err(TokenError::Unavailable(error)) => unavailable(&error),
     }
 }
@@ -289,6 +296,7 @@ async fn next_pair(
             end_session(party, pairs, session).await?;
             return Err(TokenError::Ended);
         }
+        Err(ProviderError::DpopProof(refusal)) => return Err(TokenError::DpopProof(refusal)),
         Err(error) => return Err(TokenError::Unavailable(error.to_string())),
     };
     let newest = match presented {

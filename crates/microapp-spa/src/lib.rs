@@ -34,6 +34,10 @@ pub const SETTINGS: &[Setting] = relying_party::browser_app_settings!(
         ),
         Setting::optional("session_store_file", "File with that URL, if it has a password"),
         Setting::new("api_url", "http://localhost:8081", "The API that the front end calls"),
+        Setting::optional(
+            "dpop_token_endpoint",
+            "The provider's token endpoint as browsers name it: binds access tokens to their keys (DPoP)",
+        ),
     ]
 );
 
@@ -65,7 +69,7 @@ impl Config {
     pub fn read(settings: &Settings) -> Result<Self, SettingsError> {
         let api_url = base_url(&settings.get::<String>("api_url")?);
         Ok(Self {
-            site: settings::Config::read(settings, "spa")?,
+            site: settings::Config::read(settings, "spa")?.with_dpop(settings)?,
             session_store: settings::session_store(settings)?,
             api_url: api_url.map_err(|why| SettingsError::new(format!("SPA_API_URL: {why}")))?,
         })
@@ -79,7 +83,12 @@ impl Config {
 pub async fn build(config: Config, stop: Stop) -> Result<Application, StartError> {
     let seals = web::Data::new(sealed::Seals::new(&config.site.session_secret));
     let notes = format!("{}/notes", config.api_url.as_str().trim_end_matches('/'));
-    let files = notes_front::files("spa", &notes, &config.site.issuer);
+    let files = notes_front::files(&notes_front::App {
+        pattern: "spa",
+        api: &notes,
+        issuer: &config.site.issuer,
+        token_endpoint: config.site.dpop_token_endpoint.as_ref().map(Url::as_str),
+    });
     let front = Front::new(config.site.static_dir.clone(), files);
     let connect_to = [config.api_url.origin().ascii_serialization()];
     let store = session::open(&config.session_store, "spa").await?;

@@ -2,12 +2,14 @@
 
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
+use relying_party::signin::AccessToken;
 use relying_party::web::auth::{
-    self, no_token, not_signed_in, redirect, sign_out, store_session, token_json, unavailable,
+    self, dpop_refused, no_token, not_signed_in, redirect, sign_out, store_session, tell_nonce,
+    token_json, token_request, unavailable,
 };
 use relying_party::web::{Site, events};
 use relying_party::{Browser, TokenError, TokenRequest};
-use serde_json::{Value, json};
+use serde_json::json;
 use service::run::detached;
 
 use crate::SESSION;
@@ -36,29 +38,44 @@ async fn session(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
         return HttpResponse::Ok().json(signed_out);
     };
     let over = || HttpResponse::Ok().append_header(site.cookies.remove(&SESSION)).json(&signed_out);
+    let (wanted, browser) = match token_request(&site, &request) {
+        Ok(wanted) => wanted,
+        Err(refusal) => return dpop_refused(&refusal),
+    };
     let user = match site.party.user(&id).await {
         Ok(Some(user)) => user,
         Ok(None) => return over(),
         Err(error) => return unavailable(&error),
     };
-    match fresh_token(&site, id, site.browser(&request), None).await {
-        Ok(mut answer) => {
+    match fresh_token(&site, id, wanted, browser, None).await {
+        Ok(token) => {
+            let mut answer = token_json(&token, site.party.now());
             answer["logged_in"] = json!(true);
             answer["user"] = user.profile();
-            HttpResponse::Ok().json(answer)
+            let mut response = HttpResponse::Ok();
+            tell_nonce(&mut response, &token);
+            response.json(answer)
         }
         Err(TokenError::NoSession | TokenError::Ended) => over(),
-        Err(TokenError::Unavailable(error)) => unavailable(&error),
+        Err(error) => no_token(&site, &SESSION, &error),
     }
 }
 
 /// `GET /auth/token`: a valid access token. An `Authorization` header shows one that an API has refused.
 async fn token(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
     let Some(id) = site.cookies.read(&SESSION, &request) else { return not_signed_in() };
+    let (wanted, browser) = match token_request(&site, &request) {
+        Ok(wanted) => wanted,
+        Err(refusal) => return dpop_refused(&refusal),
+    };
     let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let refused = shown.and_then(|shown| shown.strip_prefix("Bearer ")).map(str::to_owned);
-    match fresh_token(&site, id, site.browser(&request), refused).await {
-        Ok(answer) => HttpResponse::Ok().json(answer),
+    match fresh_token(&site, id, wanted, browser, refused).await {
+        Ok(token) => {
+            let mut response = HttpResponse::Ok();
+            tell_nonce(&mut response, &token);
+            response.json(token_json(&token, site.party.now()))
+        }
         Err(error) => no_token(&site, &SESSION, &error),
     }
 }
@@ -66,23 +83,22 @@ async fn token(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
 async fn fresh_token(
     site: &web::Data<Site>,
     id: String,
+    wanted: TokenRequest,
     browser: Browser,
     refused: Option<String>,
-) -> Result<Value, TokenError> {
+) -> Result<AccessToken, TokenError> {
     let shared = site.clone();
     // A refresh that has begun is finished, or its token might be lost.
     let token = detached(&site.runtime, async move {
+        let party = &shared.party;
         match refused {
             Some(refused) => {
-                shared
-                    .party
-                    .token_after_refusal(&id, &TokenRequest::default(), &browser, &refused.into())
-                    .await
+                party.token_after_refusal(&id, &wanted, &browser, &refused.into()).await
             }
-            None => shared.party.access_token(&id, &TokenRequest::default(), &browser).await,
+            None => party.access_token(&id, &wanted, &browser).await,
         }
     });
-    Ok(token_json(&token.await?, site.party.now()))
+    token.await
 }
 
 /// `GET /auth/userinfo`: the user.

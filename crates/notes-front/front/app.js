@@ -1,10 +1,9 @@
 // The front end of Notes: the same for each pattern. What differs is in the client: where the tokens are.
 
-import { createClient, SignedOut } from "/client.js";
+import { SignedOut } from "/client.js";
+import { api, client, pattern } from "/page.js";
 
 const byId = (id) => document.getElementById(id);
-const { pattern, api } = document.documentElement.dataset;
-const client = createClient({ pattern, apis: [api] });
 const notes = new Map();
 const ENDED = "Your session has ended. Sign in to go on.";
 // Why a session ended, in the words of the authority's page of sessions.

@@ -1,10 +1,8 @@
 // Shows where the tokens of this pattern are: looks everywhere that a script can look.
 
-import { createClient } from "/client.js";
+import { client, pattern, tokenEndpoint } from "/page.js";
 
 const byId = (id) => document.getElementById(id);
-const { pattern, api } = document.documentElement.dataset;
-const client = createClient({ pattern, apis: [api] });
 const say = (id, text) => (byId(id).textContent = text);
 
 const HIDDEN = {
@@ -18,11 +16,15 @@ const BACKEND = {
   spa: "Nothing about you: one key, with which it seals the cookies.",
 };
 
+const KEY = tokenEndpoint
+  ? "in IndexedDB. A script can use it while the page is open, and cannot copy it; without it, the application token is worth nothing."
+  : "none: a copy of the application token works anywhere.";
+
 async function stored() {
   const databases = (await indexedDB.databases?.()) ?? [];
   const caches = (await window.caches?.keys()) ?? [];
   const names = [
-    ...Object.keys(localStorage), ...Object.keys(sessionStorage), ...databases.map(({ name }) => name), ...caches,
+    ...Object.keys(localStorage), ...Object.keys(sessionStorage), ...databases.map(({ name }) => (name === "dpop" ? "the key of this browser" : name)), ...caches,
   ];
   return names.length ? names.join(", ") : "nothing";
 }
@@ -36,13 +38,14 @@ function claims(token) {
 async function look() {
   say("cookies", document.cookie || "nothing: document.cookie is empty");
   say("storage", await stored());
+  say("key", KEY);
   if (pattern === "bff") return say("token", "nothing: it never comes here");
   try {
     const token = await client.token();
-    const { aud, scope, exp, sid } = claims(token);
+    const { aud, scope, exp, sid, cnf } = claims(token);
     const left = Math.max(0, Math.round(exp - Date.now() / 1000));
     const shown = document.createElement("pre");
-    shown.textContent = `${token.slice(0, 12)}…\n\nfor        ${aud}\nallows     ${scope}\nsession    ${sid}\nexpires in ${left} s`;
+    shown.textContent = `${token.slice(0, 12)}…\n\nfor        ${aud}\nallows     ${scope}\nsession    ${sid}\nexpires in ${left} s${cnf ? `\nbound to   the key ${cnf.jkt.slice(0, 12)}…` : ""}`;
     byId("token").replaceChildren("in this page's memory, gone when it is closed:", shown);
   } catch {
     say("token", "none: no user is signed in here");

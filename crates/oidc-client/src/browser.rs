@@ -11,6 +11,7 @@ const MAX_USER_AGENT: usize = 512;
 pub struct Browser {
     ip: Option<IpAddr>,
     user_agent: Option<String>,
+    dpop_proof: Option<String>,
 }
 
 impl Browser {
@@ -22,7 +23,13 @@ impl Browser {
         };
         let user_agent =
             user_agent.map(|text| text.iter().take(MAX_USER_AGENT).map(visible).collect());
-        Self { ip: ip.map(|ip| ip.to_canonical()), user_agent }
+        Self { ip: ip.map(|ip| ip.to_canonical()), user_agent, dpop_proof: None }
+    }
+
+    /// With the DPoP proof that the browser made for the token request (RFC 9449 §5): the access token is bound to its key.
+    #[must_use]
+    pub fn with_dpop_proof(self, proof: Option<String>) -> Self {
+        Self { dpop_proof: proof, ..self }
     }
 
     /// The headers of the token request.
@@ -30,7 +37,8 @@ impl Browser {
         let ip = self.ip.map(|ip| ("x-client-ip", ip.to_string()));
         // Without an address the authority does not look at the agent.
         let agent = self.user_agent.clone().filter(|_| self.ip.is_some());
-        ip.into_iter().chain(agent.map(|agent| ("x-client-user-agent", agent)))
+        let proof = self.dpop_proof.clone().map(|proof| ("dpop", proof));
+        ip.into_iter().chain(agent.map(|agent| ("x-client-user-agent", agent))).chain(proof)
     }
 }
 

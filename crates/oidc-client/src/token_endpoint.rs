@@ -1,4 +1,4 @@
-//! The token endpoint and the revocation endpoint: code exchange, refresh, revocation.
+//! The endpoints that take a form with client authentication: code exchange, refresh, revocation, pushed requests.
 
 use foundation::time::Timestamp;
 use reqwest::StatusCode;
@@ -10,7 +10,7 @@ use url::form_urlencoded;
 use crate::attempt::Attempt;
 use crate::browser::Browser;
 use crate::metadata::{METADATA_MAX_AGE, ProviderMetadata};
-use crate::provider::{Provider, ProviderError, read_body};
+use crate::provider::{DpopRefusal, Provider, ProviderError, read_body};
 
 /// The parameters of a refresh that choose between the access tokens of one sign-in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -19,6 +19,16 @@ pub struct TokenRequest {
     pub resource: Option<String>,
     /// The scope, a part of what was granted (RFC 6749 §6); `None` means all of it.
     pub scope: Option<String>,
+    /// The thumbprint of the key that the access token is to be bound to (RFC 9449): that of the browser's proof.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dpop_jkt: Option<String>,
+}
+
+impl TokenRequest {
+    /// Whether two requests are for the same resource and scope, whatever key the token is to be bound to.
+    pub fn differs_by_key_at_most(&self, other: &Self) -> bool {
+        self.resource == other.resource && self.scope == other.scope
+    }
 }
 
 /// A successful response of the token endpoint (RFC 6749 §5.1).
@@ -26,6 +36,9 @@ pub struct TokenRequest {
 pub struct Tokens {
     /// The access token.
     pub access_token: SecretString,
+    /// The type of the access token: `Bearer`, or `DPoP` for one that is bound to a key (RFC 9449 §5).
+    #[serde(default = "bearer")]
+    pub token_type: String,
     /// The refresh token.
     pub refresh_token: Option<SecretString>,
     /// The ID token (OpenID Connect Core §3.1.3.3).
@@ -36,6 +49,14 @@ pub struct Tokens {
     /// (draft-ietf-oauth-refresh-token-expiration; Keycloak leaves out "token").
     #[serde(alias = "refresh_expires_in")]
     pub refresh_token_expires_in: Option<u64>,
+    /// The nonce to make the next DPoP proof with (RFC 9449 §8.2).
+    #[serde(skip)]
+    pub dpop_nonce: Option<String>,
+}
+
+/// The type of an access token of which nothing is said.
+pub fn bearer() -> String {
+    "Bearer".to_owned()
 }
 
 impl std::fmt::Debug for Tokens {
@@ -95,6 +116,33 @@ impl Provider {
         self.token_request(&fields, browser, now).await
     }
 
+    /// Pushes an authorization request (RFC 9126 §2.1). Returns its `request_uri`.
+    pub(crate) async fn push(
+        &self,
+        metadata: &ProviderMetadata,
+        request: &[(&str, &str)],
+    ) -> Result<String, ProviderError> {
+        #[derive(Deserialize)]
+        struct Pushed {
+            request_uri: String,
+        }
+        let endpoint = metadata.pushed_authorization_request_endpoint.as_ref();
+        let endpoint = endpoint.ok_or_else(|| {
+            let why = "requests are to be pushed, and it names no endpoint for that";
+            ProviderError::InvalidResponse(why.to_owned())
+        })?;
+        let response = self.post(endpoint, metadata, request, &Browser::default()).await?;
+        if !response.status().is_success() {
+            return Err(error_of(response).await);
+        }
+        let pushed: Pushed = serde_json::from_slice(&read_body(response).await?).map_err(|_| {
+            ProviderError::InvalidResponse(
+                "the answer to a pushed request cannot be read".to_owned(),
+            )
+        })?;
+        Ok(pushed.request_uri)
+    }
+
     /// Revokes a refresh token (RFC 7009 §2.1), if the provider has a revocation endpoint.
     ///
     /// # Errors
@@ -138,10 +186,12 @@ impl Provider {
         if !response.status().is_success() {
             return Err(error_of(response).await);
         }
+        let dpop_nonce = dpop_nonce(&response);
         let body = read_body(response).await?;
-        serde_json::from_slice(&body).map_err(|_| {
+        let tokens: Tokens = serde_json::from_slice(&body).map_err(|_| {
             ProviderError::InvalidResponse("the token answer cannot be read".to_owned())
-        })
+        })?;
+        Ok(Tokens { dpop_nonce, ..tokens })
     }
 
     /// Posts a form with client authentication (RFC 6749 §2.3.1).
@@ -178,6 +228,10 @@ impl Provider {
     }
 }
 
+fn dpop_nonce(response: &reqwest::Response) -> Option<String> {
+    response.headers().get("dpop-nonce")?.to_str().ok().map(str::to_owned)
+}
+
 /// The error of an unsuccessful response. Only 400 and 401 with an error code (RFC 6749 §5.2) are an error response;
 /// everything else means that the provider is unavailable.
 async fn error_of(response: reqwest::Response) -> ProviderError {
@@ -185,9 +239,14 @@ async fn error_of(response: reqwest::Response) -> ProviderError {
     struct ErrorResponse {
         error: String,
     }
-    let status = response.status();
+    let (status, nonce) = (response.status(), dpop_nonce(&response));
     let body = read_body(response).await.unwrap_or_default();
     match serde_json::from_slice::<ErrorResponse>(&body) {
+        Ok(ErrorResponse { error: code })
+            if ["use_dpop_nonce", "invalid_dpop_proof"].contains(&code.as_str()) =>
+        {
+            ProviderError::DpopProof(DpopRefusal { code, nonce })
+        }
         Ok(response) if matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) => {
             ProviderError::ErrorResponse(response.error)
         }

@@ -11,7 +11,7 @@ pub mod signin;
 pub mod web;
 
 pub use oidc_client::{
-    Browser, Provider, ProviderConfig, ProviderError, TokenRequest, Tokens, local_path,
+    Browser, DpopRefusal, Provider, ProviderConfig, ProviderError, TokenRequest, Tokens, local_path,
 };
 pub use session::{SessionStore, StoreError};
 pub use signin::{CallbackError, RelyingParty, TokenError};

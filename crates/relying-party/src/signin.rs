@@ -14,7 +14,8 @@ use std::time::Duration;
 use foundation::random::Random;
 use foundation::seal::{MasterSecret, Seal};
 use foundation::time::{Clock, Timestamp};
-use oidc_client::{Attempt, Browser, Provider, ProviderError, TokenRequest, Tokens};
+use oidc_client::token_endpoint::bearer;
+use oidc_client::{Attempt, Browser, DpopRefusal, Provider, ProviderError, TokenRequest, Tokens};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -72,6 +73,8 @@ struct CachedToken {
     #[serde(alias = "wanted")]
     request: TokenRequest,
     access_token: String,
+    #[serde(default = "bearer")]
+    token_type: String,
     issued_at: i64,
     expires_at: i64,
 }
@@ -91,7 +94,9 @@ impl CachedToken {
     fn as_access_token(&self) -> AccessToken {
         AccessToken {
             token: self.access_token.clone().into(),
+            token_type: self.token_type.clone(),
             expires_at: Timestamp::from_millis(self.expires_at),
+            dpop_nonce: None,
         }
     }
 }
@@ -101,14 +106,23 @@ impl CachedToken {
 pub struct AccessToken {
     /// The token.
     pub token: SecretString,
+    /// Its type: `Bearer`, or `DPoP` for one that is bound to a key of the browser (RFC 9449 §5).
+    pub token_type: String,
     /// Expiry.
     pub expires_at: Timestamp,
+    /// The nonce to make the next DPoP proof with (RFC 9449 §8.2), if the provider has just told one.
+    pub dpop_nonce: Option<String>,
 }
 
 impl AccessToken {
     /// The access token of a token response received at `now`.
     pub fn from_tokens(tokens: &Tokens, now: Timestamp) -> Self {
-        Self { token: tokens.access_token.clone(), expires_at: now + lifetime_of(tokens) }
+        Self {
+            token: tokens.access_token.clone(),
+            token_type: tokens.token_type.clone(),
+            expires_at: now + lifetime_of(tokens),
+            dpop_nonce: tokens.dpop_nonce.clone(),
+        }
     }
 }
 
@@ -190,6 +204,9 @@ pub enum TokenError {
     /// The provider has ended the session; it is removed here too.
     #[error("the session has ended")]
     Ended,
+    /// The provider refuses the browser's DPoP proof (RFC 9449 §5, §8): the browser makes another. The session stays.
+    #[error("the provider refuses the DPoP proof: {}", .0.code)]
+    DpopProof(DpopRefusal),
     /// The provider or the store could not answer: the session stays.
     #[error("a fresh token cannot be had right now: {0}")]
     Unavailable(String),
@@ -337,6 +354,7 @@ impl RelyingParty {
         CachedToken {
             request: request.clone(),
             access_token: tokens.access_token.expose_secret().to_owned(),
+            token_type: tokens.token_type.clone(),
             issued_at: now.millis(),
             expires_at: (now + lifetime_of(tokens)).millis(),
         }
@@ -430,7 +448,8 @@ mod tests {
                 {"wanted":{"resource":"orders","scope":null},"access_token":"at","issued_at":1,"expires_at":2}]}"#,
         )
         .unwrap();
-        let request = TokenRequest { resource: Some("orders".to_owned()), scope: None };
+        let request =
+            TokenRequest { resource: Some("orders".to_owned()), ..TokenRequest::default() };
         assert_eq!(data.newest(&request).unwrap().token.expose_secret(), "at");
     }
 }

@@ -52,6 +52,7 @@ async fn replica(server: &MockServer, clock: &MovableClock, store: &str) -> Arc<
         redirect_uri: "https://app.example/cb".to_owned(),
         post_logout_redirect_uri: "https://app.example/".to_owned(),
         scopes: "openid".to_owned(),
+        push_requests: false,
     });
     Arc::new(RelyingParty::new(
         provider.unwrap(),
@@ -361,8 +362,11 @@ async fn one_fault_is_enough_for_all_who_wait() {
 async fn each_api_gets_a_token_of_its_own() {
     let world = world().await;
     let id = world.sign_in(|_| ()).await.unwrap().session_id;
-    let request =
-        TokenRequest { resource: Some("orders".to_owned()), scope: Some("orders:read".to_owned()) };
+    let request = TokenRequest {
+        resource: Some("orders".to_owned()),
+        scope: Some("orders:read".to_owned()),
+        dpop_jkt: None,
+    };
     world.on_refresh(next_tokens(2)).await;
     for _ in 0..2 {
         let token = world

@@ -6,6 +6,8 @@
 
 #[cfg(feature = "chromium")]
 pub mod chromium;
+#[cfg(feature = "dpop")]
+pub mod dpop;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

@@ -74,12 +74,10 @@ impl FromRequest for AccessToken {
         Box::pin(async move {
             let Some(guard) = request.app_data::<Guard>() else {
                 // Without a guard in the app's data no request may pass.
-                return Err(Problem { denied: Denied::NotReady, realm: String::new() }.into());
+                return Err(Problem { denied: Denied::NotReady, challenge: None }.into());
             };
-            guard.authenticate(&RequestParts::from(&request)).await.map_err(|denied| {
-                let realm = guard.realm().to_owned();
-                Problem { denied, realm }.into()
-            })
+            let checked = guard.authenticate(&RequestParts::from(&request)).await;
+            checked.map_err(|denied| Problem::of(denied, Some(guard)).into())
         })
     }
 }
@@ -90,23 +88,32 @@ impl<S: RequiredScope> FromRequest for Scoped<S> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let token = AccessToken::from_request(request, payload);
-        let realm = request.app_data::<Guard>().map(|guard| guard.realm().to_owned());
+        let request = request.clone();
         Box::pin(async move {
             let token = token.await?;
-            token
-                .require(S::SCOPE)
-                .map_err(|denied| Problem { denied, realm: realm.unwrap_or_default() })?;
+            let guard = request.app_data::<Guard>();
+            token.require(S::SCOPE).map_err(|denied| Problem::of(denied, guard))?;
             Ok(Self(token, PhantomData))
         })
     }
 }
 
-/// A [`Denied`] with the realm for its challenge.
+/// A [`Denied`] with its challenge.
 #[derive(Debug, thiserror::Error)]
 #[error("{denied}")]
 struct Problem {
     denied: Denied,
-    realm: String,
+    challenge: Option<String>,
+}
+
+impl Problem {
+    fn of(denied: Denied, guard: Option<&Guard>) -> Self {
+        let challenge = match guard {
+            Some(guard) => guard.challenge(&denied),
+            None => denied.challenge(""),
+        };
+        Self { denied, challenge }
+    }
 }
 
 impl ResponseError for Problem {
@@ -115,7 +122,7 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse {
-        respond(&self.denied, &self.realm)
+        respond(&self.denied, self.challenge.clone())
     }
 }
 
@@ -125,7 +132,7 @@ impl ResponseError for Denied {
     }
 
     fn error_response(&self) -> HttpResponse {
-        respond(self, "api")
+        respond(self, self.challenge("api"))
     }
 }
 
@@ -134,11 +141,11 @@ fn status(denied: &Denied) -> StatusCode {
 }
 
 /// The answer: problem details (RFC 9457), with the challenge of RFC 6750 §3 or `Retry-After`.
-fn respond(denied: &Denied, realm: &str) -> HttpResponse {
+fn respond(denied: &Denied, challenge: Option<String>) -> HttpResponse {
     let status = status(denied);
     let mut response = HttpResponse::build(status);
     response.insert_header((header::CACHE_CONTROL, "no-store"));
-    match denied.challenge(realm) {
+    match challenge {
         Some(challenge) => response.insert_header((header::WWW_AUTHENTICATE, challenge)),
         None => response.insert_header((header::RETRY_AFTER, "1")),
     };

@@ -91,12 +91,7 @@ impl Proof {
     /// # Errors
     /// The first [`ProofError`].
     pub fn verify(text: &str, target: &ProofTarget<'_>) -> Result<Self, ProofError> {
-        let jwt = SignedJwt::parse(text).map_err(|_| ProofError::Malformed)?;
-        if jwt.header_text("typ") != Some("dpop+jwt") {
-            return Err(ProofError::Malformed);
-        }
-        let key = jwt.header("jwk").and_then(Value::as_object).and_then(PublicJwk::parse);
-        let key = key.ok_or(ProofError::Malformed)?;
+        let (jwt, key) = parse(text)?;
         let is_for = jwt.claim_text("htm") == Some(target.method)
             && jwt.claim_text("htu").and_then(normalized) == normalized(target.url);
         if !is_for || normalized(target.url).is_none() {
@@ -127,6 +122,15 @@ impl Proof {
         Ok(Self { thumbprint: key.thumbprint(), algorithm, jti: jti.to_owned(), nonce })
     }
 
+    /// The thumbprint of the key that a proof names. Nothing is verified: this is for a program that passes the proof on to
+    /// the one that verifies it.
+    ///
+    /// # Errors
+    /// [`ProofError::Malformed`].
+    pub fn named_thumbprint(text: &str) -> Result<String, ProofError> {
+        Ok(parse(text)?.1.thumbprint())
+    }
+
     /// The thumbprint of the key (`jkt`, RFC 7638 with SHA-256).
     pub fn thumbprint(&self) -> &str {
         &self.thumbprint
@@ -141,6 +145,16 @@ impl Proof {
     pub fn nonce(&self) -> Option<&str> {
         self.nonce.as_deref()
     }
+}
+
+/// A proof and the key that it names.
+fn parse(text: &str) -> Result<(SignedJwt, PublicJwk), ProofError> {
+    let jwt = SignedJwt::parse(text).map_err(|_| ProofError::Malformed)?;
+    if jwt.header_text("typ") != Some("dpop+jwt") {
+        return Err(ProofError::Malformed);
+    }
+    let key = jwt.header("jwk").and_then(Value::as_object).and_then(PublicJwk::parse);
+    Ok((jwt, key.ok_or(ProofError::Malformed)?))
 }
 
 /// Scheme, host, port and path of a URL, written in one way (RFC 3986 §6.2.2, §6.2.3): scheme and host in lower case, without

@@ -8,8 +8,8 @@ use crate::dpop::{Proof, ProofError, ProofTarget, ReplayCache};
 use crate::feed::Follower;
 use crate::fetch::is_safe;
 use crate::{
-    AccessToken, CachedVerifier, Denied, FetchError, KeySet, Reject, RemoteKeys, RequestParts,
-    Verifier,
+    AccessToken, CachedVerifier, Denied, FetchError, KeySet, ProtectedResource, Reject, RemoteKeys,
+    RequestParts, Verifier,
 };
 
 /// Authenticates requests by their bearer token: a [`CachedVerifier`], the authority's keys and a clock.
@@ -22,6 +22,7 @@ pub struct Guard {
     now: Arc<dyn Fn() -> i64 + Send + Sync>,
     #[cfg(feature = "dpop")]
     dpop: Option<Arc<Dpop>>,
+    metadata_url: Option<Arc<str>>,
     #[cfg(feature = "feed")]
     follower: Option<Follower>,
     /// The greatest age of the follower's last word; any age if there is none.
@@ -75,6 +76,7 @@ impl Guard {
             now: Arc::new(system_time),
             #[cfg(feature = "dpop")]
             dpop: None,
+            metadata_url: None,
             #[cfg(feature = "feed")]
             follower: None,
             #[cfg(feature = "feed")]
@@ -86,6 +88,14 @@ impl Guard {
     #[must_use]
     pub fn with_clock(mut self, now: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
         self.now = Arc::new(now);
+        self
+    }
+
+    /// Lets every challenge name the address of the API's metadata (`resource_metadata`, RFC 9728 §5.1), by which a client
+    /// that was refused finds the authority. Serve them there.
+    #[must_use]
+    pub fn with_metadata(mut self, resource: &ProtectedResource) -> Self {
+        self.metadata_url = Some(resource.url().into());
         self
     }
 
@@ -249,6 +259,15 @@ impl Guard {
     /// The realm named in challenges: the audience.
     pub fn realm(&self) -> &str {
         self.verifier.verifier().audience()
+    }
+
+    /// The value of `WWW-Authenticate` for a refusal: [`Denied::challenge`], with `resource_metadata` if there are metadata.
+    pub fn challenge(&self, denied: &Denied) -> Option<String> {
+        let challenge = denied.challenge(self.realm())?;
+        Some(match &self.metadata_url {
+            Some(url) => format!("{challenge}, resource_metadata=\"{url}\""),
+            None => challenge,
+        })
     }
 
     /// Authenticates a request by the token in its `Authorization` header (RFC 6750 §2.1, RFC 9449 §7.1).

@@ -35,6 +35,8 @@
 //! A request without an accepted token is answered as RFC 6750 §3 asks, and does not reach the handler.
 //! `Scoped` puts the required scope into the handler's signature.
 //!
+//! An API tells by its [`ProtectedResource`] metadata (RFC 9728) who issues its tokens.
+//!
 //! # An API built on tower
 //!
 //! The feature `tower` has `AccessTokenLayer` for axum, tonic and hyper; its module has an
@@ -81,6 +83,7 @@ mod algorithm;
 mod cached;
 mod claims;
 mod keys;
+mod protected_resource;
 mod reject;
 mod request;
 mod scope;
@@ -116,6 +119,7 @@ pub use algorithm::Algorithm;
 pub use cached::CachedVerifier;
 pub use claims::{Actor, Claims, Confirmation, Subject};
 pub use keys::{KeySet, KeySetError};
+pub use protected_resource::{InvalidResource, ProtectedResource};
 pub use reject::Reject;
 pub use request::{Headers, RequestParts};
 pub use scope::Scope;

@@ -134,20 +134,20 @@ where
                     request.extensions_mut().insert::<AccessToken>(token);
                     inner.call(request).await
                 }
-                Err(denied) => Ok(refusal(&denied, guard.realm())),
+                Err(denied) => Ok(refusal(&denied, guard.challenge(&denied))),
             }
         })
     }
 }
 
 /// An empty answer with the status and the challenge of RFC 6750 §3, or `Retry-After`.
-fn refusal<R: Default>(denied: &Denied, realm: &str) -> Response<R> {
+fn refusal<R: Default>(denied: &Denied, challenge: Option<String>) -> Response<R> {
     let mut response = Response::new(R::default());
     *response.status_mut() =
         StatusCode::from_u16(denied.status()).unwrap_or(StatusCode::UNAUTHORIZED);
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    match denied.challenge(realm).map(|challenge| HeaderValue::from_str(&challenge)) {
+    match challenge.map(|challenge| HeaderValue::from_str(&challenge)) {
         Some(Ok(challenge)) => headers.insert(header::WWW_AUTHENTICATE, challenge),
         _ => headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1")),
     };

@@ -2,13 +2,9 @@
 
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Request;
 use serde_json::{Value, json};
+use testing::dpop::{Key, hash};
 use tokens::dpop::ProofError;
 use tokens::{AccessToken, Algorithm, Denied, Guard, Reject, RequestParts, SigningKey};
 use wiremock::matchers::path;
@@ -17,40 +13,6 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 const NOW: i64 = 1_800_000_000;
 const ORIGIN: &str = "https://notes.example";
 
-/// A client's key.
-struct Key(EcdsaKeyPair);
-
-impl Key {
-    fn new() -> Self {
-        let random = SystemRandom::new();
-        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-        let private = EcdsaKeyPair::generate_pkcs8(algorithm, &random).unwrap();
-        Self(EcdsaKeyPair::from_pkcs8(algorithm, private.as_ref()).unwrap())
-    }
-
-    fn jwk(&self) -> Value {
-        let point = self.0.public_key().as_ref();
-        let encode = |part: &[u8]| URL_SAFE_NO_PAD.encode(part);
-        json!({ "kty": "EC", "crv": "P-256", "x": encode(&point[1..33]), "y": encode(&point[33..]) })
-    }
-
-    fn thumbprint(&self) -> String {
-        let jwk = self.jwk();
-        let text = format!(r#"{{"crv":"P-256","kty":"EC","x":{},"y":{}}}"#, jwk["x"], jwk["y"]);
-        URL_SAFE_NO_PAD.encode(digest(&SHA256, text.as_bytes()))
-    }
-
-    fn sign(&self, header: &Value, claims: &Value) -> String {
-        let input = [header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".");
-        let signature = self.0.sign(&SystemRandom::new(), input.as_bytes()).unwrap();
-        format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
-    }
-
-    fn header(&self) -> Value {
-        json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": self.jwk() })
-    }
-}
-
 /// Good claims of a proof for `GET /notes?limit=5`.
 fn claims(token: &str, jti: &str) -> Value {
     json!({
@@ -58,7 +20,7 @@ fn claims(token: &str, jti: &str) -> Value {
         "htm": "GET",
         "htu": format!("{ORIGIN}/notes"),
         "iat": NOW,
-        "ath": URL_SAFE_NO_PAD.encode(digest(&SHA256, token.as_bytes())),
+        "ath": hash(token),
     })
 }
 
@@ -120,7 +82,7 @@ async fn ask(
 #[tokio::test]
 async fn a_bound_token_needs_a_proof_of_its_key_for_each_request() {
     let w = World::start().await;
-    let (mine, thiefs) = (Key::new(), Key::new());
+    let (mine, thiefs) = (Key::generate(), Key::generate());
     let token = w.bound(&mine);
     let proof = mine.sign(&mine.header(), &claims(&token, "1"));
     let accepted = ask(&w.guard, "DPoP", &token, &[&proof]).await.unwrap();
@@ -156,7 +118,7 @@ async fn a_bound_token_needs_a_proof_of_its_key_for_each_request() {
 #[tokio::test]
 async fn proofs_with_a_wrong_claim_or_header_are_refused() {
     let w = World::start().await;
-    let key = Key::new();
+    let key = Key::generate();
     let token = w.bound(&key);
     for (name, value, why) in [
         ("htm", json!("POST"), ProofError::WrongRequest),
@@ -219,7 +181,7 @@ async fn proofs_with_a_wrong_claim_or_header_are_refused() {
 #[tokio::test]
 async fn a_guard_that_checks_no_proofs_and_a_binding_of_another_kind_refuse_the_token() {
     let w = World::start().await;
-    let key = Key::new();
+    let key = Key::generate();
     let token = w.bound(&key);
     let proof = key.sign(&key.header(), &claims(&token, "1"));
     let plain = Guard::connect(&w.issuer, "notes").unwrap().with_clock(|| NOW);

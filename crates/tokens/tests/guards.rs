@@ -9,8 +9,8 @@ use http::{Request, Response};
 use serde_json::{Value, json};
 use tokens::feed::{FeedSource, Follower};
 use tokens::{
-    AccessToken, AccessTokenLayer, Algorithm, Denied, FetchError, Guard, KeySet, Reject,
-    RequestParts, RequiredScope, Scoped, SigningKey, Verifier,
+    AccessToken, AccessTokenLayer, Algorithm, Denied, FetchError, Guard, KeySet, ProtectedResource,
+    Reject, RequestParts, RequiredScope, Scoped, SigningKey, Verifier,
 };
 use tower_layer::Layer as _;
 use tower_service::Service as _;
@@ -238,6 +238,42 @@ async fn the_layer_answers_as_rfc_6750_requires() {
     assert!(refused.headers()["www-authenticate"].to_str().unwrap().contains("notes:read"));
     let with_scope = format!("Bearer {}", token(&key, &server.uri(), "notes:read"));
     assert_eq!(call(Some(with_scope)).await.body(), "worker");
+}
+
+#[actix_web::test]
+async fn refusals_name_the_metadata_of_the_api() {
+    let server = MockServer::start().await;
+    let key = key();
+    let resource = ProtectedResource::new("https://api.example/notes", &server.uri()).unwrap();
+    let guard = guard(&server).with_metadata(&resource);
+    assert_eq!(guard.challenge(&Denied::NotReady), None);
+    publish_keys(&server, &[&key]).await;
+    wait_until_ready(&guard).await;
+    let named =
+        "resource_metadata=\"https://api.example/.well-known/oauth-protected-resource/notes\"";
+    let without_scope = format!("Bearer {}", token(&key, &server.uri(), "openid"));
+    let refusals = [
+        (None, 401, "Bearer realm=\"notes\", "),
+        (Some("Bearer x"), 401, "error=\"invalid_token\""),
+        (Some(without_scope.as_str()), 403, "scope=\"notes:read\""),
+    ];
+    let app = App::new().app_data(guard.clone()).route("/scoped", web::get().to(scoped));
+    let app = test::init_service(app).await;
+    let mut service = AccessTokenLayer::new(guard).require("notes:read").layer(ClientIdService);
+    for (header, status, part) in refusals {
+        let mut request = test::TestRequest::get().uri("/scoped");
+        let mut by_tower = Request::builder().uri("/");
+        if let Some(header) = header {
+            request = request.append_header(("Authorization", header));
+            by_tower = by_tower.header("authorization", header);
+        }
+        let answer = test::call_service(&app, request.to_request()).await;
+        let by_tower = service.call(by_tower.body(()).unwrap()).await.unwrap();
+        assert_eq!((answer.status().as_u16(), by_tower.status().as_u16()), (status, status));
+        let challenge = answer.headers().get("www-authenticate").unwrap().to_str().unwrap();
+        assert_eq!(by_tower.headers()["www-authenticate"], challenge);
+        assert!(challenge.contains(part) && challenge.ends_with(named), "{challenge}");
+    }
 }
 
 #[tokio::test]

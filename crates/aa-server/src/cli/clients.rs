@@ -1,22 +1,22 @@
 //! `aa-server app …`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
-use service::private_file::read_or_make_private;
 use service::run::Failure;
 use service::settings::Settings;
 use tokens::Algorithm;
 
+use super::client_secrets::{check_secrets, has_secret, secret_file, secret_in};
 use super::listing::{PageArgs, list};
 use super::output::Output;
+use super::registration_tokens::{self, RegistrationTokenCommand};
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
 use crate::domain::client::{ClientMetadata, ClientType, Lifetimes, RefreshTokenIn};
-use crate::domain::client_authentication::ClientAuthentication;
 use crate::domain::subject::SubjectType;
 use crate::domain::token_exchange::Exchange;
 use crate::ops::client_icons;
@@ -54,6 +54,9 @@ pub(super) enum AppCommand {
         /// The file. It is drawn anew, 128 by 128.
         file: Option<PathBuf>,
     },
+    /// Tokens with which apps register themselves.
+    #[command(subcommand)]
+    RegistrationToken(RegistrationTokenCommand),
     /// Disable an app: it gets no more tokens.
     Disable {
         /// The client id.
@@ -251,6 +254,9 @@ pub(super) async fn run(
             let json = json!({ "client_id": id, "icon": bytes.is_some() });
             Output::new(format!("{id} {done}."), json)
         }
+        AppCommand::RegistrationToken(command) => {
+            registration_tokens::run(authority, command).await?
+        }
         AppCommand::Disable { id } => {
             clients::set_enabled(authority, &id, false, &operator).await?;
             let json = json!({ "client_id": id, "enabled": false });
@@ -389,65 +395,4 @@ async fn apply(
         });
     }
     Ok(Output::new(lines.join("\n"), json.into()))
-}
-
-/// Checks the files with the secrets of apps that exist: each must be there and be the app's. A new one would not be.
-async fn check_secrets(
-    authority: &Authority,
-    folder: &Path,
-    apps: &[ClientMetadata],
-    plan: &[Change],
-) -> Result<(), Failure> {
-    let mut wrong = Vec::new();
-    for (metadata, change) in apps.iter().zip(plan) {
-        let (id, file) = (&metadata.client_id, secret_file(folder, metadata));
-        if !has_secret(metadata) || (*change == Change::Add && !file.exists()) {
-            continue;
-        }
-        let shown = file.display();
-        let is_right = match std::fs::read_to_string(&file) {
-            Ok(text) if *change == Change::Add => {
-                check_length(text.trim()).map_err(|why| format!("{shown}: {why}"))?;
-                true
-            }
-            Ok(text) => clients::is_secret_of(authority, id, &text.trim().into()).await?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                wrong.push(format!("{id} exists, and its secret is not in {shown}"));
-                continue;
-            }
-            Err(error) => return Err(format!("{shown}: {error}").into()),
-        };
-        if !is_right {
-            wrong.push(format!("{shown} is not the secret of {id}"));
-        }
-    }
-    if wrong.is_empty() {
-        return Ok(());
-    }
-    wrong.push(
-        "Nothing was changed. Put the secret back, or give the app a new one with `aa-server app rotate-secret ID`"
-            .to_owned(),
-    );
-    Err(wrong.join("\n").into())
-}
-
-fn has_secret(metadata: &ClientMetadata) -> bool {
-    metadata.authenticates_by() == ClientAuthentication::ClientSecret
-}
-
-fn secret_file(folder: &Path, metadata: &ClientMetadata) -> PathBuf {
-    folder.join(&metadata.client_id).join("client-secret")
-}
-
-fn check_length(secret: &str) -> Result<(), &'static str> {
-    if secret.len() < 32 { Err("a secret needs at least 32 characters") } else { Ok(()) }
-}
-
-/// Reads a secret from a file. A missing file is created with a new secret.
-fn secret_in(authority: &Authority, file: &Path) -> Result<SecretString, Failure> {
-    let text = read_or_make_private(file, || authority.random.token())
-        .map_err(|error| format!("{}: {error}", file.display()))?;
-    let secret = text.expose_secret().trim();
-    check_length(secret).map_err(|why| format!("{}: {why}", file.display()))?;
-    Ok(secret.into())
 }

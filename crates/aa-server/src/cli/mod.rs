@@ -2,11 +2,13 @@
 //! error; exit status 0, 1 (failed) or 2 (usage).
 
 pub(crate) mod check;
+mod client_secrets;
 mod clients;
 mod deliveries;
 mod listing;
 mod output;
 mod records;
+mod registration_tokens;
 mod secret;
 mod streams;
 mod users;

@@ -1,6 +1,7 @@
 //! The settings of the authority, read once (contract §5, `docs/contract.md`).
 
 mod accounts;
+mod clients;
 mod keys;
 mod secrets;
 
@@ -23,6 +24,7 @@ use crate::domain::password::DEFAULT_MIN_CHARS;
 use crate::services::mailer::{MailSettings, SmtpUrl};
 pub use accounts::SecondFactor;
 use accounts::{read_mail, read_second_factor};
+pub use clients::ClientRegistration;
 use keys::{read_at_alg, read_key_rotation};
 use secrets::{SECRET_FILE, read_secrets};
 
@@ -49,6 +51,11 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("at_alg", "EdDSA", "EdDSA, ES256, RS256 or HS256"),
     Setting::new("key_rotation", "90d", "How often new signing keys sign; never: by command only"),
     Setting::new("registration", "closed", "Registration of users: open, invite or closed"),
+    Setting::new(
+        "client_registration",
+        "off",
+        "Apps register themselves: off, initial_access_token",
+    ),
     Setting::new("require_par", "false", "Accept only authorization requests that are pushed"),
     Setting::new("password_min_chars", "8", "Fewest characters of a password, 8 to 64"),
     Setting::optional("trusted_proxies", "Networks whose X-Forwarded-For counts, by commas"),
@@ -215,6 +222,8 @@ pub struct Config {
     pub key_rotation: Option<Duration>,
     /// The ways in which accounts come into being.
     pub registration: RegistrationMode,
+    /// The ways in which clients register themselves.
+    pub client_registration: ClientRegistration,
     /// Whether every client has to push its authorization requests (RFC 9126 §5).
     pub require_par: bool,
     /// The time for which events are kept.
@@ -297,6 +306,7 @@ impl Config {
             at_alg: read_at_alg(settings)?,
             key_rotation: read_key_rotation(settings)?,
             registration: settings.get("registration")?,
+            client_registration: settings.get("client_registration")?,
             require_par: settings.get("require_par")?,
             events_kept: at_least_a_day(settings, "events_kept")?,
             password_min_chars,
@@ -352,6 +362,7 @@ impl Config {
             "at_alg": self.at_alg,
             "key_rotation": self.key_rotation.map(duration),
             "registration": self.registration.as_str(),
+            "client_registration": <&str>::from(self.client_registration),
             "require_par": self.require_par,
             "events_kept": duration(self.events_kept),
             "password_min_chars": self.password_min_chars,

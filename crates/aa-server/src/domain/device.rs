@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use strum::{EnumString, IntoStaticStr};
 
+/// The grant type of device codes (RFC 8628 §3.4).
+pub const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 /// The life of a request, and of its two codes.
 pub const DEVICE_CODE_TTL: Duration = Duration::from_mins(10);
 /// The seconds that a device has to wait between two token requests (RFC 8628 §3.2).

@@ -129,6 +129,15 @@ pub enum EventKind {
     /// A client was disabled.
     #[strum(serialize = "app.disabled")]
     ClientDisabled,
+    /// A client removed itself (RFC 7592 §2.3): it is disabled, without any secret.
+    #[strum(serialize = "app.removed")]
+    ClientRemoved,
+    /// A token to register clients with was created (RFC 7591 §3).
+    #[strum(serialize = "registration_token.made")]
+    RegistrationTokenMade,
+    /// A token to register clients with was revoked.
+    #[strum(serialize = "registration_token.revoked")]
+    RegistrationTokenRevoked,
     /// Requests of a client, or in its name, were refused.
     #[strum(serialize = "client.refused")]
     ClientRefused,

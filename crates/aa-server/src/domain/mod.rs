@@ -9,6 +9,7 @@ pub mod claims;
 pub mod client;
 pub mod client_assertion;
 pub mod client_authentication;
+pub mod client_registration;
 pub mod confirmation;
 pub mod delivery;
 pub mod device;

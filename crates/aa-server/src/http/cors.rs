@@ -41,7 +41,7 @@ const FOR_EVERYONE: &[Path] = &[
 const ALLOWED_HEADERS: HeaderValue =
     HeaderValue::from_static("authorization, content-type, dpop, if-none-match");
 const EXPOSED_HEADERS: HeaderValue =
-    HeaderValue::from_static("WWW-Authenticate, DPoP-Nonce, Retry-After");
+    HeaderValue::from_static("Date, WWW-Authenticate, DPoP-Nonce, Retry-After");
 /// The time for which a browser keeps the answer to a preflight, in seconds.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
 const EVERY_ORIGIN: HeaderValue = HeaderValue::from_static("*");

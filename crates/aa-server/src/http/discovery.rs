@@ -12,14 +12,14 @@ use strum::VariantArray as _;
 use tokens::signed::AsymmetricAlgorithm;
 
 use crate::authority::Authority;
-use crate::config::RegistrationMode;
+use crate::config::{ClientRegistration, RegistrationMode};
 use crate::domain::authentication::{AAL1, AAL2};
 use crate::domain::authorization_request::{ResponseMode, prompt_values};
 use crate::domain::claims::USER_CLAIMS;
 use crate::domain::client::DEFAULT_SCOPES;
+use crate::domain::device::DEVICE_CODE;
 use crate::domain::language::Language;
 use crate::domain::token_exchange::TOKEN_EXCHANGE;
-use crate::http::oauth::device::DEVICE_CODE;
 use crate::ops::tokens::introspect::SIGNED_WITH;
 use crate::services::keyring::JWKS_MAX_AGE;
 use crate::services::time_reference::{MAX_OFF, off_by};
@@ -90,7 +90,7 @@ fn metadata(authority: &Authority) -> Value {
         }
     }
     let algorithms = AsymmetricAlgorithm::ALL.map(AsymmetricAlgorithm::name);
-    json!({
+    let mut metadata = json!({
         "issuer": authority.config.public_url.as_str(),
         "authorization_endpoint": url("/oauth/authorize"),
         "pushed_authorization_request_endpoint": url("/oauth/par"),
@@ -120,7 +120,11 @@ fn metadata(authority: &Authority) -> Value {
         "code_challenge_methods_supported": ["S256"],
         "prompt_values_supported": prompt_values(registration_is_open).collect::<Vec<_>>(),
         "authorization_response_iss_parameter_supported": true,
-    })
+    });
+    if authority.config.client_registration != ClientRegistration::Off {
+        metadata["registration_endpoint"] = url("/oauth/register").into();
+    }
+    metadata
 }
 
 /// `GET /.well-known/jwks.json` (RFC 7517 §5). A new key is here ten minutes before it signs.

@@ -42,6 +42,10 @@ pub enum Error {
     OAuth(OAuthError, String),
     /// The client could not be authenticated: `invalid_client` (RFC 6749 §5.2). The reason is for the operator alone.
     InvalidClient(&'static str),
+    /// There is no bearer token (RFC 6750 §3).
+    NoToken,
+    /// The bearer token is not valid: `invalid_token` (RFC 6750 §3.1). The reason is for the operator alone.
+    InvalidToken(&'static str),
     /// The token is not valid: `invalid_grant` (RFC 6749 §5.2). The reason is for the operator alone.
     InvalidGrant(&'static str),
     /// The DPoP proof needs this nonce: `use_dpop_nonce` (RFC 9449 §8).
@@ -83,6 +87,10 @@ pub enum OAuthError {
     RequestNotSupported,
     /// A pushed request wants a level of authentication that is not known here.
     UnmetAuthenticationRequirements,
+    /// A redirect URI cannot be registered (RFC 7591 §3.2.2).
+    InvalidRedirectUri,
+    /// The metadata cannot be registered (RFC 7591 §3.2.2).
+    InvalidClientMetadata,
     /// The authority cannot answer right now.
     TemporarilyUnavailable,
     /// The authority failed.
@@ -130,6 +138,7 @@ impl Error {
             Self::OAuth(code, _) => *code,
             Self::InvalidGrant(_) => OAuthError::InvalidGrant,
             Self::InvalidClient(reason) => return ("invalid_client", (*reason).to_owned()),
+            Self::InvalidToken(reason) => return ("invalid_token", (*reason).to_owned()),
             _ => OAuthError::InvalidRequest,
         };
         let reason = match self {
@@ -187,6 +196,8 @@ impl fmt::Display for Error {
             Self::InvalidClient(_) => f.write_str("invalid_client"),
             Self::InvalidGrant(_) => f.write_str("invalid_grant"),
             Self::UseDpopNonce(_) => f.write_str("use_dpop_nonce"),
+            Self::NoToken => f.write_str("there is no bearer token"),
+            Self::InvalidToken(_) => f.write_str("invalid_token"),
         }
     }
 }
@@ -196,7 +207,9 @@ impl ResponseError for Error {
         match self {
             Self::Refused { status, .. } => *status,
             Self::SignIn(_) | Self::SignInAgain(_) => StatusCode::SEE_OTHER,
-            Self::InvalidClient(_) => StatusCode::UNAUTHORIZED,
+            Self::InvalidClient(_) | Self::NoToken | Self::InvalidToken(_) => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::Parameters(_)
             | Self::OAuth(..)
             | Self::InvalidGrant(_)

@@ -36,7 +36,7 @@ use crate::services::telemetry;
 /// One line of the route table.
 #[derive(Debug, Clone, Copy)]
 pub struct Route {
-    /// `GET` (which answers `HEAD` too) or `POST`.
+    /// `GET` (which answers `HEAD` too), `POST`, `PUT` or `DELETE`.
     pub method: &'static str,
     /// The path, as actix-web writes patterns.
     pub path: &'static str,
@@ -115,6 +115,10 @@ routes! {
     GET  "/oauth/authorize"                         Page    => oauth::authorize::get;
     POST "/oauth/authorize"                         Page    => oauth::authorize::post;
     POST "/oauth/par"                               OAuth   => oauth::par::post;
+    POST "/oauth/register"                          OAuth   => oauth::register::post;
+    GET  "/oauth/register/{client_id}"              OAuth   => oauth::register::get;
+    PUT  "/oauth/register/{client_id}"              OAuth   => oauth::register::put;
+    DELETE "/oauth/register/{client_id}"            OAuth   => oauth::register::delete;
     GET  "/continue"                                Page    => oauth::continue_to::get;
     POST "/continue"                                Form    => oauth::continue_to::post;
     POST "/oauth/device"                            OAuth   => oauth::device::post;
@@ -142,6 +146,8 @@ routes! {
 fn on(method: &str) -> ActixRoute {
     match method {
         "GET" => web::route().guard(guard::Any(guard::Get()).or(guard::Head())),
+        "PUT" => web::route().guard(guard::Put()),
+        "DELETE" => web::route().guard(guard::Delete()),
         _ => web::route().guard(guard::Post()),
     }
 }
@@ -214,7 +220,10 @@ async fn render_errors(
 /// The kind of the route that a request matched.
 fn kind_of(request: &HttpRequest) -> Kind {
     let pattern = request.match_pattern();
-    let method = if request.method() == Method::POST { "POST" } else { "GET" };
+    let method = match request.method().as_str() {
+        method @ ("POST" | "PUT" | "DELETE") => method,
+        _ => "GET",
+    };
     ROUTES
         .iter()
         .find(|route| route.method == method && pattern.as_deref() == Some(route.path))

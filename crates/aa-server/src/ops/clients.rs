@@ -72,7 +72,8 @@ pub fn new_secret(authority: &Authority, metadata: &ClientMetadata) -> Option<Se
         .then(|| authority.random.token().into())
 }
 
-fn check(authority: &Authority, metadata: &ClientMetadata) -> Result<(), ClientError> {
+/// Checks metadata by themselves, and against the keys that there are.
+pub(super) fn check(authority: &Authority, metadata: &ClientMetadata) -> Result<(), ClientError> {
     metadata.check().map_err(ClientError::Invalid)?;
     let algorithm = metadata.at_alg.unwrap_or(authority.config.at_alg);
     let exchanged = metadata.exchange.iter().map(|pair| pair.audience.as_str());
@@ -117,7 +118,11 @@ pub async fn plan(
     Ok(plan)
 }
 
-async fn plan_one(authority: &Authority, metadata: &ClientMetadata) -> Result<Change, ClientError> {
+/// The change that these metadata make. Changes nothing.
+pub(super) async fn plan_one(
+    authority: &Authority,
+    metadata: &ClientMetadata,
+) -> Result<Change, ClientError> {
     let Some(known) = authority.store.client(&metadata.client_id).await? else {
         check(authority, metadata)?;
         return Ok(Change::Add);
@@ -165,7 +170,8 @@ pub async fn carry_out(
     Ok(())
 }
 
-fn hash_of(secret: &SecretString) -> SecretHash {
+/// The hash of a secret or a token, as the database keeps it.
+pub(super) fn hash_of(secret: &SecretString) -> SecretHash {
     SecretHash::of(secrecy::ExposeSecret::expose_secret(secret).as_bytes())
 }
 

@@ -10,7 +10,8 @@ use crate::domain::delivery::DeliveryId;
 use crate::domain::ids::{FamilyId, UserId};
 use crate::services::cursor::BadCursor;
 use crate::store::{
-    self, Client, DeliveryRow, EventFilter, EventPosition, EventRow, SessionRow, User,
+    self, Client, DeliveryRow, EventFilter, EventPosition, EventRow, RegistrationToken, SessionRow,
+    User,
 };
 
 /// A page of a list.
@@ -65,6 +66,21 @@ pub async fn clients(
     let after: Option<String> = list.position()?;
     let rows = authority.store.clients_after(after.as_deref().unwrap_or(""), list.rows()).await?;
     Ok(list.page(rows, |client| client.metadata.client_id.clone()))
+}
+
+/// The tokens that clients are registered with, by name.
+///
+/// # Errors
+/// [`PageError`].
+pub async fn registration_tokens(
+    authority: &Authority,
+    page: PageRequest<'_>,
+) -> Result<Page<RegistrationToken>, PageError> {
+    let list = List { authority, name: "registration_tokens".to_owned(), page };
+    let after: Option<String> = list.position()?;
+    let after = after.as_deref().unwrap_or("");
+    let rows = authority.store.registration_tokens_after(after, list.rows()).await?;
+    Ok(list.page(rows, |token| token.name.clone()))
 }
 
 /// Events, the newest first.

@@ -4,6 +4,7 @@
 pub mod account;
 pub mod authentication;
 pub mod client_icons;
+pub mod client_registration;
 pub mod clients;
 pub mod grants;
 pub mod key_phases;
@@ -11,6 +12,7 @@ pub mod keys;
 pub mod lists;
 pub mod mail;
 pub mod refusals;
+pub mod registration_tokens;
 pub mod security_events;
 pub mod sessions;
 pub mod settings;

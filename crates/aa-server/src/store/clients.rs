@@ -214,7 +214,7 @@ impl Store {
     }
 }
 
-async fn add(tx: &mut Tx, change: &ClientChange<'_>, now: Timestamp) -> Result<()> {
+pub(super) async fn add(tx: &mut Tx, change: &ClientChange<'_>, now: Timestamp) -> Result<()> {
     let client = change.metadata;
     execute!(
         tx.on(),
@@ -238,7 +238,7 @@ async fn add(tx: &mut Tx, change: &ClientChange<'_>, now: Timestamp) -> Result<(
     Ok(())
 }
 
-async fn update(tx: &mut Tx, client: &ClientMetadata, now: Timestamp) -> Result<()> {
+pub(super) async fn update(tx: &mut Tx, client: &ClientMetadata, now: Timestamp) -> Result<()> {
     execute!(
         tx.on(),
         "UPDATE clients SET outlives_sign_out = $1, metadata = $2, updated_at = $3,
@@ -253,7 +253,7 @@ async fn update(tx: &mut Tx, client: &ClientMetadata, now: Timestamp) -> Result<
 }
 
 /// Removes the secrets of a client that does not authenticate by one any more, so that none of them revives.
-async fn remove_unused_secrets(tx: &mut Tx, client: &ClientMetadata) -> Result<()> {
+pub(super) async fn remove_unused_secrets(tx: &mut Tx, client: &ClientMetadata) -> Result<()> {
     if client.authenticates_by() == ClientAuthentication::ClientSecret {
         return Ok(());
     }

@@ -392,7 +392,7 @@ fn check_changes_nothing() {
     let database = database::rusqlite::Connection::open(folder.join("data/aa.db")).unwrap();
     database.execute("DELETE FROM _sqlx_migrations WHERE version > 20", []).unwrap();
     drop(database);
-    assert!(text(&check(true)).contains("`migrate` applies 13 migrations"));
+    assert!(text(&check(true)).contains("`migrate` applies 14 migrations"));
     let refused = run(&deployment, &["user", "list"]);
     assert!(stderr(&refused).contains("run `aa-server migrate`"), "{}", stderr(&refused));
 }

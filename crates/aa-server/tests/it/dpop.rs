@@ -3,16 +3,12 @@
 use aa_server::domain::caller::Caller;
 use aa_server::domain::client::ClientType;
 use aa_server::ops::clients;
-use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
 use reqwest::StatusCode;
 use rstest::rstest;
 use rstest_reuse::apply;
 use serde_json::{Value, json};
+use testing::dpop::{Key, hash};
 
 use crate::devices::{DEVICE_CODE, Device, television};
 use crate::exchanges::{ACCESS_TOKEN, GRANT, World};
@@ -22,47 +18,16 @@ use crate::support::{
     both_databases, client, read,
 };
 
-/// A client's key.
-struct Key(EcdsaKeyPair);
+/// A good proof for the token endpoint.
+fn proof(key: &Key, t: &TestApp) -> String {
+    key.proof(&claims(t))
+}
 
-impl Key {
-    fn new() -> Self {
-        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-        let private = EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new()).unwrap();
-        Self(EcdsaKeyPair::from_pkcs8(algorithm, private.as_ref()).unwrap())
-    }
-
-    fn jwk(&self) -> Value {
-        let point = self.0.public_key().as_ref();
-        let encode = |part: &[u8]| URL_SAFE_NO_PAD.encode(part);
-        json!({ "kty": "EC", "crv": "P-256", "x": encode(&point[1..33]), "y": encode(&point[33..]) })
-    }
-
-    fn thumbprint(&self) -> String {
-        let jwk = self.jwk();
-        let text = format!(r#"{{"crv":"P-256","kty":"EC","x":{},"y":{}}}"#, jwk["x"], jwk["y"]);
-        URL_SAFE_NO_PAD.encode(digest(&SHA256, text.as_bytes()))
-    }
-
-    fn sign(&self, claims: &Value) -> String {
-        let header = json!({ "typ": "dpop+jwt", "alg": "ES256", "jwk": self.jwk() });
-        let input =
-            [&header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".");
-        let signature = self.0.sign(&SystemRandom::new(), input.as_bytes()).unwrap();
-        format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
-    }
-
-    /// A good proof for the token endpoint.
-    fn proof(&self, t: &TestApp) -> String {
-        self.sign(&claims(t))
-    }
-
-    /// A good proof for the endpoint of pushed authorization requests.
-    fn proof_of_push(&self, t: &TestApp) -> String {
-        let mut claims = claims(t);
-        claims["htu"] = json!(t.authority.config.public_url.join("/oauth/par"));
-        self.sign(&claims)
-    }
+/// A good proof for the endpoint of pushed authorization requests.
+fn proof_of_push(key: &Key, t: &TestApp) -> String {
+    let mut claims = claims(t);
+    claims["htu"] = json!(t.authority.config.public_url.join("/oauth/par"));
+    key.proof(&claims)
 }
 
 /// Good claims of a proof for the token endpoint, with a `jti` of their own.
@@ -126,38 +91,38 @@ async fn public(engine: Engine) -> Option<(TestApp, Browser, OAuthApp)> {
 #[apply(both_databases)]
 async fn a_family_of_a_public_client_is_bound_to_its_key(#[case] engine: Engine) {
     let Some((t, browser, app)) = public(engine).await else { return };
-    let (mine, thiefs) = (Key::new(), Key::new());
-    let first = redeem(&app, Some(&mine.proof(&t)), &browser.open(&app).await).await.ok();
+    let (mine, thiefs) = (Key::generate(), Key::generate());
+    let first = redeem(&app, Some(&proof(&mine, &t)), &browser.open(&app).await).await.ok();
     is_bound_to(&first, &mine);
     let stolen = first.refresh_token();
     refresh(&app, None, stolen).await.refused("invalid_dpop_proof");
-    refresh(&app, Some(&thiefs.proof(&t)), stolen).await.refused("invalid_dpop_proof");
+    refresh(&app, Some(&proof(&thiefs, &t)), stolen).await.refused("invalid_dpop_proof");
     assert_eq!(t.family(first.family()).await.state.generation, 1, "nothing was rotated");
-    let second = refresh(&app, Some(&mine.proof(&t)), stolen).await.ok();
+    let second = refresh(&app, Some(&proof(&mine, &t)), stolen).await.ok();
     is_bound_to(&second, &mine);
-    let third = refresh(&app, Some(&mine.proof(&t)), second.refresh_token()).await.ok();
+    let third = refresh(&app, Some(&proof(&mine, &t)), second.refresh_token()).await.ok();
 
     // A thief of an old token cannot end the family, nor get an answer within grace; its owner is told of a reuse.
     for old in [stolen, second.refresh_token()] {
         refresh(&app, None, old).await.refused("invalid_dpop_proof");
-        refresh(&app, Some(&thiefs.proof(&t)), old).await.refused("invalid_dpop_proof");
+        refresh(&app, Some(&proof(&thiefs, &t)), old).await.refused("invalid_dpop_proof");
     }
     assert!(t.is_live(first.family()).await && t.events("family.reuse").await.is_empty());
-    refresh(&app, Some(&mine.proof(&t)), third.refresh_token()).await.ok();
-    refresh(&app, Some(&mine.proof(&t)), stolen).await.refused("invalid_grant");
+    refresh(&app, Some(&proof(&mine, &t)), third.refresh_token()).await.ok();
+    refresh(&app, Some(&proof(&mine, &t)), stolen).await.refused("invalid_grant");
     assert_eq!(t.events("family.reuse").await.len(), 1);
 }
 
 #[apply(both_databases)]
 async fn of_many_refreshes_at_once_those_with_the_key_are_answered(#[case] engine: Engine) {
     let Some((t, browser, app)) = public(engine).await else { return };
-    let (mine, thiefs) = (Key::new(), Key::new());
-    let mut last = redeem(&app, Some(&mine.proof(&t)), &browser.open(&app).await).await.ok();
+    let (mine, thiefs) = (Key::generate(), Key::generate());
+    let mut last = redeem(&app, Some(&proof(&mine, &t)), &browser.open(&app).await).await.ok();
     for _ in 0..5 {
         let proofs: Vec<Option<String>> = (0..30)
             .map(|n| match n % 3 {
-                0 => Some(mine.proof(&t)),
-                1 => Some(thiefs.proof(&t)),
+                0 => Some(proof(&mine, &t)),
+                1 => Some(proof(&thiefs, &t)),
                 _ => None,
             })
             .collect();
@@ -179,12 +144,12 @@ async fn of_many_refreshes_at_once_those_with_the_key_are_answered(#[case] engin
 #[apply(both_databases)]
 async fn a_code_is_bound_to_the_key_that_the_authorization_request_names(#[case] engine: Engine) {
     let Some((t, browser, app)) = public(engine).await else { return };
-    let (mine, thiefs) = (Key::new(), Key::new());
+    let (mine, thiefs) = (Key::generate(), Key::generate());
     let thumbprint = mine.thumbprint();
     let code = browser.open_with(&app, &[("dpop_jkt", &thumbprint)]).await;
     redeem(&app, None, &code).await.refused("invalid_dpop_proof");
-    redeem(&app, Some(&thiefs.proof(&t)), &code).await.refused("invalid_dpop_proof");
-    is_bound_to(&redeem(&app, Some(&mine.proof(&t)), &code).await.ok(), &mine);
+    redeem(&app, Some(&proof(&thiefs, &t)), &code).await.refused("invalid_dpop_proof");
+    is_bound_to(&redeem(&app, Some(&proof(&mine, &t)), &code).await.ok(), &mine);
     for wrong in
         ["short", &format!("{thumbprint}x"), &thumbprint.replacen(&thumbprint[..1], "=", 1)]
     {
@@ -198,7 +163,7 @@ async fn a_pushed_request_binds_its_code_by_a_proof(#[case] engine: Engine) {
     let Some(t) = engine.start().await else { return };
     let browser = t.signed_in("ann@example.com").await;
     let app = t.confidential().await;
-    let (mine, thiefs) = (Key::new(), Key::new());
+    let (mine, thiefs) = (Key::generate(), Key::generate());
     let query = authorize_query(&app.id, &[]);
     let fields: Vec<(String, String)> =
         url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
@@ -210,14 +175,14 @@ async fn a_pushed_request_binds_its_code_by_a_proof(#[case] engine: Engine) {
         post(&app, "/oauth/par", Some(proof), &fields).await
     };
     let jkt = mine.thumbprint();
-    push(&mine.proof(&t), &[]).await.refused("invalid_dpop_proof");
-    push(&thiefs.proof_of_push(&t), &[("dpop_jkt", &jkt)]).await.refused("invalid_dpop_proof");
+    push(&proof(&mine, &t), &[]).await.refused("invalid_dpop_proof");
+    push(&proof_of_push(&thiefs, &t), &[("dpop_jkt", &jkt)]).await.refused("invalid_dpop_proof");
     for more in [&[][..], &[("dpop_jkt", &*jkt)]] {
-        let uri = request_uri(&push(&mine.proof_of_push(&t), more).await);
+        let uri = request_uri(&push(&proof_of_push(&mine, &t), more).await);
         let code = answer_of(&par::redeem(&browser, &app.id, &uri).await)["code"].clone();
         redeem(&app, None, &code).await.refused("invalid_dpop_proof");
-        redeem(&app, Some(&thiefs.proof(&t)), &code).await.refused("invalid_dpop_proof");
-        is_bound_to(&redeem(&app, Some(&mine.proof(&t)), &code).await.ok(), &mine);
+        redeem(&app, Some(&proof(&thiefs, &t)), &code).await.refused("invalid_dpop_proof");
+        is_bound_to(&redeem(&app, Some(&proof(&mine, &t)), &code).await.ok(), &mine);
     }
 }
 
@@ -229,28 +194,28 @@ async fn a_device_binds_its_family_to_its_key(#[case] engine: Engine) {
     let mut metadata = t.authority.store.client(&app.id).await.unwrap().unwrap().metadata;
     metadata.dpop_bound_access_tokens = true;
     clients::apply(&t.authority, &metadata, &Caller::operator()).await.unwrap();
-    let (mine, thiefs) = (Key::new(), Key::new());
+    let (mine, thiefs) = (Key::generate(), Key::generate());
     let device = Device::of(&app).await;
     let poll = async |proof: Option<&str>| {
         let fields = [("grant_type", DEVICE_CODE), ("device_code", &*device.device_code)];
         token(&app, proof, &fields).await
     };
     poll(None).await.refused("invalid_dpop_proof");
-    poll(Some(&mine.proof(&t))).await.refused("authorization_pending");
+    poll(Some(&proof(&mine, &t))).await.refused("authorization_pending");
     device.approve(&browser).await;
     poll(None).await.refused("invalid_dpop_proof");
-    let first = poll(Some(&mine.proof(&t))).await.ok();
+    let first = poll(Some(&proof(&mine, &t))).await.ok();
     is_bound_to(&first, &mine);
     let stolen = first.refresh_token();
-    refresh(&app, Some(&thiefs.proof(&t)), stolen).await.refused("invalid_dpop_proof");
-    is_bound_to(&refresh(&app, Some(&mine.proof(&t)), stolen).await.ok(), &mine);
+    refresh(&app, Some(&proof(&thiefs, &t)), stolen).await.refused("invalid_dpop_proof");
+    is_bound_to(&refresh(&app, Some(&proof(&mine, &t)), stolen).await.ok(), &mine);
 }
 
 #[apply(both_databases)]
 async fn an_exchanged_token_is_bound_to_the_key_of_who_exchanged_it(#[case] engine: Engine) {
     let Some(w) = World::on(engine).await else { return };
-    let (apps, apis) = (Key::new(), Key::new());
-    let bound = refresh(&w.shop, Some(&apps.proof(&w.t)), w.opened.refresh_token()).await.ok();
+    let (apps, apis) = (Key::generate(), Key::generate());
+    let bound = refresh(&w.shop, Some(&proof(&apps, &w.t)), w.opened.refresh_token()).await.ok();
     is_bound_to(&bound, &apps);
     let exchange = async |proof: Option<&str>| {
         let fields = [
@@ -263,10 +228,10 @@ async fn an_exchanged_token_is_bound_to_the_key_of_who_exchanged_it(#[case] engi
     };
     let plain = exchange(None).await.ok();
     assert_eq!((&plain.json["token_type"], plain.claims().get("cnf")), (&json!("Bearer"), None));
-    is_bound_to(&exchange(Some(&apis.proof(&w.t))).await.ok(), &apis);
+    is_bound_to(&exchange(Some(&proof(&apis, &w.t))).await.ok(), &apis);
     w.change(&w.orders, |client| client.dpop_bound_access_tokens = true).await;
     exchange(None).await.refused("invalid_dpop_proof");
-    is_bound_to(&exchange(Some(&apis.proof(&w.t))).await.ok(), &apis);
+    is_bound_to(&exchange(Some(&proof(&apis, &w.t))).await.ok(), &apis);
 }
 
 #[apply(both_databases)]
@@ -274,12 +239,12 @@ async fn a_client_that_authenticates_may_change_its_key(#[case] engine: Engine) 
     let Some(t) = engine.start().await else { return };
     let browser = t.signed_in("ann@example.com").await;
     let app = t.confidential().await;
-    let (one, other) = (Key::new(), Key::new());
+    let (one, other) = (Key::generate(), Key::generate());
     let jkt = one.thumbprint();
     let code = browser.open_with(&app, &[("dpop_jkt", &jkt)]).await;
-    let first = redeem(&app, Some(&one.proof(&t)), &code).await.ok();
+    let first = redeem(&app, Some(&proof(&one, &t)), &code).await.ok();
     is_bound_to(&first, &one);
-    let second = refresh(&app, Some(&other.proof(&t)), first.refresh_token()).await.ok();
+    let second = refresh(&app, Some(&proof(&other, &t)), first.refresh_token()).await.ok();
     is_bound_to(&second, &other);
     let third = refresh(&app, None, second.refresh_token()).await.ok();
     assert_eq!(
@@ -292,24 +257,24 @@ async fn a_client_that_authenticates_may_change_its_key(#[case] engine: Engine) 
     assert_eq!(introspected.json["cnf"], json!({ "jkt": other.thumbprint() }));
     let service = t.add_client("svc", ClientType::Service, |_| ()).await;
     let grant = [("grant_type", "client_credentials")];
-    is_bound_to(&token(&service, Some(&one.proof(&t)), &grant).await.ok(), &one);
+    is_bound_to(&token(&service, Some(&proof(&one, &t)), &grant).await.ok(), &one);
 }
 
 #[apply(both_databases)]
 async fn a_client_can_be_set_to_have_bound_tokens_alone(#[case] engine: Engine) {
     let Some((t, browser, app)) = public(engine).await else { return };
-    let key = Key::new();
+    let key = Key::generate();
     let unbound = redeem(&app, None, &browser.open(&app).await).await.ok();
     let mut metadata = t.authority.store.client(&app.id).await.unwrap().unwrap().metadata;
     metadata.dpop_bound_access_tokens = true;
     clients::apply(&t.authority, &metadata, &Caller::operator()).await.unwrap();
     // Also where a replica still has the client in its cache as it was.
     refresh(&app, None, unbound.refresh_token()).await.refused("invalid_dpop_proof");
-    let bound = refresh(&app, Some(&key.proof(&t)), unbound.refresh_token()).await.ok();
+    let bound = refresh(&app, Some(&proof(&key, &t)), unbound.refresh_token()).await.ok();
     is_bound_to(&bound, &key);
     let code = browser.open(&app).await;
     redeem(&app, None, &code).await.refused("invalid_dpop_proof");
-    is_bound_to(&redeem(&app, Some(&key.proof(&t)), &code).await.ok(), &key);
+    is_bound_to(&redeem(&app, Some(&proof(&key, &t)), &code).await.ok(), &key);
     let service = t
         .add_client("svc", ClientType::Service, |metadata| {
             metadata.dpop_bound_access_tokens = true;
@@ -317,7 +282,7 @@ async fn a_client_can_be_set_to_have_bound_tokens_alone(#[case] engine: Engine) 
         .await;
     let grant = [("grant_type", "client_credentials")];
     token(&service, None, &grant).await.refused("invalid_dpop_proof");
-    token(&service, Some(&key.proof(&t)), &grant).await.ok();
+    token(&service, Some(&proof(&key, &t)), &grant).await.ok();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -325,14 +290,14 @@ async fn a_proof_needs_a_nonce_of_any_replica_and_is_good_once() {
     let t = TestApp::sqlite().await;
     let service = t.add_client("svc", ClientType::Service, |_| ()).await;
     let grant = [("grant_type", "client_credentials")];
-    let key = Key::new();
+    let key = Key::generate();
     let with = |nonce: Option<&str>| {
         let mut claims = claims(&t);
         match nonce {
             Some(nonce) => claims["nonce"] = json!(nonce),
             None => drop(claims.as_object_mut().unwrap().remove("nonce")),
         }
-        key.sign(&claims)
+        key.proof(&claims)
     };
     let answer = token(&service, Some(&with(None)), &grant).await;
     answer.refused("use_dpop_nonce");
@@ -363,7 +328,7 @@ async fn proofs_for_something_else_are_refused_and_use_nothing_up() {
     let browser = t.signed_in("ann@example.com").await;
     let app = t.public().await;
     let code = browser.open(&app).await;
-    let key = Key::new();
+    let key = Key::generate();
     let now = t.authority.now().secs();
     for (name, value) in [
         ("htm", json!("GET")),
@@ -375,26 +340,26 @@ async fn proofs_for_something_else_are_refused_and_use_nothing_up() {
     ] {
         let mut claims = claims(&t);
         claims[name] = value.clone();
-        let answer = redeem(&app, Some(&key.sign(&claims)), &code).await;
+        let answer = redeem(&app, Some(&key.proof(&claims)), &code).await;
         answer.refused("invalid_dpop_proof");
         assert!(!answer.json.to_string().contains(&key.thumbprint()), "{name} {value}");
     }
     for nonsense in ["", "x", "a.b.c"] {
         redeem(&app, Some(nonsense), &code).await.refused("invalid_dpop_proof");
     }
-    is_bound_to(&redeem(&app, Some(&key.proof(&t)), &code).await.ok(), &key);
+    is_bound_to(&redeem(&app, Some(&proof(&key, &t)), &code).await.ok(), &key);
 }
 
 #[apply(both_databases)]
 async fn the_grace_of_a_bound_family_is_long_and_knows_no_places(#[case] engine: Engine) {
     let Some((t, browser, app)) = public(engine).await else { return };
-    let key = Key::new();
-    let first = redeem(&app, Some(&key.proof(&t)), &browser.open(&app).await).await.ok();
-    let second = refresh(&app, Some(&key.proof(&t)), first.refresh_token()).await.ok();
+    let key = Key::generate();
+    let first = redeem(&app, Some(&proof(&key, &t)), &browser.open(&app).await).await.ok();
+    let second = refresh(&app, Some(&proof(&key, &t)), first.refresh_token()).await.ok();
     t.advance(590);
-    // With another user agent than before, twice: whoever has the key is the owner.
+    // With another user agent than before, twice: the key says that it is the owner.
     for agent in ["one", "two"] {
-        let proof = key.proof(&t);
+        let proof = proof(&key, &t);
         let request = client().post(format!("{}/oauth/token", app.url));
         let form = [
             ("grant_type", "refresh_token"),
@@ -407,7 +372,7 @@ async fn the_grace_of_a_bound_family_is_long_and_knows_no_places(#[case] engine:
     }
     assert!(t.events("family.grace_elsewhere").await.is_empty());
     t.advance(11);
-    refresh(&app, Some(&key.proof(&t)), first.refresh_token()).await.refused("invalid_grant");
+    refresh(&app, Some(&proof(&key, &t)), first.refresh_token()).await.refused("invalid_grant");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -415,8 +380,8 @@ async fn userinfo_wants_a_proof_for_a_bound_token() {
     let t = TestApp::sqlite().await;
     let browser = t.signed_in("ann@example.com").await;
     let app = t.public().await;
-    let (mine, thiefs) = (Key::new(), Key::new());
-    let bound = redeem(&app, Some(&mine.proof(&t)), &browser.open(&app).await).await.ok();
+    let (mine, thiefs) = (Key::generate(), Key::generate());
+    let bound = redeem(&app, Some(&proof(&mine, &t)), &browser.open(&app).await).await.ok();
     let token = bound.access_token();
     let ask = async |scheme: &str, token: &str, proof: Option<String>| {
         let mut request = client()
@@ -431,9 +396,9 @@ async fn userinfo_wants_a_proof_for_a_bound_token() {
         let mut claims = claims(&t);
         claims["htm"] = json!("GET");
         claims["htu"] = json!(t.authority.config.public_url.join("/oauth/userinfo"));
-        claims["ath"] = json!(URL_SAFE_NO_PAD.encode(digest(&SHA256, token.as_bytes())));
+        claims["ath"] = json!(hash(token));
         claims.as_object_mut().unwrap().remove("nonce");
-        key.sign(&claims)
+        key.proof(&claims)
     };
     let good = proof(&mine, token);
     assert_eq!(ask("DPoP", token, Some(good.clone())).await.ok().json["email"], "ann@example.com");

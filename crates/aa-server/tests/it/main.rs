@@ -39,6 +39,7 @@ mod private_key_jwt;
 mod processes;
 mod races;
 mod refusals;
+mod registration;
 mod request_parameters;
 mod rules;
 mod snapshots;

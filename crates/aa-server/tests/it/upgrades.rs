@@ -41,6 +41,7 @@ const UNDO: &[(i64, &str)] = &[
     (31, include_str!("undo/0031.sql")),
     (34, include_str!("undo/0034.sql")),
     (35, include_str!("undo/0035.sql")),
+    (36, include_str!("undo/0036.sql")),
 ];
 
 #[apply(both_databases)]

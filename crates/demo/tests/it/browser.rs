@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::world;
+use crate::support::world_with_dpop;
 use demo::{Options, USERS};
 use service::run::Failure;
 use testing::chromium::{at, browser, driver, find, screenshot, sign_in};
@@ -122,7 +122,7 @@ async fn the_persons_way(browser: &WebDriver, options: &Options) -> WebDriverRes
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_person_signs_in_works_looks_and_leaves() -> Result<(), Failure> {
     let Some(driver) = driver() else { return Ok(()) };
-    let world = world(Duration::from_secs(3)).await;
+    let world = world_with_dpop(Duration::from_secs(3)).await;
     let profile = tempfile::tempdir()?;
     let browser = browser(&driver, profile.path().to_owned(), &world.options.url(0)).await?;
     let outcome = the_persons_way(&browser, &world.options).await;

@@ -29,6 +29,7 @@ fn the_same_apps_are_declared_for_containers() {
         data_dir: "data".into(),
         port_base: 8080,
         at_ttl: std::time::Duration::from_mins(5),
+        dpop: false,
     };
     let ours: Vec<ClientMetadata> =
         MICRO_APPS.iter().filter_map(|app| (app.registration)(&options, app)).collect();
@@ -66,6 +67,7 @@ async fn a_port_that_is_taken_is_told_with_the_way_out() {
         data_dir: folder.path().to_owned(),
         port_base: testing::free_ports(demo::PORTS),
         at_ttl: std::time::Duration::from_mins(5),
+        dpop: false,
     };
     let _taken = std::net::TcpListener::bind(("127.0.0.1", options.port(2))).unwrap();
     let (_handle, stop) = service::run::Stop::pair();

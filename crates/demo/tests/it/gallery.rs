@@ -14,7 +14,7 @@ use service::run::Failure;
 use testing::chromium::{Driver, browser, driver, find, run};
 use thirtyfour::prelude::*;
 
-use crate::support::{World, world};
+use crate::support::{World, world_with_dpop};
 
 const THEMES: [&str; 2] = ["light", "dark"];
 const WIDTHS: [u32; 3] = [320, 768, 1440];
@@ -282,7 +282,7 @@ async fn every_page_is_accessible_light_and_still() -> Result<(), Failure> {
     if let Some(folder) = &folder {
         std::fs::create_dir_all(folder)?;
     }
-    let world = world(Duration::from_mins(5)).await;
+    let world = world_with_dpop(Duration::from_mins(5)).await;
     add_clients(&world).await;
     let profile = tempfile::tempdir()?;
     let browser = browser(&driver, profile.path().to_owned(), "http://nowhere.example").await?;

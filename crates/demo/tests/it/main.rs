@@ -2,6 +2,7 @@
 
 mod backend_attacks;
 mod bff;
+mod bound;
 mod browser;
 mod caddy;
 mod copies;

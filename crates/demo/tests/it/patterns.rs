@@ -6,7 +6,7 @@ use demo::USERS;
 use service::run::Failure;
 use thirtyfour::prelude::*;
 
-use crate::support::{World, world};
+use crate::support::{World, world_with_dpop};
 use testing::chromium::{at, browser, driver, find, run, screenshot, shows, sign_in};
 
 async fn write(browser: &WebDriver, text: &str) -> WebDriverResult<()> {
@@ -59,7 +59,12 @@ async fn each_pattern(browser: &WebDriver, world: &World) -> WebDriverResult<()>
         shows(browser, "#person", "Ann").await?;
         let seen = find(browser, "#cookies").await?.text().await?;
         assert_eq!(seen, "nothing: document.cookie is empty");
-        assert_eq!(find(browser, "#storage").await?.text().await?, "nothing");
+        let (stored, key) = match app {
+            "bff" => ("nothing", "none"),
+            _ => ("the key of this browser", "in IndexedDB"),
+        };
+        assert_eq!(find(browser, "#storage").await?.text().await?, stored);
+        shows(browser, "#key", key).await?;
         screenshot(browser, &format!("where-{app}")).await?;
 
         // Signed out in one tab, and so in the other; what the back button brings up is signed out too.
@@ -91,7 +96,7 @@ async fn signing_out_everywhere(browser: &WebDriver, world: &World) -> WebDriver
         find(browser, "#sign-out-all").await?.click().await?;
         // By way of the authority, and back.
         at(browser, &format!("{home}/")).await?;
-        shows(browser, "#why", "Sign in").await?;
+        shows(browser, "#why", "Sign in to see").await?;
         // The way back may still be under way, and then takes the place of this page.
         for _ in 0..50 {
             browser.goto(format!("{authority}/apps")).await?;
@@ -132,7 +137,7 @@ async fn signing_out_everywhere(browser: &WebDriver, world: &World) -> WebDriver
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_three_patterns_side_by_side() -> Result<(), Failure> {
     let Some(driver) = driver() else { return Ok(()) };
-    let world = world(Duration::from_secs(3)).await;
+    let world = world_with_dpop(Duration::from_secs(3)).await;
     let profile = tempfile::tempdir()?;
     let browser = browser(&driver, profile.path().to_owned(), &world.options.url(0)).await?;
     browser.set_script_timeout(Duration::from_secs(30)).await?;

@@ -8,7 +8,7 @@ use service::run::Failure;
 use testing::chromium::{Driver, at, browser, driver, find, run, screenshot, shows};
 use thirtyfour::prelude::*;
 
-use crate::support::{World, world};
+use crate::support::{World, world_with_dpop};
 
 const EMAIL: &str = "eve@example.com";
 const PASSWORD: &str = "tangerine lamp 4";
@@ -491,7 +491,7 @@ async fn in_a_browser(
     act: impl AsyncFnOnce(&Driver, &WebDriver, &World) -> WebDriverResult<()>,
 ) -> Result<(), Failure> {
     let Some(driver) = driver() else { return Ok(()) };
-    let world = world(Duration::from_mins(5)).await;
+    let world = world_with_dpop(Duration::from_mins(5)).await;
     let profile = tempfile::tempdir()?;
     let browser = browser(&driver, profile.path().to_owned(), "http://nowhere.example").await?;
     let outcome = act(&driver, &browser, &world).await;

@@ -22,16 +22,27 @@ pub struct World {
     pub folder: tempfile::TempDir,
 }
 
+/// The demo, with bearer tokens: what is asked for here is asked without a browser.
 pub async fn world(at_ttl: Duration) -> World {
+    start(at_ttl, false).await
+}
+
+/// The demo as it is, where the tokens that pages hold are bound to a key of the browser.
+pub async fn world_with_dpop(at_ttl: Duration) -> World {
+    start(at_ttl, true).await
+}
+
+async fn start(at_ttl: Duration, dpop: bool) -> World {
     install_crypto();
     let folder = tempfile::tempdir().unwrap();
     let options = Options {
         data_dir: folder.path().to_owned(),
         port_base: testing::free_ports(demo::PORTS),
         at_ttl,
+        dpop,
     };
     let (handle, stop) = Stop::pair();
-    let demo = Demo::start(&options, &stop).await.unwrap();
+    let demo = Box::pin(Demo::start(&options, &stop)).await.unwrap();
     World { demo, options, stop: handle, folder }
 }
 

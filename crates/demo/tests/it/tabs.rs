@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use demo::USERS;
 use foundation::time::{Clock as _, SystemClock};
-use serde_json::Value;
+use serde_json::{Value, json};
 use service::run::Failure;
 use thirtyfour::prelude::*;
 
-use crate::support::{World, world};
+use crate::support::{World, world_with_dpop};
 use testing::chromium::{Driver, at, browser, driver, find, run, screenshot, sign_in};
 
 /// Tabs of each app.
@@ -26,9 +26,7 @@ fn duration() -> Duration {
 
 /// Calls the API again and again, and counts what comes of it.
 const WORK: &str = r#"
-    const { createClient } = await import("/client.js");
-    const { pattern, api } = document.documentElement.dataset;
-    const client = createClient({ pattern, apis: [api] });
+    const { api, client } = await import("/page.js");
     window.work = { good: 0, offline: 0, changes: [], bad: [] };
     client.onChange((change) => window.work.changes.push(change));
     const once = async () => {
@@ -177,19 +175,17 @@ async fn work_in_tabs(driver: &Driver, browser: &WebDriver, world: &World) -> We
             "{client}: {refreshes}, expected {least} to {most}"
         );
     }
-    // No token where a script of the backend for frontend could reach it; that the look finds what there is, the
-    // token-mediating backend shows.
-    for tab in [&tabs[0], &tabs[TABS]] {
+    // No token where a script finds it without the client's help; that the look finds what there is, a token shows that is
+    // put there.
+    for tab in [&tabs[0], &tabs[TABS], &tabs[2 * TABS]] {
         browser.switch_to_window(tab.window.clone()).await?;
         let look = run(browser, LOOK).await?;
-        let found = look["found"].as_array().unwrap();
         assert!(look["looked"].as_u64().unwrap() > 1_000, "{look}");
-        if tab.app == "bff" {
-            assert!(found.is_empty(), "{found:?}");
-        } else {
-            assert!(found.iter().any(|place| place == "body of GET /auth/token"), "{found:?}");
-        }
+        assert_eq!(look["found"], json!([]), "{}", tab.app);
     }
+    run(browser, r#"window.planted = await (await import("/page.js")).client.token()"#).await?;
+    let found = run(browser, LOOK).await?["found"].clone();
+    assert!(found.as_array().unwrap().contains(&json!("window.planted")), "{found}");
     // Signing out in one tab signs out all of that app, and no other.
     browser.switch_to_window(tabs[0].window.clone()).await?;
     find(browser, "#sign-out").await?.click().await?;
@@ -204,7 +200,7 @@ async fn work_in_tabs(driver: &Driver, browser: &WebDriver, world: &World) -> We
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn ten_tabs_of_each_app_outlive_many_tokens_and_two_cuts() -> Result<(), Failure> {
     let Some(driver) = driver() else { return Ok(()) };
-    let world = world(AT_TTL).await;
+    let world = world_with_dpop(AT_TTL).await;
     let profile = tempfile::tempdir()?;
     let browser = browser(&driver, profile.path().to_owned(), &world.options.url(0)).await?;
     browser.set_script_timeout(Duration::from_mins(1)).await?;

@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::time::sleep;
 use tracing::{info, warn};
 
-use super::{AccessToken, RelyingParty, SessionData, TokenError};
+use super::{AccessToken, CachedToken, RelyingParty, SessionData, TokenError};
 use crate::session::{IdHash, SessionRecord};
 
 /// Time before its expiry at which an access token is refreshed; a fifth of its lifetime, if that is shorter.
@@ -58,6 +58,25 @@ impl RelyingParty {
         match self.at_hand(&record, &data, request, None) {
             Some(token) => Ok(token),
             None => self.refreshed(&id, request, browser, None).await,
+        }
+    }
+
+    /// A fresh access token of the session, whatever it is for and whichever key it is bound to: it shows which session at the
+    /// provider this is, and that it lives.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub async fn any_access_token(
+        &self,
+        session_id: &str,
+        browser: &Browser,
+    ) -> Result<AccessToken, TokenError> {
+        let id = IdHash::of(session_id);
+        let (record, data) = self.load(&id).await?.ok_or(TokenError::NoSession)?;
+        let at_hand = |token: &CachedToken| self.at_hand(&record, &data, &token.request, None);
+        match data.tokens.iter().find_map(at_hand) {
+            Some(token) => Ok(token),
+            None => self.refreshed(&id, &TokenRequest::default(), browser, None).await,
         }
     }
 
@@ -202,13 +221,14 @@ impl RelyingParty {
                     }
                 }
             }
+            Err(ProviderError::DpopProof(refusal)) => {
+                self.release(id, lease).await;
+                Err(TokenError::DpopProof(refusal))
+            }
             Err(error) => {
                 let again = self.now() + REST;
                 self.resting_until.store(again.millis(), Ordering::SeqCst);
-                let freed = SessionRecord { version: lease.version + 1, leased: false, ..lease };
-                if let Err(error) = self.store.update(id, &freed).await {
-                    warn!(%error, "a lease could not be released; it will be taken over");
-                }
+                self.release(id, lease).await;
                 match data.newest(request) {
                     Some(token) if self.now() + MARGIN < token.expires_at => {
                         warn!(%error, "the token could not be refreshed; the one at hand is still good");
@@ -217,6 +237,13 @@ impl RelyingParty {
                     _ => Err(TokenError::Unavailable(error.to_string())),
                 }
             }
+        }
+    }
+
+    async fn release(&self, id: &IdHash, lease: SessionRecord) {
+        let freed = SessionRecord { version: lease.version + 1, leased: false, ..lease };
+        if let Err(error) = self.store.update(id, &freed).await {
+            warn!(%error, "a lease could not be released; it will be taken over");
         }
     }
 
@@ -230,7 +257,7 @@ impl RelyingParty {
         request: &TokenRequest,
     ) -> Result<AccessToken, TokenError> {
         let token = self.cached_token(&tokens, request);
-        let answer = token.as_access_token();
+        let answer = AccessToken::from_tokens(&tokens, self.now());
         let mut before = Some(lease);
         loop {
             let found = match before.take() {
@@ -252,7 +279,8 @@ impl RelyingParty {
             if let Some(next) = &tokens.refresh_token {
                 data.refresh_token = Some(next.expose_secret().to_owned());
             }
-            data.tokens.retain(|cached| cached.request != *request);
+            // A browser has one key, so a token for another is of no use to it any more.
+            data.tokens.retain(|cached| !cached.request.differs_by_key_at_most(request));
             data.tokens.push(token.clone());
             let update = SessionRecord {
                 version: record.version + 1,

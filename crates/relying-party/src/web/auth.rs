@@ -8,19 +8,23 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use service::http::problem;
 use service::run::detached;
+use tokens::dpop::Proof;
 use tracing::{error, info, warn};
 use url::form_urlencoded;
 
 use super::cookies::Cookie;
 use super::{Site, front};
 use crate::signin::{AccessToken, Callback, LogoutError, SESSION_TTL};
-use crate::{Browser, CallbackError, ProviderError, TokenError};
+use crate::{Browser, CallbackError, DpopRefusal, ProviderError, TokenError, TokenRequest};
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
         .route("/auth/login", web::get().to(login))
         .route(BACK_CHANNEL_LOGOUT, web::post().to(back_channel_logout));
 }
+
+/// The nonce for the next DPoP proof (RFC 9449 §8).
+const DPOP_NONCE: &str = "dpop-nonce";
 
 /// Where the provider says that sessions have ended. Its signed token is what counts, not who brings it.
 pub const BACK_CHANNEL_LOGOUT: &str = "/auth/backchannel-logout";
@@ -303,10 +307,54 @@ pub async fn me(site: &Site, request: &HttpRequest, cookie: &Cookie<'_>) -> Http
     }
 }
 
+/// The token request that a page's request stands for, and the browser that it comes from. With a proof in the header `DPoP`,
+/// the access token is to be bound to its key; the provider verifies the proof, which is made for its token endpoint.
+///
+/// # Errors
+/// [`DpopRefusal`] for a header that is no proof, and for a page that has to send one and does not: a script that got into the
+/// page must not get a token that works elsewhere.
+pub fn token_request(
+    site: &Site,
+    request: &HttpRequest,
+) -> Result<(TokenRequest, Browser), DpopRefusal> {
+    let browser = site.browser(request);
+    let mut headers = request.headers().get_all("dpop");
+    let header = headers.next();
+    if header.is_none() && !site.requires_dpop {
+        return Ok((TokenRequest::default(), browser));
+    }
+    let proof = header.and_then(|proof| proof.to_str().ok()).filter(|_| headers.next().is_none());
+    let named = proof.and_then(|proof| Some((proof, Proof::named_thumbprint(proof).ok()?)));
+    let Some((proof, jkt)) = named else {
+        let code = "invalid_dpop_proof".to_owned();
+        return Err(DpopRefusal { code, nonce: None });
+    };
+    let wanted = TokenRequest { dpop_jkt: Some(jkt), ..TokenRequest::default() };
+    Ok((wanted, browser.with_dpop_proof(Some(proof.to_owned()))))
+}
+
+/// 400, as the token endpoint answers (RFC 9449 §5, §8): the page makes another proof.
+pub fn dpop_refused(refusal: &DpopRefusal) -> HttpResponse {
+    let mut response = HttpResponse::BadRequest();
+    response.insert_header((header::CACHE_CONTROL, "no-store"));
+    if let Some(nonce) = &refusal.nonce {
+        response.insert_header((DPOP_NONCE, nonce.as_str()));
+    }
+    response.json(json!({ "error": refusal.code }))
+}
+
+/// Tells the page the nonce for its next proof, if the provider has told one with this token (RFC 9449 §8.2).
+pub fn tell_nonce(response: &mut HttpResponseBuilder, token: &AccessToken) {
+    if let Some(nonce) = &token.dpop_nonce {
+        response.insert_header((DPOP_NONCE, nonce.as_str()));
+    }
+}
+
 /// A token for a page: `expires_at` in Unix seconds, and `expires_in` for pages whose clock is wrong.
 pub fn token_json(token: &AccessToken, now: Timestamp) -> Value {
     json!({
         "access_token": token.token.expose_secret(),
+        "token_type": token.token_type,
         "expires_at": token.expires_at.secs(),
         "expires_in": token.expires_at.since(now).as_secs(),
     })
@@ -337,6 +385,7 @@ pub fn unavailable(error: &dyn std::fmt::Display) -> HttpResponse {
 pub fn no_token(site: &Site, cookie: &Cookie<'_>, error: &TokenError) -> HttpResponse {
     match error {
         TokenError::NoSession | TokenError::Ended => session_expired(site, cookie),
+        TokenError::DpopProof(refusal) => dpop_refused(refusal),
         TokenError::Unavailable(error) => unavailable(error),
     }
 }

@@ -9,7 +9,7 @@ use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::stream;
-use oidc_client::{Browser, TokenRequest};
+use oidc_client::Browser;
 use serde_json::json;
 use service::run::detached;
 
@@ -72,7 +72,7 @@ impl Events {
     async fn ask(&self, id: String, browser: Browser) {
         let shared = self.site.clone();
         let asked = detached(&self.site.runtime, async move {
-            shared.party.access_token(&id, &TokenRequest::default(), &browser).await
+            shared.party.any_access_token(&id, &browser).await
         });
         // An end is noticed by the watch; after a fault the next use of the session finds out.
         let _ = asked.await;
@@ -89,9 +89,11 @@ pub async fn of_store_session(
     let browser = site.browser(request);
     let (shared, asker) = (site.clone(), (id.clone(), browser.clone()));
     let session = id.clone();
-    let token = detached(&site.runtime, async move {
-        shared.party.access_token(&session, &TokenRequest::default(), &browser).await
-    });
+    let token =
+        detached(
+            &site.runtime,
+            async move { shared.party.any_access_token(&session, &browser).await },
+        );
     match token.await {
         Ok(token) => respond(site, site.party.watch(&id, &token), Some(asker)),
         Err(TokenError::NoSession | TokenError::Ended) => {
@@ -103,7 +105,7 @@ pub async fn of_store_session(
             }
             response
         }
-        Err(TokenError::Unavailable(error)) => unavailable(&error),
+        Err(error) => unavailable(&error),
     }
 }
 

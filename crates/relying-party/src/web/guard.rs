@@ -99,6 +99,7 @@ pub fn is_websocket(headers: &HeaderMap) -> bool {
 /// Lets scripts of the allowed origins call, with credentials, and with the headers that go on to an API.
 pub(super) fn cors(site: &Site) -> Cors {
     let named = [
+        "dpop",
         "x-csrf",
         "x-csrf-token",
         "last-event-id",
@@ -117,6 +118,7 @@ pub(super) fn cors(site: &Site) -> Cors {
     ];
     let further = site.api_headers.iter().cloned();
     let allowed: Vec<HeaderName> = named.into_iter().chain(usual).chain(further).collect();
-    let exposed = [header::ETAG, header::LOCATION, header::RETRY_AFTER];
+    let nonce = HeaderName::from_static("dpop-nonce");
+    let exposed = [header::DATE, header::ETAG, header::LOCATION, header::RETRY_AFTER, nonce];
     service::http::cors(&site.origins, &allowed, &exposed)
 }

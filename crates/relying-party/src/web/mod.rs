@@ -73,6 +73,8 @@ pub struct Site {
     pub api_headers: Vec<HeaderName>,
     /// Proxies that are believed about a browser's address.
     pub trusted_proxies: TrustedProxies,
+    /// Whether access tokens for pages have to be bound to a key of the browser (DPoP).
+    pub requires_dpop: bool,
     /// Whether the provider accepts this app's id and secret.
     credentials: credentials::Credentials,
     /// Whether ends that the provider publishes are followed.
@@ -144,6 +146,7 @@ impl Application {
             redirect_uri: config.public_url.join("/auth/callback"),
             post_logout_redirect_uri: config.public_url.join(program.after_logout),
             scopes: config.scopes,
+            push_requests: config.push_requests,
         })?;
         let party = RelyingParty::new(
             provider,
@@ -179,6 +182,7 @@ impl Application {
             trusted_proxies: config.trusted_proxies,
             credentials: credentials::Credentials::default(),
             follows_ends: config.follows_ends,
+            requires_dpop: config.dpop_token_endpoint.is_some(),
             runtime: Handle::current(),
             stop,
         });

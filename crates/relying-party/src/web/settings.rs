@@ -39,6 +39,11 @@ macro_rules! browser_app_settings {
                 "What to ask the provider for",
             ),
             Setting::new(
+                "push_requests",
+                "false",
+                "Push authorization requests (PAR) even if the provider does not demand it of all apps",
+            ),
+            Setting::new(
                 "email_trust",
                 "email_verified",
                 "The claim that must be true for an email address to count, or `always`",
@@ -85,6 +90,8 @@ pub struct Config {
     pub client_secret: Option<SecretString>,
     /// The scope to ask the provider for.
     pub scopes: String,
+    /// Whether authorization requests are pushed (RFC 9126) even if the provider does not demand it.
+    pub push_requests: bool,
     /// When an email address counts.
     pub email_trust: EmailTrust,
     /// Whether ends that the provider publishes are followed.
@@ -102,6 +109,9 @@ pub struct Config {
     pub api_headers: Vec<HeaderName>,
     /// Whose hosts all get the session cookie.
     pub cookie_domain: Option<String>,
+    /// The provider's token endpoint as browsers name it, if access tokens for pages have to be bound to a key of the browser
+    /// (DPoP, RFC 9449).
+    pub dpop_token_endpoint: Option<Url>,
     /// Log filter.
     pub log: String,
     /// Log format.
@@ -152,6 +162,7 @@ impl Config {
             client_id: settings.get("client_id")?,
             client_secret: settings.secret("client_secret", "client_secret_file")?,
             scopes: settings.get("scopes")?,
+            push_requests: settings.get("push_requests")?,
             email_trust: settings.get("email_trust")?,
             follows_ends: follows_ends(settings)?,
             session_secret: read_or_make_secret(&secret_file)?,
@@ -162,9 +173,23 @@ impl Config {
             api_headers: Vec::new(),
             cookie_domain: cookie_domain(settings.optional("cookie_domain")?, &public_url)?,
             public_url,
+            dpop_token_endpoint: None,
             log: settings.get("log")?,
             log_format: settings.get("log_format")?,
         })
+    }
+
+    /// With `dpop_token_endpoint`, a setting of the backends whose pages get access tokens.
+    ///
+    /// # Errors
+    /// [`SettingsError`].
+    pub fn with_dpop(self, settings: &Settings) -> Result<Self, SettingsError> {
+        let url = settings.optional::<String>("dpop_token_endpoint")?;
+        let dpop_token_endpoint = url
+            .map(|url| base_url(&url))
+            .transpose()
+            .map_err(|why| SettingsError::new(format!("DPOP_TOKEN_ENDPOINT: {why}")))?;
+        Ok(Self { dpop_token_endpoint, ..self })
     }
 }
 

@@ -10,9 +10,6 @@ use crate::domain::device::{DEVICE_CODE_TTL, POLL_INTERVAL};
 use crate::http::request::{address, caller_for_client, detached};
 use crate::ops::grants::device_authorization;
 
-/// The grant type of device codes (RFC 8628 §3.4).
-pub const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
-
 /// Checks that devices may sign users in to a client.
 pub(super) fn require_device_client(metadata: &ClientMetadata) -> Result<(), Error> {
     if metadata.device {

@@ -6,6 +6,7 @@ pub mod device;
 mod dpop;
 pub mod logout;
 pub mod par;
+pub mod register;
 pub mod token;
 pub mod tokens;
 pub mod userinfo;

@@ -6,13 +6,14 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use tokens::Scope;
 
-use super::device::{DEVICE_CODE, require_device_client};
+use super::device::require_device_client;
 use super::dpop::proven_key;
 use super::{
     Error, OAuthError, RESOURCE, calling_client, credentials, identified, json_text as answer,
     oauth_params,
 };
 use crate::authority::Authority;
+use crate::domain::device::DEVICE_CODE;
 use crate::domain::token_exchange::{ExchangeRequest, TOKEN_EXCHANGE};
 use crate::http::request::params::Params;
 use crate::http::request::{caller_for_client, detached};

@@ -45,6 +45,12 @@ enum Scheme {
     Dpop,
 }
 
+/// The one bearer token of the header, none, or nonsense.
+pub(super) fn bearer(request: &HttpRequest) -> Result<Option<String>, &'static str> {
+    let presented = presented(request)?;
+    Ok(presented.and_then(|(scheme, token)| (scheme == Scheme::Bearer).then_some(token)))
+}
+
 /// The one token of the header, none, or nonsense.
 fn presented(request: &HttpRequest) -> Result<Option<(Scheme, String)>, &'static str> {
     let mut headers = request.headers().get_all(header::AUTHORIZATION);

@@ -9,6 +9,8 @@ use crate::http::error::{Error, INVALID_GRANT, OAuthError};
 
 /// The header with the nonce for the next proof (RFC 9449 §8).
 const DPOP_NONCE: &str = "DPoP-Nonce";
+/// The challenge of the endpoints that take a token of the authority's own.
+const BEARER: &str = "Bearer realm=\"registration\"";
 
 pub(super) fn error(request: &HttpRequest, error: &Error) -> HttpResponse {
     let mut response = HttpResponse::build(error.status_code());
@@ -25,6 +27,16 @@ pub(super) fn error(request: &HttpRequest, error: &Error) -> HttpResponse {
         Error::UseDpopNonce(nonce) => {
             response.insert_header((DPOP_NONCE, nonce.as_str()));
             ("use_dpop_nonce", "the DPoP proof needs the nonce of the header DPoP-Nonce".to_owned())
+        }
+        // RFC 6750 §3.1: a request without a token is told no error code in the challenge.
+        Error::NoToken => {
+            response.insert_header((header::WWW_AUTHENTICATE, BEARER));
+            ("invalid_token", "a bearer token is needed".to_owned())
+        }
+        Error::InvalidToken(_) => {
+            let challenge = format!("{BEARER}, error=\"invalid_token\"");
+            response.insert_header((header::WWW_AUTHENTICATE, challenge));
+            ("invalid_token", "the token is not valid".to_owned())
         }
         Error::Parameters(bad) => (OAuthError::InvalidRequest.into(), bad.to_string()),
         Error::Refused { status, message, detail, retry_after } => {

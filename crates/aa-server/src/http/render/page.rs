@@ -186,6 +186,8 @@ pub(super) fn error(
         Error::Parameters(_)
         | Error::OAuth(..)
         | Error::InvalidClient(_)
+        | Error::NoToken
+        | Error::InvalidToken(_)
         | Error::InvalidGrant(_)
         | Error::UseDpopNonce(_) => {
             let text = Message::new("error-bad-request");

@@ -9,6 +9,8 @@ use bytes::Bytes;
 use super::params::Params;
 use crate::http::error::Error;
 
+const FORM: &str = "application/x-www-form-urlencoded";
+const JSON: &str = "application/json";
 /// The largest form, in bytes.
 pub(super) const MAX_FORM: usize = 64 * 1024;
 /// The time within which a form must arrive.
@@ -19,8 +21,8 @@ const FORM_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Errors
 /// 415, 413, 408 or 400, as a page.
 pub async fn body_params(request: &HttpRequest, payload: web::Payload) -> Result<Params, Error> {
-    if !is_form(request) {
-        return Err(not_a_form());
+    if !is_of_type(request, FORM) {
+        return Err(not_of_type(FORM));
     }
     Ok(Params::parse(&read_body(payload, MAX_FORM, FORM_TIMEOUT).await?)?)
 }
@@ -37,23 +39,39 @@ pub async fn body_params_if_any(
     if body.is_empty() {
         return Ok(Params::default());
     }
-    if !is_form(request) {
-        return Err(not_a_form());
+    if !is_of_type(request, FORM) {
+        return Err(not_of_type(FORM));
     }
     Ok(Params::parse(&body)?)
 }
 
-fn is_form(request: &HttpRequest) -> bool {
+/// A body as it is, whatever type it is said to have: see [`require_json`].
+///
+/// # Errors
+/// 413, 408 or 400, as a page.
+pub async fn plain_body(payload: web::Payload) -> Result<Bytes, Error> {
+    read_body(payload, MAX_FORM, FORM_TIMEOUT).await
+}
+
+/// Checks that the body is said to be JSON.
+///
+/// # Errors
+/// 415.
+pub fn require_json(request: &HttpRequest) -> Result<(), Error> {
+    if is_of_type(request, JSON) { Ok(()) } else { Err(not_of_type(JSON)) }
+}
+
+fn is_of_type(request: &HttpRequest, expected: &str) -> bool {
     let media_type =
         request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     media_type
         .and_then(|value| value.split(';').next())
-        .is_some_and(|value| value.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded"))
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case(expected))
 }
 
-fn not_a_form() -> Error {
+fn not_of_type(expected: &str) -> Error {
     Error::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "error-bad-request")
-        .because("the body must be application/x-www-form-urlencoded")
+        .because(format!("the body must be {expected}"))
 }
 
 /// A body of at most `max` bytes that arrives in time.

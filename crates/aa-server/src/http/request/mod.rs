@@ -14,7 +14,7 @@ use actix_web::{HttpRequest, web};
 
 use crate::authority::Authority;
 
-pub use body::{body_params, body_params_if_any, query_params};
+pub use body::{body_params, body_params_if_any, plain_body, query_params, require_json};
 pub use caller::{address, caller, caller_for_client};
 pub use cookies::Cookie;
 pub use csrf::{Csrf, check_form, form, form_again};

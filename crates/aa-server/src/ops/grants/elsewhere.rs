@@ -26,7 +26,7 @@ pub(super) async fn retry(
     token: &RefreshToken,
     caller: &Caller,
 ) -> Result<Grant, GrantError> {
-    // The address of an app's own server says nothing about the user's browser; and whoever proves the key is the owner.
+    // The address of an app's own server says nothing about the user's browser; and a client that proves the key is the owner.
     let is_the_users = metadata.kind == ClientType::Public || caller.told_by_client;
     if !is_the_users
         || family.dpop_jkt.is_some()

@@ -10,7 +10,7 @@ use tokens::Algorithm;
 
 use super::discovery_world::{ALGORITHMS, World};
 use super::{Mode, Rp, USER, checked_id_token, list, metadata, sign_in_page, verified};
-use crate::support::{Browser, PASSWORD, VERIFIER, challenge, client, header_of, read};
+use crate::support::{Browser, PASSWORD, TestApp, VERIFIER, challenge, client, header_of, read};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_line_of_both_documents_is_true() {
@@ -23,6 +23,22 @@ async fn every_line_of_both_documents_is_true() {
     }
     for name in lines.keys() {
         check(&w, name).await;
+    }
+}
+
+/// The one line that is there only where apps may register themselves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn registration_is_named_where_it_is_on() {
+    for (given, status) in [
+        (&[][..], StatusCode::NOT_FOUND),
+        (&[("client_registration", "initial_access_token")], StatusCode::UNAUTHORIZED),
+    ] {
+        let t = TestApp::with(None, given).await;
+        let address = format!("{}/oauth/register", t.url);
+        let is_on = status == StatusCode::UNAUTHORIZED;
+        let said = metadata(&t).await["registration_endpoint"].clone();
+        assert_eq!(said, if is_on { json!(address) } else { Value::Null });
+        assert_eq!(client().post(address).json(&json!({})).send().await.unwrap().status(), status);
     }
 }
 

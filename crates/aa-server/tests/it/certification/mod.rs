@@ -21,6 +21,7 @@ mod modules_of_claims;
 mod modules_of_codes;
 mod modules_of_requests;
 mod rp_initiated_logout_op;
+mod third_party_initiated_login_op;
 
 use std::collections::HashMap;
 
