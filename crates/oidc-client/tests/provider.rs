@@ -22,10 +22,14 @@ struct TestProvider {
 impl TestProvider {
     /// A provider whose metadata has these further fields.
     async fn start(metadata: Value) -> Self {
+        Self::signing_with(Algorithm::RS256, metadata).await
+    }
+
+    async fn signing_with(algorithm: Algorithm, metadata: Value) -> Self {
         service::run::install_crypto();
         let server = MockServer::start().await;
-        let private = SigningKey::generate(Algorithm::RS256).unwrap();
-        let key = SigningKey::from_private(Algorithm::RS256, &private).unwrap();
+        let private = SigningKey::generate(algorithm).unwrap();
+        let key = SigningKey::from_private(algorithm, &private).unwrap();
         let provider = Provider::new(ProviderConfig {
             issuer: server.uri(),
             backchannel_url: None,
@@ -128,6 +132,14 @@ async fn an_id_token_is_validated_in_every_claim() {
     ] {
         let rejected = test.redeem(|claims| claims[name] = value.clone()).await;
         assert!(matches!(rejected, Err(ProviderError::InvalidResponse(_))), "{name}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_token_may_be_signed_by_every_asymmetric_algorithm() {
+    for algorithm in [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA] {
+        let test = TestProvider::signing_with(algorithm, json!({})).await;
+        assert!(test.redeem(|_| ()).await.is_ok(), "{algorithm}");
     }
 }
 
