@@ -526,7 +526,7 @@ async fn discovery_names_what_there_is() {
         assert!(has("claims_supported", claim.name), "{}", claim.name);
         assert!(has("scopes_supported", claim.scope), "{}", claim.scope);
     }
-    assert!(!has("claims_supported", "groups") && !has("scopes_supported", "groups"));
+    assert!(!has("claims_supported", "address") && !has("scopes_supported", "address"));
     let keys: Value = client()
         .get(format!("{}/.well-known/jwks.json", t.url))
         .send()

@@ -26,7 +26,7 @@ pub struct World {
 impl World {
     pub async fn start() -> Self {
         let rp = Rp::with(Mode::Query, &[], |app| {
-            let scopes = ["openid", "profile", "email", "offline_access", "roles"];
+            let scopes = ["openid", "profile", "email", "offline_access", "roles", "groups"];
             app.scopes = scopes.map(str::to_owned).to_vec();
             app.device = true;
             app.client_credentials = true;
@@ -45,7 +45,7 @@ impl World {
         })
         .await;
         t.public().await;
-        let flow = rp.flow(&[("scope", "openid profile email offline_access roles")]).await;
+        let flow = rp.flow(&[("scope", "openid profile email offline_access roles groups")]).await;
         let document = metadata(t).await;
         Self { rp, flow, keys, document }
     }

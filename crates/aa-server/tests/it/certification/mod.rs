@@ -27,7 +27,9 @@ use std::collections::HashMap;
 
 use aa_server::domain::caller::Caller;
 use aa_server::domain::client::{ClientMetadata, ClientType};
+use aa_server::domain::directory::DirectoryData;
 use aa_server::ops::account::profile;
+use aa_server::ops::users;
 use aa_server::store::Profile;
 use reqwest::{Response, StatusCode};
 use serde_json::Value;
@@ -93,6 +95,14 @@ impl Rp {
         let user = t.authority.store.user_by_email(USER).await.unwrap().unwrap();
         let typed = Profile { name: "Ann Lee", language: "en", time_zone: "Europe/Paris" };
         profile::change(&t.authority, &user, typed, &Caller::operator()).await.unwrap();
+        let data = DirectoryData {
+            given_name: Some("Ann".to_owned()),
+            family_name: Some("Lee".to_owned()),
+            groups: Some(vec!["ops".to_owned()]),
+        };
+        users::change_directory_data(&t.authority, &user, &data, &Caller::operator())
+            .await
+            .unwrap();
         let app = Self::register(&t, "rp", change).await;
         let browser = Browser::new(&t.url);
         Self { t, app, browser, mode }

@@ -85,8 +85,8 @@ fn png() -> Vec<u8> {
     file.into_inner()
 }
 
-/// The claims of `profile` (§5.4). Ours has seven of fourteen, which the suite answers with a warning: users here have no
-/// other names, and no web pages, sexes and birthdays.
+/// The claims of `profile` (§5.4). Ours has eight of fourteen, which the suite answers with a warning: users here have no
+/// middle names, nicknames, profiles, web pages, sexes and birthdays.
 pub async fn oidcc_scope_profile(mode: Mode) {
     let rp = Rp::start(mode).await;
     let user = rp.t.authority.store.user_by_email(USER).await.unwrap().unwrap();
@@ -96,8 +96,17 @@ pub async fn oidcc_scope_profile(mode: Mode) {
     let mut names: Vec<&str> =
         flow.userinfo.as_object().unwrap().keys().map(String::as_str).collect();
     names.sort_unstable();
-    let expected =
-        ["locale", "name", "picture", "preferred_username", "sub", "updated_at", "zoneinfo"];
+    let expected = [
+        "family_name",
+        "given_name",
+        "locale",
+        "name",
+        "picture",
+        "preferred_username",
+        "sub",
+        "updated_at",
+        "zoneinfo",
+    ];
     assert_eq!(names, expected);
 }
 
