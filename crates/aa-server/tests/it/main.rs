@@ -8,6 +8,7 @@ mod backchannel;
 mod batches;
 mod bounds;
 mod branding;
+mod certification;
 mod claims_parameter;
 mod client_documents;
 mod clocks;
