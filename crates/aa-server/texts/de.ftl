@@ -388,6 +388,7 @@ scope-openid = Erkennen, welches Konto Ihres ist
 scope-profile = Ihren Namen, Ihr Bild, Ihre Sprache und Ihre Zeitzone sehen
 scope-email = Ihre E-Mail-Adresse sehen
 scope-roles = Ihre Rollen sehen
+scope-groups = Ihre Gruppen sehen
 scope-offline-access = Weitermachen, während Sie weg sind
 scope-other = „{ $scope }“ benutzen
 device-title = Auf einem Gerät anmelden

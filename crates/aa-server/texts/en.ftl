@@ -389,6 +389,7 @@ scope-openid = Know which account is yours
 scope-profile = See your name, picture, language and time zone
 scope-email = See your email address
 scope-roles = See your roles
+scope-groups = See your groups
 scope-offline-access = Go on while you are away
 scope-other = Use “{ $scope }”
 device-title = Sign in on a device

@@ -391,6 +391,7 @@ scope-openid = Savoir quel compte est le vôtre
 scope-profile = Voir votre nom, votre image, votre langue et votre fuseau horaire
 scope-email = Voir votre adresse e-mail
 scope-roles = Voir vos rôles
+scope-groups = Voir vos groupes
 scope-offline-access = Continuer en votre absence
 scope-other = Utiliser « { $scope } »
 device-title = Se connecter sur un appareil

@@ -79,6 +79,7 @@ fn scope_in_words(texts: &Texts, scope: &str, of_apis: &[(String, String)]) -> S
         "profile" => "scope-profile",
         "email" => "scope-email",
         "roles" => "scope-roles",
+        "groups" => "scope-groups",
         "offline_access" => "scope-offline-access",
         _ => {
             let known = of_apis.iter().find(|(name, _)| name == scope);
