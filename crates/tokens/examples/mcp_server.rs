@@ -20,6 +20,7 @@ impl RequiredScope for NotesRead {
 
 #[actix_web::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    #[expect(clippy::disallowed_methods, reason = "an example has no file of settings")]
     let env = |name: &str| std::env::var(name).map_err(|_| format!("{name} is not set"));
     let (issuer, port) = (env("ISSUER")?, env("PORT")?.parse::<u16>()?);
     // docs: the guard

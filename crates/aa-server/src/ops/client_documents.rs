@@ -9,6 +9,7 @@ use crate::domain::caller::Caller;
 use crate::domain::client::ClientMetadata;
 use crate::domain::client_document::check_address;
 use crate::domain::event::{Actor, EventKind};
+use crate::services::client_documents::Known;
 use crate::services::throttle::{Counter, ThrottleError};
 use crate::store::{self, Keeping};
 
@@ -35,8 +36,9 @@ pub async fn find(
     }
     let (documents, now) = (&authority.client_documents, authority.now());
     let document = match documents.known(client_id, now).await {
-        Some(known) => known,
-        None => {
+        Known::Document(document) => Some(*document),
+        Known::NoDocument => None,
+        Known::Nothing => {
             authority.throttle.take(&[Counter::documents(address)], now).await?;
             documents.fetch(client_id, &authority.outbound, now).await
         }

@@ -23,6 +23,17 @@ const CAPACITY: usize = 500;
 /// The documents, by their addresses.
 pub struct ClientDocuments(Cache<String, Arc<Mutex<Fetched>>>);
 
+/// What is known of an address without a fetch.
+#[derive(Debug)]
+pub enum Known {
+    /// The document that is there.
+    Document(Box<ClientMetadata>),
+    /// None that can be used was there a moment ago.
+    NoDocument,
+    /// Nothing: it has to be fetched.
+    Nothing,
+}
+
 #[derive(Default)]
 struct Fetched {
     document: Option<ClientMetadata>,
@@ -30,10 +41,13 @@ struct Fetched {
 }
 
 impl Fetched {
-    /// What is known without a fetch: a document or its absence. `None` when it has to be fetched.
-    fn known(&self, now: Timestamp) -> Option<Option<ClientMetadata>> {
+    fn known(&self, now: Timestamp) -> Known {
         let life = if self.document.is_some() { FRESH } else { MIN_INTERVAL };
-        self.at.filter(|at| now < *at + life).map(|_| self.document.clone())
+        match &self.document {
+            _ if self.at.is_none_or(|at| now >= at + life) => Known::Nothing,
+            Some(document) => Known::Document(Box::new(document.clone())),
+            None => Known::NoDocument,
+        }
     }
 }
 
@@ -50,11 +64,10 @@ impl fmt::Debug for ClientDocuments {
 }
 
 impl ClientDocuments {
-    /// What is known of the document at this address, without a fetch. `None` when it has to be fetched.
-    pub async fn known(&self, url: &str, now: Timestamp) -> Option<Option<ClientMetadata>> {
-        let entry = self.0.get(url)?;
-        let known = entry.lock().await.known(now);
-        known
+    /// What is known of the document at this address, without a fetch.
+    pub async fn known(&self, url: &str, now: Timestamp) -> Known {
+        let Some(entry) = self.0.get(url) else { return Known::Nothing };
+        entry.lock().await.known(now)
     }
 
     /// The document at this address, fetched if it has not been within ten minutes. Callers that need the same fetch wait for one.
@@ -69,8 +82,10 @@ impl ClientDocuments {
             self.0.get_or_insert_with(url, || Ok::<_, std::convert::Infallible>(Arc::default()));
         let Ok(entry) = entry;
         let mut fetched = entry.lock().await;
-        if let Some(known) = fetched.known(now) {
-            return known;
+        match fetched.known(now) {
+            Known::Document(document) => return Some(*document),
+            Known::NoDocument => return None,
+            Known::Nothing => {}
         }
         let body = outbound.get(url, MAX_BYTES).await.map_err(|error| error.0);
         let document = body.and_then(|body| parse(url, &body));

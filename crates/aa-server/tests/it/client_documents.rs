@@ -51,7 +51,7 @@ impl Publisher {
                      content-length: {}\r\n\r\n",
                     body.len()
                 );
-                let _ = stream.write_all((head + &body).as_bytes()).await;
+                let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
             }
         });
         Self { url, document, fetches }
@@ -195,9 +195,14 @@ async fn what_is_no_document_of_its_own_address_is_no_agent() {
     let other = Publisher::document("https://agent.example/agent.json").to_string();
     let secret = good.replacen('{', "{\"client_secret\":\"s\",", 1);
     let agent = t.registered(&publisher.url);
-    for (status, body) in
-        [(404, &good), (302, &good), (200, &big), (200, &other), (200, &secret), (200, &"".into())]
-    {
+    for (status, body) in [
+        (404, &good),
+        (302, &good),
+        (200, &big),
+        (200, &other),
+        (200, &secret),
+        (200, &String::new()),
+    ] {
         publisher.publish(status, body);
         let answer = browser.ask(&agent, &[NOTES, SCOPE]).await;
         assert_eq!(answer.status(), StatusCode::BAD_REQUEST, "{status}: {body}");

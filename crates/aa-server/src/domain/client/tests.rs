@@ -56,7 +56,7 @@ fn a_pair_that_makes_no_sense_says_what_to_change() {
         let mut app = ClientMetadata::named("orders", "Orders", kind);
         app.exchange = pairs.iter().map(|pair| pair.parse().unwrap()).collect();
         app.redirect_uris = match kind {
-            ClientType::Confidential | ClientType::Public => {
+            ClientType::Confidential | ClientType::Public | ClientType::Agent => {
                 vec!["https://app.example/".to_owned()]
             }
             ClientType::Service | ClientType::Api => Vec::new(),
