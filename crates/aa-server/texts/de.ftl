@@ -315,6 +315,7 @@ event-user-made = Konto angelegt
 event-user-password-changed = Passwort geändert
 event-user-password-reset = Passwort ersetzt
 event-user-email-confirmed = E-Mail-Adresse bestätigt
+event-user-directory-changed = Namen oder Gruppen von einem Administrator geändert
 event-user-email-changed = E-Mail-Adresse geändert
 event-user-profile-changed = Profil geändert
 event-user-data-exported = Daten heruntergeladen

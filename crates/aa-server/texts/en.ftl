@@ -316,6 +316,7 @@ event-user-made = Account created
 event-user-password-changed = Password changed
 event-user-password-reset = Password reset
 event-user-email-confirmed = Email address confirmed
+event-user-directory-changed = Your names or groups changed by an administrator
 event-user-email-changed = Email address changed
 event-user-profile-changed = Profile changed
 event-user-data-exported = Data downloaded

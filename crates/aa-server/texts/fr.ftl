@@ -318,6 +318,7 @@ event-user-made = Compte créé
 event-user-password-changed = Mot de passe changé
 event-user-password-reset = Mot de passe remplacé
 event-user-email-confirmed = Adresse e-mail confirmée
+event-user-directory-changed = Noms ou groupes modifiés par un administrateur
 event-user-email-changed = Adresse e-mail changée
 event-user-profile-changed = Profil modifié
 event-user-data-exported = Données téléchargées

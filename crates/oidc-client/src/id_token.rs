@@ -11,7 +11,8 @@ use crate::metadata::METADATA_MAX_AGE;
 use crate::provider::{Provider, ProviderError};
 
 /// Signature algorithms that are accepted.
-const ALLOWED: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
+const ALLOWED: [Algorithm; 4] =
+    [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA];
 /// Least time between two fetches of the keys that ID tokens with unknown keys cause.
 const UNKNOWN_KEY_INTERVAL: Duration = Duration::from_secs(30);
 /// Accepted difference between the provider's clock and this one, in seconds.

@@ -6,7 +6,7 @@
 //! | [`Browser`] | the browser that a token request is made for |
 //! | [`provider`] | an OpenID provider: its configuration, its errors, the authorization request |
 //! | `metadata` | discovery: the provider's metadata and keys, cached |
-//! | [`token_endpoint`] | code exchange, refresh, revocation |
+//! | [`token_endpoint`] | code exchange, refresh, revocation, pushed authorization requests |
 //! | `id_token` | validation of ID tokens |
 //! | `logout_token` | validation of logout tokens (back-channel logout) |
 //! | `logout` | the URL for RP-initiated logout |

@@ -18,6 +18,9 @@ pub(crate) struct ProviderMetadata {
     pub jwks_uri: String,
     pub revocation_endpoint: Option<String>,
     pub end_session_endpoint: Option<String>,
+    pub pushed_authorization_request_endpoint: Option<String>,
+    #[serde(default)]
+    pub require_pushed_authorization_requests: bool,
     /// The feed of ended sessions, of our own authority alone.
     pub revocations_endpoint: Option<String>,
     #[serde(default)]

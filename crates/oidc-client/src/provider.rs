@@ -31,6 +31,8 @@ pub struct ProviderConfig {
     pub post_logout_redirect_uri: String,
     /// Scopes of the authorization request, with spaces between them.
     pub scopes: String,
+    /// Whether authorization requests are pushed (RFC 9126) even if the provider does not demand it of all its clients.
+    pub push_requests: bool,
 }
 
 /// An OpenID provider.
@@ -110,10 +112,11 @@ impl Provider {
         }
     }
 
-    /// URL of the authorization request (OpenID Connect Core §3.1.2.1).
+    /// URL of the authorization request (OpenID Connect Core §3.1.2.1). The request is pushed (RFC 9126) if the provider
+    /// demands it, or this client is configured to.
     ///
     /// # Errors
-    /// [`ProviderError`] when discovery has never succeeded.
+    /// [`ProviderError`] when discovery has never succeeded, or a request that is to be pushed cannot be.
     pub async fn authorization_url(
         &self,
         attempt: &Attempt,
@@ -123,16 +126,24 @@ impl Provider {
         let discovery = self.discovery(now, METADATA_MAX_AGE).await?;
         let mut url = Url::parse(&discovery.metadata.authorization_endpoint)
             .map_err(|error| ProviderError::InvalidResponse(error.to_string()))?;
-        url.query_pairs_mut()
-            .append_pair("response_type", "code")
-            .append_pair("client_id", &self.config.client_id)
-            .append_pair("redirect_uri", &self.config.redirect_uri)
-            .append_pair("scope", &self.config.scopes)
-            .append_pair("state", &attempt.state)
-            .append_pair("nonce", &attempt.nonce)
-            .append_pair("code_challenge", &attempt.challenge())
-            .append_pair("code_challenge_method", "S256")
-            .extend_pairs(prompt.map(|prompt| ("prompt", prompt)));
+        let challenge = attempt.challenge();
+        let mut request = vec![
+            ("response_type", "code"),
+            ("redirect_uri", &self.config.redirect_uri),
+            ("scope", &self.config.scopes),
+            ("state", &attempt.state),
+            ("nonce", &attempt.nonce),
+            ("code_challenge", &challenge),
+            ("code_challenge_method", "S256"),
+        ];
+        request.extend(prompt.map(|prompt| ("prompt", prompt)));
+        url.query_pairs_mut().append_pair("client_id", &self.config.client_id);
+        if self.config.push_requests || discovery.metadata.require_pushed_authorization_requests {
+            let request_uri = self.push(&discovery.metadata, &request).await?;
+            url.query_pairs_mut().append_pair("request_uri", &request_uri);
+        } else {
+            url.query_pairs_mut().extend_pairs(request);
+        }
         Ok(url.into())
     }
 

@@ -1,4 +1,4 @@
-//! The token endpoint and the revocation endpoint: code exchange, refresh, revocation.
+//! The endpoints that take a form with client authentication: code exchange, refresh, revocation, pushed requests.
 
 use foundation::time::Timestamp;
 use reqwest::StatusCode;
@@ -114,6 +114,33 @@ impl Provider {
         fields.extend(request.resource.as_deref().map(|resource| ("resource", resource)));
         fields.extend(request.scope.as_deref().map(|scope| ("scope", scope)));
         self.token_request(&fields, browser, now).await
+    }
+
+    /// Pushes an authorization request (RFC 9126 §2.1). Returns its `request_uri`.
+    pub(crate) async fn push(
+        &self,
+        metadata: &ProviderMetadata,
+        request: &[(&str, &str)],
+    ) -> Result<String, ProviderError> {
+        #[derive(Deserialize)]
+        struct Pushed {
+            request_uri: String,
+        }
+        let endpoint = metadata.pushed_authorization_request_endpoint.as_ref();
+        let endpoint = endpoint.ok_or_else(|| {
+            let why = "requests are to be pushed, and it names no endpoint for that";
+            ProviderError::InvalidResponse(why.to_owned())
+        })?;
+        let response = self.post(endpoint, metadata, request, &Browser::default()).await?;
+        if !response.status().is_success() {
+            return Err(error_of(response).await);
+        }
+        let pushed: Pushed = serde_json::from_slice(&read_body(response).await?).map_err(|_| {
+            ProviderError::InvalidResponse(
+                "the answer to a pushed request cannot be read".to_owned(),
+            )
+        })?;
+        Ok(pushed.request_uri)
     }
 
     /// Revokes a refresh token (RFC 7009 §2.1), if the provider has a revocation endpoint.

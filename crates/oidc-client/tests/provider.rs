@@ -9,7 +9,7 @@ use oidc_client::{
 };
 use serde_json::{Map, Value, json};
 use tokens::{Algorithm, SigningKey};
-use wiremock::matchers::{body_string_contains, method, path};
+use wiremock::matchers::{body_string_contains, header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 struct TestProvider {
@@ -22,10 +22,14 @@ struct TestProvider {
 impl TestProvider {
     /// A provider whose metadata has these further fields.
     async fn start(metadata: Value) -> Self {
+        Self::signing_with(Algorithm::RS256, metadata).await
+    }
+
+    async fn signing_with(algorithm: Algorithm, metadata: Value) -> Self {
         service::run::install_crypto();
         let server = MockServer::start().await;
-        let private = SigningKey::generate(Algorithm::RS256).unwrap();
-        let key = SigningKey::from_private(Algorithm::RS256, &private).unwrap();
+        let private = SigningKey::generate(algorithm).unwrap();
+        let key = SigningKey::from_private(algorithm, &private).unwrap();
         let provider = Provider::new(ProviderConfig {
             issuer: server.uri(),
             backchannel_url: None,
@@ -34,6 +38,7 @@ impl TestProvider {
             redirect_uri: "https://app.example/cb".to_owned(),
             post_logout_redirect_uri: "https://app.example/".to_owned(),
             scopes: "openid".to_owned(),
+            push_requests: false,
         })
         .unwrap();
         let this = Self { server, key, clock: MovableClock::default(), provider };
@@ -127,6 +132,14 @@ async fn an_id_token_is_validated_in_every_claim() {
     ] {
         let rejected = test.redeem(|claims| claims[name] = value.clone()).await;
         assert!(matches!(rejected, Err(ProviderError::InvalidResponse(_))), "{name}: {value}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_token_may_be_signed_by_every_asymmetric_algorithm() {
+    for algorithm in [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA] {
+        let test = TestProvider::signing_with(algorithm, json!({})).await;
+        assert!(test.redeem(|_| ()).await.is_ok(), "{algorithm}");
     }
 }
 
@@ -313,4 +326,35 @@ async fn wrong_credentials_are_told_from_a_provider_that_is_away() {
         assert_eq!(error.contains("CLIENT_SECRET_FILE"), code == "invalid_client", "{error}");
         assert_eq!(accepted, expected, "{status} {code}");
     }
+}
+
+#[tokio::test]
+async fn a_request_is_pushed_where_the_provider_demands_it() {
+    let test = TestProvider::start(json!({ "require_pushed_authorization_requests": true })).await;
+    let attempt = test.attempt();
+    let url = async || test.provider.authorization_url(&attempt, None, test.clock.now()).await;
+    assert!(matches!(url().await, Err(ProviderError::InvalidResponse(_))), "it names no endpoint");
+
+    let test = TestProvider::start(json!({})).await;
+    let endpoint = format!("{}/par", test.server.uri());
+    let demand = json!({
+        "require_pushed_authorization_requests": true,
+        "pushed_authorization_request_endpoint": endpoint,
+    });
+    test.server.reset().await;
+    test.publish(&test.server.uri(), demand).await;
+    let attempt = test.attempt();
+    let url = async || test.provider.authorization_url(&attempt, None, test.clock.now()).await;
+    assert!(matches!(url().await, Err(ProviderError::Unavailable(_))), "the endpoint fails");
+    Mock::given(method("POST"))
+        .and(path("/par"))
+        .and(header("authorization", "Basic YXBwOnNlY3JldA=="))
+        .and(body_string_contains(format!("state={}", attempt.state)))
+        .and(body_string_contains(format!("code_challenge={}", attempt.challenge())))
+        .respond_with(ResponseTemplate::new(201).set_body_json(json!({ "request_uri": "urn:x" })))
+        .mount(&test.server)
+        .await;
+    let sent = query(&url().await.unwrap());
+    let expected = [("client_id", "app"), ("request_uri", "urn:x")];
+    assert_eq!(sent, expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
 }

@@ -52,6 +52,7 @@ async fn replica(server: &MockServer, clock: &MovableClock, store: &str) -> Arc<
         redirect_uri: "https://app.example/cb".to_owned(),
         post_logout_redirect_uri: "https://app.example/".to_owned(),
         scopes: "openid".to_owned(),
+        push_requests: false,
     });
     Arc::new(RelyingParty::new(
         provider.unwrap(),

@@ -3,7 +3,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A signature algorithm that an application token may use (RFC 7518 §3.1, RFC 8037 §3.1).
+/// A signature algorithm of tokens (RFC 7518 §3.1, RFC 8037 §3.1).
 ///
 /// `none` and all other algorithms have no variant, so they cannot be accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -14,13 +14,15 @@ pub enum Algorithm {
     ES256,
     /// RSA PKCS#1 v1.5 with SHA-256.
     RS256,
+    /// RSA PSS with SHA-256, with keys of its own. The authority signs ID tokens with it, and no application tokens.
+    PS256,
     /// HMAC with SHA-256 and a secret per audience, for closed deployments. Never in a JWKS.
     HS256,
 }
 
 impl Algorithm {
     /// Every algorithm.
-    pub const ALL: [Self; 4] = [Self::EdDSA, Self::ES256, Self::RS256, Self::HS256];
+    pub const ALL: [Self; 5] = [Self::EdDSA, Self::ES256, Self::RS256, Self::PS256, Self::HS256];
 
     /// The name in a JOSE header (`alg`).
     pub const fn name(self) -> &'static str {
@@ -28,6 +30,7 @@ impl Algorithm {
             Self::EdDSA => "EdDSA",
             Self::ES256 => "ES256",
             Self::RS256 => "RS256",
+            Self::PS256 => "PS256",
             Self::HS256 => "HS256",
         }
     }
@@ -37,6 +40,7 @@ impl Algorithm {
             Self::EdDSA => jsonwebtoken::Algorithm::EdDSA,
             Self::ES256 => jsonwebtoken::Algorithm::ES256,
             Self::RS256 => jsonwebtoken::Algorithm::RS256,
+            Self::PS256 => jsonwebtoken::Algorithm::PS256,
             Self::HS256 => jsonwebtoken::Algorithm::HS256,
         }
     }
@@ -55,6 +59,6 @@ impl FromStr for Algorithm {
         Self::ALL
             .into_iter()
             .find(|algorithm| algorithm.name() == name)
-            .ok_or_else(|| format!("`{name}` is not one of EdDSA, ES256, RS256, HS256"))
+            .ok_or_else(|| format!("`{name}` is not one of EdDSA, ES256, RS256, PS256, HS256"))
     }
 }

@@ -76,6 +76,7 @@ pub struct ProofTarget<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proof {
     thumbprint: String,
+    algorithm: AsymmetricAlgorithm,
     jti: String,
     nonce: Option<String>,
 }
@@ -117,7 +118,8 @@ impl Proof {
         if !jwt.is_signed_by(&key) {
             return Err(ProofError::BadSignature);
         }
-        Ok(Self { thumbprint: key.thumbprint(), jti: jti.to_owned(), nonce })
+        let algorithm = jwt.algorithm();
+        Ok(Self { thumbprint: key.thumbprint(), algorithm, jti: jti.to_owned(), nonce })
     }
 
     /// The thumbprint of the key that a proof names. Nothing is verified: this is for a program that passes the proof on to
@@ -132,6 +134,11 @@ impl Proof {
     /// The thumbprint of the key (`jkt`, RFC 7638 with SHA-256).
     pub fn thumbprint(&self) -> &str {
         &self.thumbprint
+    }
+
+    /// The algorithm of the signature.
+    pub fn algorithm(&self) -> AsymmetricAlgorithm {
+        self.algorithm
     }
 
     /// The nonce of a server (RFC 9449 §8).
@@ -238,7 +245,8 @@ mod tests {
     use super::*;
 
     fn proof(jti: &str) -> Proof {
-        Proof { thumbprint: "key".to_owned(), jti: jti.to_owned(), nonce: None }
+        let algorithm = AsymmetricAlgorithm::ES256;
+        Proof { thumbprint: "key".to_owned(), algorithm, jti: jti.to_owned(), nonce: None }
     }
 
     #[test]

@@ -212,7 +212,12 @@ impl Key {
                     return None;
                 }
                 let key = DecodingKey::from_rsa_components(modulus, member("e")?).ok()?;
-                KeyMaterial::Other(Algorithm::RS256, key)
+                // Without `alg`, an RSA key is for RS256 here: a key has one algorithm.
+                let algorithm = match member("alg") {
+                    Some("PS256") => Algorithm::PS256,
+                    _ => Algorithm::RS256,
+                };
+                KeyMaterial::Other(algorithm, key)
             }
             _ => return None,
         };
@@ -221,7 +226,7 @@ impl Key {
         }
         let id = member("kid")?;
         let source: Vec<&str> =
-            ["kty", "x", "y", "n", "e"].into_iter().filter_map(member).collect();
+            ["kty", "alg", "x", "y", "n", "e"].into_iter().filter_map(member).collect();
         Some((id.to_owned(), Self::new(id, material, source.join(" "))))
     }
 

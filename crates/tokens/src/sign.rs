@@ -6,7 +6,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
-    RsaKeyPair,
+    RSA_PSS_SHA256, RsaKeyPair,
 };
 use aws_lc_rs::{hmac, rsa};
 use base64::Engine as _;
@@ -32,7 +32,8 @@ const ACCESS_TOKEN: &str = "at+jwt";
 enum Pair {
     EdDsa(Ed25519KeyPair),
     Es256(Box<EcdsaKeyPair>),
-    Rs256(Box<RsaKeyPair>),
+    /// The padding is RS256's or PS256's. A key is for one of the two.
+    Rsa(Algorithm, Box<RsaKeyPair>),
     Hs256(Box<hmac::Key>),
 }
 
@@ -60,7 +61,7 @@ impl SigningKey {
                     .map(|document| document.as_ref().to_vec())
                     .map_err(|_| failed)?
             }
-            Algorithm::RS256 => {
+            Algorithm::RS256 | Algorithm::PS256 => {
                 let pair = rsa::KeyPair::generate(KeySize::Rsa2048)
                     .map_err(|_| SignError(algorithm, "made"))?;
                 pair.as_der().map_err(|_| failed)?.as_ref().to_vec()
@@ -87,8 +88,8 @@ impl SigningKey {
                 EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, private)
                     .map_err(failed)?,
             )),
-            Algorithm::RS256 => {
-                Pair::Rs256(Box::new(RsaKeyPair::from_pkcs8(private).map_err(failed)?))
+            Algorithm::RS256 | Algorithm::PS256 => {
+                Pair::Rsa(algorithm, Box::new(RsaKeyPair::from_pkcs8(private).map_err(failed)?))
             }
             Algorithm::HS256 if private.len() >= 32 => {
                 Pair::Hs256(Box::new(hmac::Key::new(hmac::HMAC_SHA256, private)))
@@ -114,7 +115,7 @@ impl SigningKey {
         match self.pair {
             Pair::EdDsa(_) => Algorithm::EdDSA,
             Pair::Es256(_) => Algorithm::ES256,
-            Pair::Rs256(_) => Algorithm::RS256,
+            Pair::Rsa(algorithm, _) => algorithm,
             Pair::Hs256(_) => Algorithm::HS256,
         }
     }
@@ -165,7 +166,7 @@ impl Pair {
                 let (x, y) = (point.get(1..33)?, point.get(33..65)?);
                 Some(json!({ "crv": "P-256", "kty": "EC", "x": encode(x), "y": encode(y) }))
             }
-            Self::Rs256(pair) => {
+            Self::Rsa(_, pair) => {
                 let public = pair.public_key();
                 let n = encode(public.modulus().big_endian_without_leading_zero());
                 let e = encode(public.exponent().big_endian_without_leading_zero());
@@ -180,9 +181,13 @@ impl Pair {
         match self {
             Self::EdDsa(pair) => Some(pair.sign(message).as_ref().to_vec()),
             Self::Es256(pair) => Some(pair.sign(&random, message).ok()?.as_ref().to_vec()),
-            Self::Rs256(pair) => {
+            Self::Rsa(algorithm, pair) => {
+                let padding = match algorithm {
+                    Algorithm::PS256 => &RSA_PSS_SHA256,
+                    _ => &RSA_PKCS1_SHA256,
+                };
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature).ok()?;
+                pair.sign(padding, &random, message, &mut signature).ok()?;
                 Some(signature)
             }
             Self::Hs256(key) => Some(hmac::sign(key, message).as_ref().to_vec()),

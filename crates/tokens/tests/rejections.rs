@@ -215,10 +215,11 @@ fn headers_are_checked_before_the_signature() {
         (r#"{"typ":"at+jwt","alg":"none","kid":"KID"}"#, Reject::AlgorithmNotAllowed),
         (r#"{"typ":"at+jwt","alg":"None","kid":"KID"}"#, Reject::AlgorithmNotAllowed),
         (r#"{"typ":"at+jwt","alg":"eddsa","kid":"KID"}"#, Reject::AlgorithmNotAllowed),
-        (r#"{"typ":"at+jwt","alg":"PS256","kid":"KID"}"#, Reject::AlgorithmNotAllowed),
+        (r#"{"typ":"at+jwt","alg":"PS384","kid":"KID"}"#, Reject::AlgorithmNotAllowed),
         (r#"{"typ":"at+jwt","alg":["EdDSA"],"kid":"KID"}"#, Reject::Malformed),
         (r#"{"typ":"at+jwt","kid":"KID"}"#, Reject::Malformed),
         (r#"{"typ":"at+jwt","alg":"RS256","kid":"KID"}"#, Reject::AlgorithmMismatch),
+        (r#"{"typ":"at+jwt","alg":"PS256","kid":"KID"}"#, Reject::AlgorithmMismatch),
         (r#"{"typ":"at+jwt","alg":"HS256","kid":"KID"}"#, Reject::AlgorithmMismatch),
         (r#"{"typ":"at+jwt","alg":"EdDSA","kid":"other"}"#, Reject::UnknownKey),
         (r#"{"typ":"at+jwt","alg":"EdDSA"}"#, Reject::UnknownKey),
@@ -374,6 +375,31 @@ fn a_public_key_is_never_used_as_an_hmac_secret() {
     assert_eq!(setup.verify(&token), Err(Reject::UnknownKey));
     let set = json!({ "keys": [{ "kty": "oct", "kid": "x", "alg": "HS256", "k": "AAAA" }] });
     assert!(KeySet::from_jwks(set.to_string().as_bytes()).unwrap().is_empty());
+}
+
+#[test]
+fn an_rsa_key_has_one_padding_and_ps256_is_not_allowed_by_default() {
+    let ps256 = setup(Algorithm::PS256);
+    let token = ps256.key.sign("at+jwt", &claims()).unwrap();
+    ps256.verify(&token).unwrap();
+    let by_default = Verifier::new(ISSUER, "notes");
+    let refused = verify_all_ways(&by_default, &token, &ps256.keys, NOW);
+    assert_eq!(refused, Err(Reject::AlgorithmNotAllowed));
+
+    // The same key, which says that it is for RS256, or nothing.
+    let mut jwk = ps256.key.public_jwk().unwrap();
+    jwk["alg"] = json!("RS256");
+    let mut silent = jwk.clone();
+    silent.as_object_mut().unwrap().remove("alg");
+    let rs256 = SigningKey::from_private(Algorithm::RS256, &ps256.private).unwrap();
+    for jwk in [jwk, silent] {
+        let keys = KeySet::from_jwks(json!({ "keys": [jwk] }).to_string().as_bytes()).unwrap();
+        let refused = verify_all_ways(&ps256.verifier, &token, &keys, NOW);
+        assert_eq!(refused, Err(Reject::AlgorithmMismatch));
+        let signed = rs256.sign("at+jwt", &claims()).unwrap();
+        verify_all_ways(&ps256.verifier, &signed, &keys, NOW).unwrap();
+        assert_eq!(ps256.verify(&signed), Err(Reject::AlgorithmMismatch));
+    }
 }
 
 #[test]

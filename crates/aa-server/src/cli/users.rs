@@ -13,6 +13,7 @@ use super::listing::{PageArgs, list};
 use super::output::Output;
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
+use crate::domain::directory::DirectoryData;
 use crate::domain::event::Actor;
 use crate::ops::account::NewAccount;
 use crate::ops::lists::{self, PageRequest};
@@ -40,7 +41,8 @@ pub(super) enum UserCommand {
     },
     /// Create the users of a file that do not exist yet.
     Apply {
-        /// TOML with `[[user]]` tables: email, password, and optionally name, admin and `email_verified`.
+        /// TOML with `[[user]]` tables: email, password, and optionally name, admin, `email_verified`, `given_name`,
+        /// `family_name` and groups.
         file: PathBuf,
     },
     /// List the users, by address.
@@ -58,6 +60,13 @@ pub(super) enum UserCommand {
     VerifyEmail {
         /// The user's e-mail address.
         email: String,
+    },
+    /// Set what apps are told about a user beside the account. What is not given stays as it is.
+    Set {
+        /// The user's e-mail address.
+        email: String,
+        #[command(flatten)]
+        data: DirectoryArgs,
     },
     /// Disable a user, which ends all their sessions.
     Disable {
@@ -81,6 +90,33 @@ pub(super) enum UserCommand {
         #[command(flatten)]
         password: PasswordInput,
     },
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(super) struct DirectoryArgs {
+    /// Given name (claim `given_name`); empty removes it.
+    #[arg(long)]
+    given_name: Option<String>,
+    /// Family name (claim `family_name`); empty removes it.
+    #[arg(long)]
+    family_name: Option<String>,
+    /// A group that the user is in (claim `groups`), instead of those of before.
+    #[arg(long = "group", value_name = "NAME", conflicts_with = "no_groups")]
+    groups: Vec<String>,
+    /// The user is in no group.
+    #[arg(long)]
+    no_groups: bool,
+}
+
+impl From<DirectoryArgs> for DirectoryData {
+    fn from(args: DirectoryArgs) -> Self {
+        Self {
+            given_name: args.given_name,
+            family_name: args.family_name,
+            groups: (args.no_groups || !args.groups.is_empty()).then_some(args.groups),
+        }
+    }
 }
 
 /// Said when the last administrator was disabled.
@@ -152,6 +188,16 @@ pub(super) async fn run(authority: &Authority, command: UserCommand) -> Result<O
             };
             Output::new(text, json!({ "id": user.id, "email_verified": true }))
         }
+        UserCommand::Set { email, data } => {
+            let user = find(authority, &email).await?;
+            let changed =
+                users::change_directory_data(authority, &user, &data.into(), &operator).await?;
+            let text = match changed {
+                Some(()) => format!("{email} is changed."),
+                None => format!("{email} is as it was."),
+            };
+            Output::new(text, json!({ "id": user.id, "changed": changed.is_some() }))
+        }
         UserCommand::Disable { email } => {
             let user = find(authority, &email).await?;
             users::set_enabled(authority, &user, false, &operator).await?;
@@ -210,6 +256,10 @@ struct UserForm {
     /// Whether the operator vouches for the address: of an existing user, too.
     #[serde(default)]
     email_verified: bool,
+    /// Of an existing user, too; what is left out stays as it is.
+    given_name: Option<String>,
+    family_name: Option<String>,
+    groups: Option<Vec<String>>,
     /// The initial password. An existing user keeps theirs.
     password: SecretString,
 }
@@ -223,9 +273,17 @@ async fn apply(authority: &Authority, file: &Path, operator: &Caller) -> Result<
         .map_err(|error: toml::de::Error| format!("{shown}: {}", error.message()))?;
     let mut lines = Vec::new();
     let mut json = Vec::new();
-    for UserForm { email, name, admin, email_verified, password } in file.user {
+    for form in file.user {
+        let UserForm { email, name, admin, email_verified, password, .. } = form;
+        let directory = DirectoryData {
+            given_name: form.given_name,
+            family_name: form.family_name,
+            groups: form.groups,
+        };
+        let failed = |error: &dyn std::fmt::Display| format!("{shown}: {email}: {error}");
+        directory.check().map_err(|error| failed(&error))?;
         let known = authority.store.user_by_email(&email.trim().to_lowercase()).await?;
-        let result = match known {
+        let mut result = match known {
             Some(user) if email_verified => {
                 let verified = users::verify_email(authority, &user, operator).await?;
                 verified.map_or("unchanged", |()| "changed")
@@ -234,12 +292,18 @@ async fn apply(authority: &Authority, file: &Path, operator: &Caller) -> Result<
             None => {
                 let account =
                     NewAccount { email: email.clone(), name, password, admin, email_verified };
-                users::add(authority, account, operator)
-                    .await
-                    .map_err(|error| format!("{shown}: {email}: {error}"))?;
+                users::add(authority, account, operator).await.map_err(|error| failed(&error))?;
                 "added"
             }
         };
+        if !directory.is_empty() {
+            let user = find(authority, &email).await?;
+            let changed =
+                users::change_directory_data(authority, &user, &directory, operator).await?;
+            if changed.is_some() && result == "unchanged" {
+                result = "changed";
+            }
+        }
         lines.push(format!("{email}: {result}"));
         json.push(json!({ "email": email, "result": result }));
     }
@@ -263,6 +327,9 @@ fn user_json(user: &User) -> Value {
         "name": user.name,
         "enabled": user.enabled,
         "roles": user.roles(),
+        "given_name": user.given_name,
+        "family_name": user.family_name,
+        "groups": user.groups(),
         "email_verified": user.email_verified_at.is_some(),
         "closes_at": user.closes_at.map(|at| at.to_string()),
         "created_at": user.created_at.to_string(),

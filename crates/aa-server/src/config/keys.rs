@@ -1,11 +1,24 @@
-//! The setting of key rotation.
+//! The settings of signing keys.
 
 use std::time::Duration;
 
 use service::settings::{Settings, SettingsError};
+use tokens::Algorithm;
 
 /// The shortest interval: a tenth of the time for which a key is announced.
 const SHORTEST: Duration = Duration::from_mins(1);
+
+/// Reads `AA_AT_ALG`. APIs check application tokens with a fixed list of algorithms, which PS256 is not on.
+///
+/// # Errors
+/// [`SettingsError`].
+pub(super) fn read_at_alg(settings: &Settings) -> Result<Algorithm, SettingsError> {
+    let algorithm = settings.get("at_alg")?;
+    if algorithm == Algorithm::PS256 {
+        return Err(SettingsError::new("AA_AT_ALG: EdDSA, ES256, RS256 and HS256 are possible"));
+    }
+    Ok(algorithm)
+}
 
 /// `AA_KEY_ROTATION`; `None` for `never` and `0s`.
 pub(super) fn read_key_rotation(settings: &Settings) -> Result<Option<Duration>, SettingsError> {

@@ -25,7 +25,7 @@ use crate::services::mailer::{MailSettings, SmtpUrl};
 pub use accounts::SecondFactor;
 use accounts::{read_mail, read_second_factor};
 pub use clients::ClientRegistration;
-use keys::read_key_rotation;
+use keys::{read_at_alg, read_key_rotation};
 use secrets::{SECRET_FILE, read_secrets};
 
 /// The prefix of every environment variable.
@@ -303,7 +303,7 @@ impl Config {
             second_factor: read_second_factor(settings)?,
             closing_grace: at_least_a_day(settings, "closing_grace")?,
             ttls: read_ttls(settings)?,
-            at_alg: settings.get("at_alg")?,
+            at_alg: read_at_alg(settings)?,
             key_rotation: read_key_rotation(settings)?,
             registration: settings.get("registration")?,
             client_registration: settings.get("client_registration")?,

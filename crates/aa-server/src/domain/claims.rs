@@ -8,6 +8,10 @@ use serde_json::{Map, Value, json};
 pub struct Person<'a> {
     /// The name; the address if there is none.
     pub name: &'a str,
+    /// The given name; empty if there is none.
+    pub given_name: &'a str,
+    /// The family name; empty if there is none.
+    pub family_name: &'a str,
     /// The address.
     pub email: &'a str,
     /// Whether the user has proved to read mail at the address, or an operator has vouched for it.
@@ -20,6 +24,8 @@ pub struct Person<'a> {
     pub picture: Option<&'a str>,
     /// Role names, separated by spaces.
     pub roles: &'a str,
+    /// Names of groups, one a line.
+    pub groups: &'a str,
     /// The time of the last change of these.
     pub updated_at: Timestamp,
 }
@@ -48,10 +54,10 @@ const fn claim(
 /// Every claim about users.
 pub const USER_CLAIMS: &[UserClaim] = &[
     claim("name", "profile", true, |person| Some(json!(person.name))),
+    claim("given_name", "profile", true, |person| known(person.given_name)),
+    claim("family_name", "profile", true, |person| known(person.family_name)),
     claim("preferred_username", "profile", true, |person| Some(json!(person.email))),
-    claim("locale", "profile", true, |person| {
-        (!person.language.is_empty()).then(|| json!(person.language))
-    }),
+    claim("locale", "profile", true, |person| known(person.language)),
     claim("zoneinfo", "profile", true, |person| person.zone.map(|zone| json!(zone))),
     claim("picture", "profile", false, |person| person.picture.map(|url| json!(url))),
     claim("updated_at", "profile", false, |person| Some(json!(person.updated_at.secs()))),
@@ -60,7 +66,14 @@ pub const USER_CLAIMS: &[UserClaim] = &[
     claim("roles", "roles", false, |person| {
         Some(json!(person.roles.split_whitespace().collect::<Vec<_>>()))
     }),
+    claim("groups", "groups", false, |person| {
+        Some(json!(person.groups.lines().collect::<Vec<_>>()))
+    }),
 ];
+
+fn known(text: &str) -> Option<Value> {
+    (!text.is_empty()).then(|| json!(text))
+}
 
 /// The claims that are wanted and known.
 pub fn about(person: &Person<'_>, wanted: impl Fn(&UserClaim) -> bool) -> Map<String, Value> {
@@ -85,12 +98,15 @@ mod tests {
     fn a_scope_brings_its_claims_and_what_is_not_known_is_left_out() {
         let person = Person {
             name: "Ann",
+            given_name: "",
+            family_name: "",
             email: "ann@example.com",
             email_verified: true,
             language: "",
             zone: None,
             picture: None,
             roles: "admin auditor",
+            groups: "Sales EMEA\nops",
             updated_at: Timestamp::from_millis(1_500),
         };
         let of = |scope: &str| Value::from(about(&person, |claim| claim.scope == scope));
@@ -100,15 +116,18 @@ mod tests {
         );
         assert_eq!(of("email"), json!({ "email": "ann@example.com", "email_verified": true }));
         assert_eq!(of("roles"), json!({ "roles": ["admin", "auditor"] }));
-        assert_eq!(of("groups"), json!({}));
-        let french = Person { language: "fr", roles: "", ..person };
+        assert_eq!(of("groups"), json!({ "groups": ["Sales EMEA", "ops"] }));
+        assert_eq!(of("address"), json!({}));
+        let french = Person { language: "fr", roles: "", groups: "", family_name: "Lee", ..person };
+        assert_eq!(about(&french, |claim| claim.name == "family_name")["family_name"], "Lee");
+        assert_eq!(about(&french, |claim| claim.name == "groups")["groups"], json!([]));
         assert_eq!(about(&french, |claim| claim.name == "locale")["locale"], "fr");
         assert_eq!(about(&french, |claim| claim.name == "roles")["roles"], json!([]));
     }
 
     #[test]
     fn scopes_of_users_are_told_from_those_of_apis() {
-        for name in ["openid", "profile", "email", "offline_access", "roles"] {
+        for name in ["openid", "profile", "email", "offline_access", "roles", "groups"] {
             assert!(is_user_scope(name), "{name}");
         }
         assert!(!is_user_scope("notes:read"));

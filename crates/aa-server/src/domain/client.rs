@@ -106,7 +106,7 @@ pub struct ClientMetadata {
     /// Algorithm of the `UserInfo` response, which is then a JWT; JSON if not set (OpenID Connect Core §5.3.2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub userinfo_signed_response_alg: Option<Algorithm>,
-    /// Algorithm of its ID tokens; RS256 if not set.
+    /// Algorithm of its ID tokens (RS256, PS256, ES256, EdDSA); RS256 if not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id_token_alg: Option<Algorithm>,
     /// Whether it gets an ID token at every refresh.
@@ -228,8 +228,12 @@ impl ClientMetadata {
             ("userinfo_signed_response_alg", self.userinfo_signed_response_alg),
         ] {
             if algorithm == Some(Algorithm::HS256) {
-                return Err(format!("{name}: RS256, ES256 and EdDSA are possible"));
+                return Err(format!("{name}: RS256, PS256, ES256 and EdDSA are possible"));
             }
+        }
+        // APIs check application tokens with a fixed list of algorithms, which PS256 is not on.
+        if self.at_alg == Some(Algorithm::PS256) {
+            return Err("at_alg: EdDSA, ES256, RS256 and HS256 are possible".to_owned());
         }
         if self.client_credentials && !self.gets_own_tokens() {
             return Err("client_credentials: only for confidential apps".to_owned());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use foundation::time::Timestamp;
 use serde_json::Value;
-use tokens::signed::{PublicJwk, SignedJwt};
+use tokens::signed::{AsymmetricAlgorithm, PublicJwk, SignedJwt};
 
 /// `client_assertion_type` (RFC 7523 §2.2).
 pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -60,6 +60,16 @@ impl ClientAssertion {
     pub fn is_signed_by_one_of(&self, keys: &[PublicJwk]) -> bool {
         let named = |key: &&PublicJwk| self.key_id().is_none_or(|id| key.id() == Some(id));
         keys.iter().filter(named).any(|key| self.0.is_signed_by(key))
+    }
+
+    /// The algorithm of the signature.
+    pub fn algorithm(&self) -> AsymmetricAlgorithm {
+        self.0.algorithm()
+    }
+
+    /// Whether `aud` is the issuer, as text, and nothing else (FAPI 2.0 Security Profile §5.3.2.1).
+    pub fn is_for_the_issuer_alone(&self, issuer: &str) -> bool {
+        self.0.claim_text("aud") == Some(issuer)
     }
 
     /// Checks the claims, and returns `jti` and the time until which it must not be accepted again.

@@ -1,6 +1,6 @@
 //! The way in which a client authenticates itself, as its metadata say.
 
-use tokens::signed::parse_jwks;
+use tokens::signed::{AsymmetricAlgorithm, parse_jwks};
 use url::Url;
 
 use super::client::{ClientMetadata, ClientType};
@@ -65,6 +65,19 @@ impl ClientMetadata {
             _ => ClientAuthentication::ClientSecret,
         }
     }
+
+    /// Whether it is registered as the FAPI 2.0 Security Profile demands (§5.3.2.1, §5.3.2.2): it authenticates by its keys, pushes
+    /// its requests, and has tokens that are bound to a key. Then it is held to what the profile demands beyond that.
+    pub fn follows_fapi2(&self) -> bool {
+        self.authenticates_by() == ClientAuthentication::PrivateKeyJwt
+            && self.par
+            && self.dpop_bound_access_tokens
+    }
+
+    /// Whether it may sign assertions and proofs with this algorithm (FAPI 2.0 Security Profile §5.4.1).
+    pub fn may_sign_with(&self, algorithm: AsymmetricAlgorithm) -> bool {
+        algorithm != AsymmetricAlgorithm::RS256 || !self.follows_fapi2()
+    }
 }
 
 #[cfg(test)]
@@ -116,5 +129,27 @@ mod tests {
         let mut public = ClientMetadata { kind: ClientType::Public, ..good };
         public.redirect_uris = vec!["https://app.example/cb".to_owned()];
         assert!(public.check().unwrap_err().contains("public"));
+    }
+
+    #[test]
+    fn a_client_with_keys_pushed_requests_and_bound_tokens_signs_without_rs256() {
+        let mut client = ClientMetadata::named("app", "App", ClientType::Confidential);
+        client.jwks = Some(json!({ "keys": [key()] }));
+        client.par = true;
+        client.dpop_bound_access_tokens = true;
+        assert!(client.follows_fapi2());
+        let allowed = AsymmetricAlgorithm::ALL.map(|algorithm| client.may_sign_with(algorithm));
+        assert_eq!(allowed, [false, true, true, true]);
+        type Change = fn(&mut ClientMetadata);
+        let changes: [Change; 3] = [
+            |client| client.jwks = None,
+            |client| client.par = false,
+            |client| client.dpop_bound_access_tokens = false,
+        ];
+        for change in changes {
+            let mut other = client.clone();
+            change(&mut other);
+            assert!(!other.follows_fapi2() && other.may_sign_with(AsymmetricAlgorithm::RS256));
+        }
     }
 }

@@ -4,10 +4,12 @@
 //! Audiences, pairs for token exchange, claims in tokens, lifetimes and the kind `api` have no member here: they are the
 //! operator's, and stay as they are when a client replaces its metadata.
 
+use foundation::origin::is_loopback;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokens::{Algorithm, Scope};
+use url::Url;
 
 use super::client::{ClientMetadata, ClientType, OFFLINE_ACCESS};
 use super::client_authentication::ClientAuthentication;
@@ -182,6 +184,12 @@ impl Replacement {
     }
 }
 
+/// Whether an address is https (OpenID Connect Dynamic Client Registration 1.0 §2), or http on the machine of a developer.
+fn is_https_or_local(uri: &str) -> bool {
+    Url::parse(uri)
+        .is_ok_and(|url| url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)))
+}
+
 impl Registration {
     /// Reads the body of a request to register.
     ///
@@ -228,6 +236,9 @@ impl Registration {
         }
         if self.application_type.as_ref().is_some_and(|it| !["web", "native"].contains(&&**it)) {
             return bad("application_type: it is web or native");
+        }
+        if self.initiate_login_uri.as_deref().is_some_and(|uri| !is_https_or_local(uri)) {
+            return bad("initiate_login_uri: https is needed, but on a machine of one's own");
         }
         let kind = match self.method()? {
             ClientAuthentication::None => ClientType::Public,

@@ -66,6 +66,9 @@ pub enum EventKind {
     /// A user changed their name or language.
     #[strum(serialize = "user.profile_changed")]
     ProfileChanged,
+    /// An operator changed given name, family name or groups of a user.
+    #[strum(serialize = "user.directory_changed")]
+    DirectoryChanged,
     /// A user asked for a copy of their data.
     #[strum(serialize = "user.data_exported")]
     DataExported,

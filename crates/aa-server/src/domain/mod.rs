@@ -13,6 +13,7 @@ pub mod client_registration;
 pub mod confirmation;
 pub mod delivery;
 pub mod device;
+pub mod directory;
 pub mod event;
 pub mod family;
 pub mod ids;

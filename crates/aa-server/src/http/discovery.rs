@@ -30,7 +30,7 @@ pub async fn openid_configuration(
     request: HttpRequest,
 ) -> HttpResponse {
     let mut metadata = metadata(&authority);
-    let signing = json!(["RS256", "ES256", "EdDSA"]);
+    let signing = json!(["RS256", "PS256", "ES256", "EdDSA"]);
     let of_tokens = [
         "sub",
         "iss",

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::account::{AccountError, NewAccount, prepare};
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
+use crate::domain::directory::{DirectoryData, InvalidDirectoryData};
 use crate::domain::event::{Actor, EventKind};
 use crate::domain::ids::UserId;
 use crate::domain::password;
@@ -49,6 +50,32 @@ pub async fn verify_email(
         .user(user.id)
         .detail(json!({ "email": user.email }));
     authority.store.verify_email(user.id, &user.email, event, authority.now()).await
+}
+
+/// Changes what a directory says about a user, for an operator. `None` when it says nothing new.
+///
+/// # Errors
+/// [`DirectoryError`].
+pub async fn change_directory_data(
+    authority: &Authority,
+    user: &User,
+    data: &DirectoryData,
+    caller: &Caller,
+) -> Result<Option<()>, DirectoryError> {
+    let data = data.check()?;
+    let event = authority.event(EventKind::DirectoryChanged, Actor::Operator, caller).user(user.id);
+    Ok(authority.store.change_directory_data(user.id, &data, event, authority.now()).await?)
+}
+
+/// Why data of a directory are not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// They cannot be.
+    #[error(transparent)]
+    Invalid(#[from] InvalidDirectoryData),
+    /// The database cannot answer.
+    #[error(transparent)]
+    Store(#[from] store::Error),
 }
 
 /// Creates a one-time link for registration. The answer is its URL.

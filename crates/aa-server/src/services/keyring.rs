@@ -14,7 +14,8 @@ use zeroize::Zeroizing;
 use crate::store::{self, KeyRow, Store};
 
 /// The algorithms that have a key from the start. HS256 keys are made for one audience, on demand.
-pub const PUBLISHED: [Algorithm; 3] = [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256];
+pub const PUBLISHED: [Algorithm; 4] =
+    [Algorithm::EdDSA, Algorithm::ES256, Algorithm::RS256, Algorithm::PS256];
 /// The time for which a new key is announced, in the JWKS, before it signs.
 pub const ANNOUNCED_AHEAD: Duration = Duration::from_mins(10);
 /// The interval at which replicas read the keys.

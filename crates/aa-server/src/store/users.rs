@@ -4,6 +4,7 @@ use foundation::time::Timestamp;
 use super::ends::{End, KeptSession};
 use super::{Event, Result, Store};
 use crate::domain::claims::Person;
+use crate::domain::directory::DirectoryData;
 use crate::domain::event::EndReason;
 use crate::domain::ids::UserId;
 use crate::domain::time_zone::TimeZone;
@@ -33,6 +34,11 @@ pub struct User {
     time_zone: Option<String>,
     /// The name of the user's picture.
     pub picture: Option<String>,
+    /// The given name; empty if there is none.
+    pub given_name: String,
+    /// The family name; empty if there is none.
+    pub family_name: String,
+    group_names: String,
     /// The time of the last change of what clients are told about the user.
     pub updated_at: Timestamp,
     /// The time the account is deleted, after its user has closed it.
@@ -55,6 +61,11 @@ impl User {
         &self.roles
     }
 
+    /// The names of the user's groups.
+    pub fn groups(&self) -> Vec<&str> {
+        self.group_names.lines().collect()
+    }
+
     /// The time zone that the user has chosen.
     pub fn zone(&self) -> Option<TimeZone> {
         self.time_zone.as_deref()?.parse().ok()
@@ -69,12 +80,15 @@ impl User {
     pub fn person<'a>(&'a self, picture: Option<&'a str>) -> Person<'a> {
         Person {
             name: self.display_name(),
+            given_name: &self.given_name,
+            family_name: &self.family_name,
             email: &self.email,
             email_verified: self.email_verified_at.is_some(),
             language: &self.language,
             zone: self.zone().map(TimeZone::name),
             picture,
             roles: &self.roles,
+            groups: &self.group_names,
             updated_at: self.updated_at,
         }
     }
@@ -128,7 +142,7 @@ impl Store {
             self.db.read(),
             User,
             "SELECT id, email, name, password_hash, enabled, roles, epoch, created_at,
-                 email_verified_at, language, time_zone, picture, updated_at, closes_at, factor_offered_at
+                 email_verified_at, language, time_zone, picture, given_name, family_name, group_names, updated_at, closes_at, factor_offered_at
              FROM users WHERE id = $1",
             id
         )
@@ -151,7 +165,7 @@ impl Store {
             self.db.read(),
             User,
             "SELECT id, email, name, password_hash, enabled, roles, epoch, created_at,
-                 email_verified_at, language, time_zone, picture, updated_at, closes_at, factor_offered_at
+                 email_verified_at, language, time_zone, picture, given_name, family_name, group_names, updated_at, closes_at, factor_offered_at
              FROM users WHERE email_key = $1",
             email_key
         )
@@ -163,7 +177,7 @@ impl Store {
             self.db.read(),
             User,
             "SELECT id, email, name, password_hash, enabled, roles, epoch, created_at,
-                 email_verified_at, language, time_zone, picture, updated_at, closes_at, factor_offered_at,
+                 email_verified_at, language, time_zone, picture, given_name, family_name, group_names, updated_at, closes_at, factor_offered_at,
                  (SELECT MAX(last_seen_at) FROM user_browsers WHERE user_id = users.id) AS last_seen_at
              FROM users WHERE email_key > $1 ORDER BY email_key LIMIT $2",
             email_key,
@@ -206,6 +220,38 @@ impl Store {
             now,
             id,
             email
+        )?;
+        if changed == 0 {
+            return Ok(None);
+        }
+        event.write(&mut tx, now).await?;
+        tx.commit().await?;
+        Ok(Some(()))
+    }
+
+    /// Changes what a directory says about a user. `None` when it says nothing new; nothing is changed then.
+    pub async fn change_directory_data(
+        &self,
+        id: UserId,
+        data: &DirectoryData,
+        event: Event,
+        now: Timestamp,
+    ) -> Result<Option<()>> {
+        let groups = data.groups.as_ref().map(|groups| groups.join("\n"));
+        let mut tx = self.db.begin().await?;
+        let changed = execute!(
+            tx.on(),
+            "UPDATE users SET given_name = COALESCE(CAST($1 AS TEXT), given_name),
+                 family_name = COALESCE(CAST($2 AS TEXT), family_name),
+                 group_names = COALESCE(CAST($3 AS TEXT), group_names), updated_at = $4
+             WHERE id = $5 AND (given_name <> COALESCE(CAST($1 AS TEXT), given_name)
+                                OR family_name <> COALESCE(CAST($2 AS TEXT), family_name)
+                                OR group_names <> COALESCE(CAST($3 AS TEXT), group_names))",
+            data.given_name.as_deref(),
+            data.family_name.as_deref(),
+            groups.as_deref(),
+            now,
+            id
         )?;
         if changed == 0 {
             return Ok(None);

@@ -21,8 +21,8 @@ use crate::support::{
 
 /// A receiver, and the logout tokens that it got.
 #[derive(Clone)]
-struct Receiver {
-    url: String,
+pub struct Receiver {
+    pub url: String,
     got: Arc<Mutex<Vec<String>>>,
     /// The head of the last request.
     head: Arc<Mutex<String>>,
@@ -30,7 +30,7 @@ struct Receiver {
 
 impl Receiver {
     /// Answers each request with this status line; with nothing, and keeps it waiting, if that is empty.
-    async fn start(status: &'static str) -> Self {
+    pub async fn start(status: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/logout", listener.local_addr().unwrap());
         let got = Arc::<Mutex<Vec<String>>>::default();
@@ -74,7 +74,7 @@ impl Receiver {
     }
 
     /// Waits for the next logout token, verifies it, and returns its claims.
-    async fn next(&self, t: &TestApp, before: usize) -> Value {
+    pub async fn next(&self, t: &TestApp, before: usize) -> Value {
         self.next_of_type(t, before, "logout+jwt").await
     }
 

@@ -146,6 +146,21 @@ fn people_and_apps_are_declared_with_their_secrets_in_files() {
     for expected in ["added", "unchanged"] {
         assert_eq!(deployment.json(&["user", "apply", path], "")[0]["result"], expected);
     }
+    // What a directory says counts for a user who exists, too.
+    let described = format!("{user}given_name = 'Ann'\ngroups = ['Sales EMEA']\n");
+    std::fs::write(&people, &described).unwrap();
+    for expected in ["changed", "unchanged"] {
+        assert_eq!(deployment.json(&["user", "apply", path], "")[0]["result"], expected);
+    }
+    let set = ["user", "set", "ann@example.com", "--family-name", "Lee", "--no-groups"];
+    assert_eq!(deployment.json(&set, "")["changed"], true);
+    let ann = deployment.json(&["user", "list"], "")[0].clone();
+    assert_eq!((&ann["given_name"], &ann["family_name"]), (&json!("Ann"), &json!("Lee")));
+    assert_eq!(ann["groups"], json!([]));
+    for wrong in [&["user", "set", "ann@example.com"][..], &[&set[..3], &["--group", ""]].concat()]
+    {
+        assert!(!run(&deployment, wrong).status.success());
+    }
     // What is wrong with the file is told, and no password.
     for (text, part) in [
         (user.replace("email", "mail"), "mail"),
@@ -392,7 +407,7 @@ fn check_changes_nothing() {
     let database = database::rusqlite::Connection::open(folder.join("data/aa.db")).unwrap();
     database.execute("DELETE FROM _sqlx_migrations WHERE version > 20", []).unwrap();
     drop(database);
-    assert!(text(&check(true)).contains("`migrate` applies 14 migrations"));
+    assert!(text(&check(true)).contains("`migrate` applies 15 migrations"));
     let refused = run(&deployment, &["user", "list"]);
     assert!(stderr(&refused).contains("run `aa-server migrate`"), "{}", stderr(&refused));
 }

@@ -4,13 +4,17 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use aa_server::domain::caller::Caller;
-use aa_server::domain::client::ClientType;
-use aa_server::ops::{key_phases, keys};
+use aa_server::domain::client::{ClientMetadata, ClientType};
+use aa_server::ops::{clients, key_phases, keys};
 use rstest::rstest;
 use rstest_reuse::apply;
+use serde_json::{Value, json};
+use tokens::jws::Compact;
 use tokens::{Algorithm, KeySet, RemoteKeys, Verifier};
 
-use crate::support::{Engine, OAuthApp, TestApp, both_databases, client, header_of, until};
+use crate::support::{
+    Browser, Engine, OAuthApp, TestApp, both_databases, client, header_of, until,
+};
 
 /// An authority whose keys rotate every minute, and on PostgreSQL a second replica of it.
 async fn replicas(engine: Engine, interval: &str) -> Option<Vec<TestApp>> {
@@ -108,7 +112,7 @@ async fn keys_that_rotate_every_minute_refuse_no_token(#[case] engine: Engine) {
     }
     assert!(kids.len() >= 3 * 19, "{} keys have signed", kids.len());
     let published = fetched(t).await.current().key_ids().len();
-    assert!(published <= 3 * 28, "{published} keys are published");
+    assert!(published <= 4 * 28, "{published} keys are published");
     // Each phase of each key is one event, however many replicas see it.
     for kind in ["key.made", "key.signing", "key.retired"] {
         let events = t.events(kind).await;
@@ -164,13 +168,13 @@ async fn a_key_retires_when_the_longest_token_has_expired(#[case] engine: Engine
         verify(&last.token).await.unwrap_err().to_string(),
         tokens::Reject::UnknownKey.to_string()
     );
-    assert_eq!(t.events("key.retired").await.len(), 3);
+    assert_eq!(t.events("key.retired").await.len(), 4);
 }
 
 #[apply(both_databases)]
 async fn keys_rotate_by_age_or_by_command_only(#[case] engine: Engine) {
     for (interval, days, made) in
-        [("90d", 89, 3), ("90d", 90, 6), ("never", 400, 3), ("0s", 400, 3)]
+        [("90d", 89, 4), ("90d", 90, 8), ("never", 400, 4), ("0s", 400, 4)]
     {
         let Some(replicas) = replicas(engine, interval).await else { return };
         for t in &replicas {
@@ -219,4 +223,60 @@ async fn a_key_that_was_announced_and_withdrawn_never_signs(#[case] engine: Engi
     let successor = keys::revoke(&t.authority, kid.as_str().unwrap(), &operator).await.unwrap();
     let successor = successor.unwrap().unwrap();
     assert_eq!(header_of(&issue(&app, "svc").await.token)["kid"], successor.as_str());
+}
+
+/// The ID token of a new session of this app, and its key.
+async fn id_token(browser: &Browser, app: &OAuthApp) -> (String, String) {
+    let app = OAuthApp { http: client(), ..app.clone() };
+    let answer = app.redeem(&browser.open(&app).await).await.ok();
+    let text = answer.json["id_token"].as_str().unwrap().to_owned();
+    let kid = header_of(&text)["kid"].as_str().unwrap().to_owned();
+    (text, kid)
+}
+
+#[apply(both_databases)]
+async fn ps256_has_keys_of_its_own_and_signs_id_tokens(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let mut browser = t.signed_in("ann@example.com").await;
+    let ps256 = |app: &mut ClientMetadata| app.id_token_alg = Some(Algorithm::PS256);
+    let app = t.add_client("pss", ClientType::Confidential, ps256).await;
+    let plain = t.confidential().await;
+    let (old, of_ps256) = id_token(&browser, &app).await;
+    let (_, of_rs256) = id_token(&browser, &plain).await;
+    assert_ne!(of_ps256, of_rs256, "a key has one algorithm");
+    let jwks = client().get(format!("{}/.well-known/jwks.json", t.url)).send().await.unwrap();
+    let jwks: Value = jwks.json().await.unwrap();
+    let jwk = jwks["keys"].as_array().unwrap().iter().find(|key| key["kid"] == *of_ps256).unwrap();
+    assert_eq!((&jwk["kty"], &jwk["alg"]), (&json!("RSA"), &json!("PS256")));
+
+    let check = async |text: &str, algorithm| {
+        let keys = fetched(&t).await.current();
+        keys.check(&Compact::parse(text).unwrap(), &[algorithm])
+    };
+    check(&old, Algorithm::PS256).await.unwrap();
+    check(&old, Algorithm::RS256).await.unwrap_err();
+
+    // It is announced, signs and retires as the others do.
+    keys::rotate(&t.authority, &Caller::operator()).await.unwrap();
+    t.advance(601);
+    run_jobs(std::slice::from_ref(&t)).await;
+    browser.http = client();
+    let (new, kid) = id_token(&browser, &app).await;
+    assert!(kid != of_ps256 && header_of(&new)["alg"] == "PS256");
+    for text in [&old, &new] {
+        check(text, Algorithm::PS256).await.unwrap();
+    }
+    // A hint of either key says who signed in (OpenID Connect Core §3.1.2.1).
+    for hint in [&old, &new] {
+        browser.open_with(&app, &[("id_token_hint", hint), ("prompt", "none")]).await;
+    }
+    // Withdrawn, another one takes its place at once.
+    let successor = keys::revoke(&t.authority, &kid, &Caller::operator()).await.unwrap().unwrap();
+    let (_, next) = id_token(&browser, &app).await;
+    assert_eq!(Some(next), successor);
+
+    let mut metadata = t.authority.store.client("pss").await.unwrap().unwrap().metadata;
+    metadata.at_alg = Some(Algorithm::PS256);
+    let refused = clients::apply(&t.authority, &metadata, &Caller::operator()).await.unwrap_err();
+    assert!(refused.to_string().starts_with("at_alg: "), "{refused}");
 }

@@ -7,6 +7,7 @@ mod backchannel;
 mod batches;
 mod bounds;
 mod branding;
+mod certification;
 mod claims_parameter;
 mod clocks;
 mod commands;

@@ -519,7 +519,7 @@ async fn discovery_names_what_there_is() {
     assert_eq!(document["subject_types_supported"], json!(["public", "pairwise"]));
     assert_eq!(
         document["userinfo_signing_alg_values_supported"],
-        json!(["RS256", "ES256", "EdDSA"])
+        json!(["RS256", "PS256", "ES256", "EdDSA"])
     );
     assert_eq!(document["introspection_signing_alg_values_supported"], json!(["RS256"]));
     let has = |list: &str, name: &str| document[list].as_array().unwrap().contains(&json!(name));
@@ -527,7 +527,7 @@ async fn discovery_names_what_there_is() {
         assert!(has("claims_supported", claim.name), "{}", claim.name);
         assert!(has("scopes_supported", claim.scope), "{}", claim.scope);
     }
-    assert!(!has("claims_supported", "groups") && !has("scopes_supported", "groups"));
+    assert!(!has("claims_supported", "address") && !has("scopes_supported", "address"));
     let keys: Value = client()
         .get(format!("{}/.well-known/jwks.json", t.url))
         .send()

@@ -42,6 +42,7 @@ const UNDO: &[(i64, &str)] = &[
     (34, include_str!("undo/0034.sql")),
     (35, include_str!("undo/0035.sql")),
     (36, include_str!("undo/0036.sql")),
+    (39, include_str!("undo/0039.sql")),
 ];
 
 #[apply(both_databases)]

@@ -2,6 +2,7 @@
 
 use aa_server::domain::caller::Caller;
 use aa_server::domain::client::{ClientMetadata, ClientType};
+use aa_server::domain::directory::DirectoryData;
 use aa_server::ops::account::{NewAccount, picture, profile};
 use aa_server::ops::users;
 use aa_server::store::Profile;
@@ -149,10 +150,50 @@ async fn an_operator_vouches_for_an_address_once(#[case] engine: Engine) {
 }
 
 #[apply(both_databases)]
+async fn what_a_directory_says_is_in_the_claims_that_ask_for_it(#[case] engine: Engine) {
+    let Some(t) = engine.start().await else { return };
+    let app = with_scopes(&t, "web", |app| app.scopes.push("groups".to_owned())).await;
+    let browser = t.signed_in("ann@example.com").await;
+    let ann = t.authority.store.user_by_email("ann@example.com").await.unwrap().unwrap();
+    let set = async |data: &DirectoryData| {
+        let operator = Caller::operator();
+        users::change_directory_data(&t.authority, &ann, data, &operator).await.unwrap()
+    };
+    let scope = [("scope", "openid profile groups")];
+    let tokens = app.redeem(&browser.open_with(&app, &scope).await).await.ok();
+    let claims = userinfo(&t, tokens.access_token()).await;
+    assert_eq!((claims.get("given_name"), &claims["groups"]), (None, &json!([])));
+    t.advance(5);
+    let data = DirectoryData {
+        given_name: Some("Ann".to_owned()),
+        family_name: Some("Lee".to_owned()),
+        groups: Some(vec!["Sales EMEA".to_owned(), "ops".to_owned()]),
+    };
+    assert_eq!((set(&data).await, set(&data).await), (Some(()), None), "once");
+    assert_eq!(t.events("user.directory_changed").await.len(), 1);
+    let claims = userinfo(&t, tokens.access_token()).await;
+    assert_eq!((&claims["given_name"], &claims["family_name"]), (&json!("Ann"), &json!("Lee")));
+    assert_eq!(claims["groups"], json!(["Sales EMEA", "ops"]));
+    assert_eq!(claims["updated_at"], t.authority.now().secs());
+    // The rest stays; and a name is in the ID token, a group is not.
+    let none = DirectoryData { groups: Some(Vec::new()), ..DirectoryData::default() };
+    assert_eq!(set(&none).await, Some(()));
+    let claims = userinfo(&t, tokens.access_token()).await;
+    assert_eq!((&claims["family_name"], &claims["groups"]), (&json!("Lee"), &json!([])));
+    let tokens = app.redeem(&browser.open_with(&app, &scope).await).await.ok();
+    let id_token = claims_of(tokens.json["id_token"].as_str().unwrap());
+    assert_eq!((&id_token["given_name"], id_token.get("groups")), (&json!("Ann"), None));
+    // Without the scope there is neither.
+    let tokens = app.redeem(&browser.open_with(&app, &[("scope", "openid")]).await).await.ok();
+    let claims = userinfo(&t, tokens.access_token()).await;
+    assert_eq!((claims.get("given_name"), claims.get("groups")), (None, None));
+}
+
+#[apply(both_databases)]
 async fn userinfo_is_signed_for_a_client_that_is_set_so(#[case] engine: Engine) {
     let Some(t) = engine.start().await else { return };
     let browser = t.signed_in("ann@example.com").await;
-    for algorithm in [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA] {
+    for algorithm in [Algorithm::RS256, Algorithm::PS256, Algorithm::ES256, Algorithm::EdDSA] {
         let id = format!("app-{algorithm}");
         let set = |app: &mut ClientMetadata| app.userinfo_signed_response_alg = Some(algorithm);
         let app = with_scopes(&t, &id, set).await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Browser, World, world};
+use crate::support::{Browser, Shop, World, world};
 use demo::USERS;
 use futures_util::StreamExt as _;
 use futures_util::future::join_all;
@@ -367,4 +367,22 @@ async fn a_second_start_finds_everything_again() {
         200
     );
     assert_eq!(browser.get(&format!("{}/apps", options.url(0))).await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_app_that_has_to_push_its_requests_pushes_them() {
+    let world = world(HOUR).await;
+    let port = testing::free_ports(1);
+    let url = format!("http://localhost:{port}");
+    let mut shop = Shop::new(&world, &url);
+    shop.registration.par = true;
+    shop.settings.set("push_requests", "true");
+    let _stop = shop.start(&[port]).await;
+    let browser = Browser::new();
+    browser.sign_in(&world.authority(), &USERS[0]).await;
+    let begun = browser.get(&format!("{url}/auth/login")).await;
+    let to = begun.headers()["location"].to_str().unwrap().to_owned();
+    assert!(to.contains("request_uri=") && !to.contains("state="), "{to}");
+    let (at, page) = browser.follow(&to, &url).await;
+    assert_eq!((at, page.status().as_u16()), (format!("{url}/"), 200));
 }

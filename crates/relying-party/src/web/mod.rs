@@ -146,6 +146,7 @@ impl Application {
             redirect_uri: config.public_url.join("/auth/callback"),
             post_logout_redirect_uri: config.public_url.join(program.after_logout),
             scopes: config.scopes,
+            push_requests: config.push_requests,
         })?;
         let party = RelyingParty::new(
             provider,

@@ -39,6 +39,11 @@ macro_rules! browser_app_settings {
                 "What to ask the provider for",
             ),
             Setting::new(
+                "push_requests",
+                "false",
+                "Push authorization requests (PAR) even if the provider does not demand it of all apps",
+            ),
+            Setting::new(
                 "email_trust",
                 "email_verified",
                 "The claim that must be true for an email address to count, or `always`",
@@ -85,6 +90,8 @@ pub struct Config {
     pub client_secret: Option<SecretString>,
     /// The scope to ask the provider for.
     pub scopes: String,
+    /// Whether authorization requests are pushed (RFC 9126) even if the provider does not demand it.
+    pub push_requests: bool,
     /// When an email address counts.
     pub email_trust: EmailTrust,
     /// Whether ends that the provider publishes are followed.
@@ -155,6 +162,7 @@ impl Config {
             client_id: settings.get("client_id")?,
             client_secret: settings.secret("client_secret", "client_secret_file")?,
             scopes: settings.get("scopes")?,
+            push_requests: settings.get("push_requests")?,
             email_trust: settings.get("email_trust")?,
             follows_ends: follows_ends(settings)?,
             session_secret: read_or_make_secret(&secret_file)?,

@@ -32,7 +32,7 @@ pub async fn post(
     let asked = judge(&authority, Parameters(params.pairs()), &client.metadata, true);
     let mut asked = asked.map_err(refused)?;
     // A proof says the same as `dpop_jkt` (RFC 9449 §10.1).
-    if let Some(key) = proven_key(&authority, &request)? {
+    if let Some(key) = proven_key(&authority, &request, &client.metadata)? {
         if asked.dpop_jkt.as_ref().is_some_and(|named| *named != key) {
             let description = "the proof is of another key than dpop_jkt names";
             return Err(Error::oauth(OAuthError::InvalidDpopProof, description));

@@ -99,13 +99,14 @@ async fn by_code(
     let known = calling_client(authority, request, params).await?;
     require_user_client(&known.metadata)?;
     let caller = caller_for_client(authority, request, &known.metadata)?;
+    let dpop_jkt = proven_key(authority, request, &known.metadata)?;
     let command = Redeem {
         client: known,
         code: params.need("code")?.to_owned(),
         redirect_uri: params.need("redirect_uri")?.to_owned(),
         code_verifier: params.get("code_verifier")?.map(str::to_owned),
         resource: resource(params)?.map(str::to_owned),
-        dpop_jkt: proven_key(authority, request)?,
+        dpop_jkt,
     };
     let done =
         detached(authority, |authority| async move { redeem(&authority, command, &caller).await })
@@ -121,11 +122,12 @@ async fn by_device_code(
     let client = calling_client(authority, request, params).await?;
     require_device_client(&client.metadata)?;
     let caller = caller_for_client(authority, request, &client.metadata)?;
+    let dpop_jkt = proven_key(authority, request, &client.metadata)?;
     let command = RedeemDeviceCode {
         client,
         device_code: params.need("device_code")?.to_owned(),
         resource: resource(params)?.map(str::to_owned),
-        dpop_jkt: proven_key(authority, request)?,
+        dpop_jkt,
     };
     let done = detached(authority, |authority| async move {
         device_code::redeem(&authority, command, &caller).await
@@ -147,7 +149,7 @@ async fn by_token_exchange(
     }
     // Each parameter is there once at most: that was checked.
     let exchange = ExchangeRequest::parse(|name| params.get(name).ok().flatten())?;
-    let key = proven_key(authority, request)?;
+    let key = proven_key(authority, request, &client.metadata)?;
     Ok(token_exchange::exchange(authority, &client.metadata, &exchange, key.as_deref()).await?)
 }
 
@@ -161,13 +163,14 @@ async fn by_refresh_token(
     let client = identified(authority, request, credentials.client_id(), found)?;
     let caller = caller_for_client(authority, request, &client.metadata)?;
     require_user_client(&client.metadata)?;
+    let dpop_jkt = proven_key(authority, request, &client.metadata)?;
     let command = Refresh {
         client,
         credentials,
         refresh_token: params.need("refresh_token")?.to_owned(),
         scope: scope(params)?,
         resource: resource(params)?.map(str::to_owned),
-        dpop_jkt: proven_key(authority, request)?,
+        dpop_jkt,
     };
     Ok(refresh(authority, command, caller).await?)
 }
@@ -179,7 +182,7 @@ async fn by_client_credentials(
 ) -> Result<TokenResponse, Error> {
     let metadata = &calling_client(authority, request, params).await?.metadata;
     let resource = resource(params)?;
-    let key = proven_key(authority, request)?;
+    let key = proven_key(authority, request, metadata)?;
     let issued: Result<TokenResponse, GrantError> =
         client_credentials(authority, metadata, scope(params)?, resource, key.as_deref());
     Ok(issued?)

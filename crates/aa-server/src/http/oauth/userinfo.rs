@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 use tokens::dpop::AsymmetricAlgorithm;
 
-use super::dpop::proven_key_for;
+use super::dpop::proof_for;
 use super::{Error, json as answer, uncached};
 use crate::authority::Authority;
 use crate::http::refusals::{mark, name_client};
@@ -86,16 +86,16 @@ async fn respond(
         }
     };
     let refused = |status, code, why: String| Ok(challenge(scheme, status, Some(code), why));
-    let key = match scheme {
+    let proof = match scheme {
         Scheme::Bearer => None,
-        Scheme::Dpop => match proven_key_for(authority, request, &token) {
-            Ok(key) => Some(key),
+        Scheme::Dpop => match proof_for(authority, request, &token) {
+            Ok(proof) => Some(proof),
             Err(why) => {
                 return refused(StatusCode::UNAUTHORIZED, "invalid_dpop_proof", why.to_string());
             }
         },
     };
-    let (client_id, answered) = userinfo(authority, &token, key.as_deref()).await;
+    let (client_id, answered) = userinfo(authority, &token, proof.as_ref()).await;
     if let Some(client_id) = client_id {
         name_client(request, &client_id, Recognition::Registered);
     }

@@ -1,6 +1,7 @@
 //! The `UserInfo` endpoint: claims about the user of an application token (OpenID Connect Core §5.3).
 
 use serde_json::{Map, Value, json};
+use tokens::dpop::Proof;
 
 use crate::authority::Authority;
 use crate::domain::claims;
@@ -40,16 +41,16 @@ pub enum Userinfo {
 /// The claims that the token's scope grants, or that were asked for by name, and the client that the token was issued to if it
 /// was issued here. The family is looked up, so an ended session is refused at once.
 ///
-/// `dpop_jkt` is the thumbprint of the key that the request proves: it must be there exactly if the token is bound to a key,
-/// and be that key's.
+/// `proof` is that of the request's key: it must be there exactly if the token is bound to a key, be that key's, and have an
+/// algorithm that the client may use.
 pub async fn userinfo(
     authority: &Authority,
     token: &str,
-    dpop_jkt: Option<&str>,
+    proof: Option<&Proof>,
 ) -> (Option<String>, Result<Userinfo, UserinfoError>) {
     match own_access_token(authority, token) {
         Ok(claims) => {
-            let answered = answer(authority, &claims, dpop_jkt).await;
+            let answered = answer(authority, &claims, proof).await;
             (Some(claims.client_id), answered)
         }
         Err(rejected) => {
@@ -62,10 +63,10 @@ pub async fn userinfo(
 async fn answer(
     authority: &Authority,
     token: &tokens::Claims,
-    dpop_jkt: Option<&str>,
+    proof: Option<&Proof>,
 ) -> Result<Userinfo, UserinfoError> {
     let invalid = |why: &str| UserinfoError::InvalidToken(why.to_owned());
-    match (token.cnf.as_ref().map(|cnf| cnf.jkt.as_str()), dpop_jkt) {
+    match (token.cnf.as_ref().map(|cnf| cnf.jkt.as_str()), proof.map(Proof::thumbprint)) {
         (Some(bound_to), Some(proven)) if bound_to == proven => {}
         (None, None) => {}
         (Some(_), None) => {
@@ -85,6 +86,9 @@ async fn answer(
     let user = user.ok_or_else(|| invalid("the token is not of a user"))?;
     let client = authority.store.client(&token.client_id).await?;
     let client = client.ok_or_else(|| invalid("the client of the token does not exist"))?.metadata;
+    if proof.is_some_and(|proof| !client.may_sign_with(proof.algorithm())) {
+        return Err(invalid("the client must not sign proofs with RS256"));
+    }
     let has_scope = |name: &str| token.scope.contains(name) && client.allows_scope(name);
     if !has_scope(OPENID) {
         return Err(UserinfoError::InsufficientScope);

@@ -49,7 +49,7 @@ impl Method for PrivateKeyJwt {
     }
 
     /// *Checks* what [`ClientAssertion::check`] does, with the issuer, the token endpoint and the endpoint of the request as
-    /// audiences; that the client is registered with keys, and one of them has signed; and that no other request, at any
+    /// audiences; of a client that follows FAPI 2.0, that the issuer alone is the audience, and the algorithm is not RS256; that the client is registered with keys, and one of them has signed; and that no other request, at any
     /// replica, has brought the same `jti`.
     async fn verify(
         &self,
@@ -66,6 +66,16 @@ impl Method for PrivateKeyJwt {
                 return Ok(false);
             }
         };
+        if client.metadata.follows_fapi2()
+            && !(self.assertion.is_for_the_issuer_alone(url.as_str())
+                && client.metadata.may_sign_with(self.assertion.algorithm()))
+        {
+            info!(
+                client_id,
+                "a client was not authenticated: FAPI 2.0 demands that the issuer alone is the `aud` of its assertion, and forbids RS256"
+            );
+            return Ok(false);
+        }
         let keys = self.keys(authority, client).await;
         if !keys.is_some_and(|keys| self.assertion.is_signed_by_one_of(&keys)) {
             info!(
