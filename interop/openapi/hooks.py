@@ -27,7 +27,7 @@ from schemathesis.generation import GenerationMode
 ISSUER, NOTES, DOCUMENT, CALLBACK = (os.environ[name] for name in ("ISSUER", "NOTES", "DOCUMENT", "CALLBACK"))
 INITIAL = os.environ["INITIAL_ACCESS_TOKEN"]
 CLIENTS = json.loads(os.environ["CLIENTS"])
-USER_SCOPE = "openid profile email offline_access notes:read notes:write stock:read"
+USER_SCOPE = "openid profile email offline_access roles groups notes:read notes:write stock:read"
 # RFC 7636 appendix B
 VERIFIER, CHALLENGE = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use aa_server::domain::claims::USER_CLAIMS;
 use aa_server::http::{Kind, ROUTES};
 use serde_json::{Map, Value};
 
@@ -43,6 +44,12 @@ fn members(schema: &str) -> BTreeSet<&'static str> {
     let lines = lines.skip(1).take_while(|line| line.starts_with("      "));
     let lines = lines.skip_while(|line| *line != "      properties:").skip(1);
     lines.filter_map(|line| Some(line.trim_start().split_once(':')?.0)).collect()
+}
+
+#[test]
+fn the_document_has_the_claims_about_users() {
+    let claims = USER_CLAIMS.iter().map(|claim| claim.name).chain(["sub"]);
+    assert_eq!(members("Claims"), claims.collect());
 }
 
 #[tokio::test]
