@@ -38,6 +38,11 @@ export class Person {
     return this.follow(new URL(answer.headers.get("location"), at), stop);
   }
 
+  /** Answers the page on which a user is asked what they allow: `continue` or `cancel`. */
+  async answer({ at, page }, answer, stop) {
+    return this.submit({ at, page: page.slice(page.indexOf('<form method="post" action="/continue">')) }, { answer }, stop);
+  }
+
   /** Opens an address that leads to the authority's sign-in page, fills that in, and follows on from there. */
   async signIn(url, stop) {
     const { EMAIL: email, PASSWORD: password } = process.env;

@@ -19,6 +19,7 @@ use crate::services::branding::{Branding, BrandingError};
 use crate::services::browser_origins::KnownOrigins;
 use crate::services::catalogue::Catalogue;
 use crate::services::client_cache::ClientCache;
+use crate::services::client_documents::ClientDocuments;
 use crate::services::client_keys::ClientKeys;
 use crate::services::countries::{Countries, CountriesError};
 use crate::services::cursor::CursorCodec;
@@ -69,6 +70,8 @@ pub struct Authority {
     pub refusals: Refusals,
     /// The public keys of clients that publish them.
     pub client_keys: ClientKeys,
+    /// The metadata of clients whose id is their address.
+    pub client_documents: ClientDocuments,
     /// Nonces of DPoP proofs, and the proofs that were used.
     pub dpop: Dpop,
     /// Messages to other systems.
@@ -221,6 +224,7 @@ impl Authority {
             browser_origins: KnownOrigins::default(),
             refusals: Refusals::default(),
             client_keys: ClientKeys::default(),
+            client_documents: ClientDocuments::default(),
             dpop: Dpop::new(&config.secrets),
             outbox: Outbox::new(&config.secrets, consumers),
             mailer: Box::new(Mailer::new(&config.mail)?),

@@ -310,6 +310,8 @@ event-device-renamed = Gerät umbenannt
 event-device-requested = Ein Gerät wollte angemeldet werden
 event-device-approved = Auf einem anderen Gerät mit einem Code angemeldet
 event-device-denied = Anmeldung auf einem anderen Gerät abgelehnt
+event-agent-allowed = Einem Agenten Zugriff erlaubt
+event-agent-denied = Einem Agenten Zugriff verweigert
 event-user-sessions-ended = Andere Geräte abgemeldet
 event-user-made = Konto angelegt
 event-user-password-changed = Passwort geändert
@@ -355,6 +357,40 @@ event-settings-seen = Einstellungen geändert
 ## Questions
 continue-title = Weiter zu { $app }?
 continue-question = Ein Programm auf diesem Gerät möchte Sie als { $email } bei { $app } anmelden. Gehen Sie nur weiter, wenn Sie { $app } gerade selbst gestartet haben.
+agent-badge = Agent
+allow-title = { $app } erlauben?
+allow-question = { $app } ist ein Agent: ein Programm, das selbstständig für Sie handelt. Es bittet um Zugriff auf Ihr Konto { $email }.
+allow-scopes = Er darf
+allow-apis = Arbeitet mit
+allow-publisher = Kommt von
+allow-publisher-why = Nur diese Adresse ist sicher: Jeder kann jeden Namen schreiben.
+allow-answer-to = Die Antwort geht an
+allow-here = { $place }, ein Programm auf diesem Gerät
+allow-how-long = Wie lange
+allow-ends = Für { $most }.
+allow-ends-idle = Für höchstens { $most }, oder bis er { $idle } lang nicht benutzt wird. Unter „Geräte“ können Sie das früher beenden.
+allow-minutes = { $count ->
+    [one] { $count } Minute
+   *[other] { $count } Minuten
+}
+allow-hours = { $count ->
+    [one] { $count } Stunde
+   *[other] { $count } Stunden
+}
+allow-days = { $count ->
+    [one] { $count } Tag
+   *[other] { $count } Tage
+}
+allow-warning = Erlauben Sie das nur, wenn Sie ihn gerade selbst gestartet haben. Was ein Agent liest, kann ihn dazu bringen, Dinge zu tun, die Sie nicht wollen.
+allow = Erlauben
+allow-not = Nicht erlauben
+scope-openid = Erkennen, welches Konto Ihres ist
+scope-profile = Ihren Namen, Ihr Bild, Ihre Sprache und Ihre Zeitzone sehen
+scope-email = Ihre E-Mail-Adresse sehen
+scope-roles = Ihre Rollen sehen
+scope-groups = Ihre Gruppen sehen
+scope-offline-access = Weitermachen, während Sie weg sind
+scope-other = „{ $scope }“ benutzen
 device-title = Auf einem Gerät anmelden
 device-lead = Geben Sie den Code ein, den Ihr Gerät anzeigt.
 device-code = Code
@@ -455,6 +491,8 @@ mail-reuse = Eine Sitzung wurde zu Ihrer Sicherheit beendet
     .text = Ein Token von { $about } wurde zweimal benutzt, von den Orten unten. Die Sitzung wurde beendet, denn an einem davon könnte ein Dieb sein.
 mail-device-approved = Ein Gerät wurde mit einem Code angemeldet
     .text = Ein Gerät wurde mit Ihrem Konto bei { $brand } in { $about } angemeldet, weil sein Code eingegeben und bestätigt wurde.
+mail-agent-allowed = Ein Agent darf für Sie handeln
+    .text = Sie haben dem Agenten { $about } erlaubt, mit Ihrem Konto bei { $brand } für Sie zu handeln.
 mail-email-changed = Ihre E-Mail-Adresse soll geändert werden
     .text = Jemand, der bei { $brand } mit Ihrem Konto angemeldet ist, möchte dessen Adresse in { $about } ändern.
 mail-passkey-added = Ein Passkey wurde hinzugefügt

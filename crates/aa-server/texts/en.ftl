@@ -311,6 +311,8 @@ event-device-renamed = Renamed a device
 event-device-requested = A device asked to be signed in
 event-device-approved = Signed in on another device by a code
 event-device-denied = Refused to sign in on another device
+event-agent-allowed = Allowed an agent
+event-agent-denied = Refused an agent
 event-user-sessions-ended = Signed out other devices
 event-user-made = Account created
 event-user-password-changed = Password changed
@@ -356,6 +358,40 @@ event-settings-seen = Settings changed
 ## Questions
 continue-title = Continue to { $app }?
 continue-question = A program on this device wants to sign you in to { $app } as { $email }. Continue only if you have just started { $app } yourself.
+agent-badge = Agent
+allow-title = Allow { $app }?
+allow-question = { $app } is an agent: a program that acts for you by itself. It asks for access to your account { $email }.
+allow-scopes = It may
+allow-apis = Works with
+allow-publisher = Comes from
+allow-publisher-why = Only this address is certain: anyone can write any name.
+allow-answer-to = The answer goes to
+allow-here = { $place }, a program on this device
+allow-how-long = How long
+allow-ends = For { $most }.
+allow-ends-idle = For { $most } at most, or until it is not used for { $idle }. You can end it sooner under Devices.
+allow-minutes = { $count ->
+    [one] { $count } minute
+   *[other] { $count } minutes
+}
+allow-hours = { $count ->
+    [one] { $count } hour
+   *[other] { $count } hours
+}
+allow-days = { $count ->
+    [one] { $count } day
+   *[other] { $count } days
+}
+allow-warning = Only allow this if you have just started it yourself. What an agent reads may tell it to do things that you do not want.
+allow = Allow
+allow-not = Don’t allow
+scope-openid = Know which account is yours
+scope-profile = See your name, picture, language and time zone
+scope-email = See your email address
+scope-roles = See your roles
+scope-groups = See your groups
+scope-offline-access = Go on while you are away
+scope-other = Use “{ $scope }”
 device-title = Sign in on a device
 device-lead = Enter the code that your device shows.
 device-code = Code
@@ -456,6 +492,8 @@ mail-reuse = A session was ended for your safety
     .text = A token of { $about } was used twice, from the places below. The session was ended, because one of them may be a thief.
 mail-device-approved = A device was signed in by a code
     .text = A device was signed in to { $about } with your account at { $brand }, because its code was entered and confirmed.
+mail-agent-allowed = An agent was allowed to act for you
+    .text = You allowed the agent { $about } to act for you with your account at { $brand }.
 mail-email-changed = Your email address is about to change
     .text = Someone signed in to your account at { $brand } asked to change its address to { $about }.
 mail-passkey-added = A passkey was added

@@ -313,6 +313,8 @@ event-device-renamed = Appareil renommé
 event-device-requested = Un appareil a demandé à être connecté
 event-device-approved = Connexion sur un autre appareil par un code
 event-device-denied = Connexion sur un autre appareil refusée
+event-agent-allowed = Agent autorisé
+event-agent-denied = Agent refusé
 event-user-sessions-ended = Autres appareils déconnectés
 event-user-made = Compte créé
 event-user-password-changed = Mot de passe changé
@@ -358,6 +360,40 @@ event-settings-seen = Réglages modifiés
 ## Questions
 continue-title = Continuer vers { $app } ?
 continue-question = Un programme sur cet appareil veut vous connecter à { $app } en tant que { $email }. Ne continuez que si vous venez de lancer { $app } vous-même.
+agent-badge = Agent
+allow-title = Autoriser { $app } ?
+allow-question = { $app } est un agent : un programme qui agit seul pour vous. Il demande l’accès à votre compte { $email }.
+allow-scopes = Il pourra
+allow-apis = Travaille avec
+allow-publisher = Vient de
+allow-publisher-why = Seule cette adresse est sûre : chacun peut écrire n’importe quel nom.
+allow-answer-to = La réponse va à
+allow-here = { $place }, un programme sur cet appareil
+allow-how-long = Durée
+allow-ends = Pendant { $most }.
+allow-ends-idle = Pendant { $most } au plus, ou jusqu’à ce qu’il ne serve pas pendant { $idle }. Vous pouvez y mettre fin plus tôt sous Appareils.
+allow-minutes = { $count ->
+    [one] { $count } minute
+   *[other] { $count } minutes
+}
+allow-hours = { $count ->
+    [one] { $count } heure
+   *[other] { $count } heures
+}
+allow-days = { $count ->
+    [one] { $count } jour
+   *[other] { $count } jours
+}
+allow-warning = N’autorisez que si vous venez de le lancer vous-même. Ce qu’un agent lit peut l’amener à faire ce que vous ne voulez pas.
+allow = Autoriser
+allow-not = Ne pas autoriser
+scope-openid = Savoir quel compte est le vôtre
+scope-profile = Voir votre nom, votre image, votre langue et votre fuseau horaire
+scope-email = Voir votre adresse e-mail
+scope-roles = Voir vos rôles
+scope-groups = Voir vos groupes
+scope-offline-access = Continuer en votre absence
+scope-other = Utiliser « { $scope } »
 device-title = Se connecter sur un appareil
 device-lead = Saisissez le code affiché par votre appareil.
 device-code = Code
@@ -458,6 +494,8 @@ mail-reuse = Une session a été terminée pour votre sécurité
     .text = Un jeton de { $about } a servi deux fois, depuis les endroits ci-dessous. La session a été terminée, car l’un d’eux peut être un voleur.
 mail-device-approved = Un appareil a été connecté par un code
     .text = Un appareil a été connecté à { $about } avec votre compte { $brand }, parce que son code a été saisi et confirmé.
+mail-agent-allowed = Un agent peut agir pour vous
+    .text = Vous avez autorisé l’agent { $about } à agir pour vous avec votre compte { $brand }.
 mail-email-changed = Votre adresse e-mail va changer
     .text = Quelqu’un qui est connecté à votre compte chez { $brand } veut remplacer son adresse par { $about }.
 mail-passkey-added = Une clé d’accès a été ajoutée

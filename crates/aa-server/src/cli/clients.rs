@@ -148,6 +148,12 @@ pub(super) struct AddApp {
     /// Devices without a browser may sign users in to it, by a code.
     #[arg(long)]
     device: bool,
+    /// A scope that agents may ask this API for whose id is the address of their metadata.
+    #[arg(long = "agent-scope", value_name = "SCOPE", num_args = 1..)]
+    agent_scopes: Vec<String>,
+    /// A scope of this API in words, for the page on which users allow agents.
+    #[arg(long, value_name = "SCOPE=TEXT", value_parser = scope_text)]
+    scope_text: Vec<(String, String)>,
     /// An audience that it may exchange its users' tokens for, with the scopes that these may have.
     #[arg(long, value_name = "AUDIENCE[:SCOPE,SCOPE]")]
     exchange: Vec<Exchange>,
@@ -208,7 +214,7 @@ pub(super) async fn run(
                     "{id} is registered. Its secret, which is not shown again:\n{}",
                     secret.expose_secret()
                 ),
-                None if metadata.kind == ClientType::Public => {
+                None if metadata.is_public() => {
                     format!("{id} is registered. It is public: it has no secret.")
                 }
                 None => {
@@ -298,6 +304,12 @@ fn with_secret(client_id: &str, secret: Option<&SecretString>) -> Value {
     }
 }
 
+/// A scope, and what it means in words.
+fn scope_text(text: &str) -> Result<(String, String), String> {
+    let (scope, words) = text.split_once('=').ok_or("it is not SCOPE=TEXT")?;
+    Ok((scope.to_owned(), words.to_owned()))
+}
+
 fn metadata(add: AddApp, (lifetimes, at_alg): OwnSettings) -> Result<ClientMetadata, Failure> {
     let jwks = add.jwks.map(|file| {
         let shown = file.display();
@@ -331,6 +343,9 @@ fn metadata(add: AddApp, (lifetimes, at_alg): OwnSettings) -> Result<ClientMetad
         id_token_on_refresh: add.id_token_on_refresh,
         two_factors: add.two_factors,
         device: add.device,
+        agent_scopes: words(add.agent_scopes),
+        agent_apis: Vec::new(),
+        scope_texts: add.scope_text.into_iter().collect(),
         exchange: add.exchange,
         no_pkce: add.no_pkce,
         par: add.par,

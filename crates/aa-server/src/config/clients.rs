@@ -20,3 +20,11 @@ impl std::str::FromStr for ClientRegistration {
             .ok_or_else(|| format!("`{text}` is not one of off, initial_access_token"))
     }
 }
+
+/// A switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumString)]
+#[strum(serialize_all = "snake_case")]
+pub(super) enum OffOn {
+    Off,
+    On,
+}

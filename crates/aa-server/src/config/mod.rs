@@ -4,6 +4,7 @@ mod accounts;
 mod clients;
 mod keys;
 mod secrets;
+mod ttls;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,14 +20,16 @@ use service::run::LogFormat;
 use service::settings::{Setting, Settings, SettingsError};
 use tokens::Algorithm;
 
-use crate::domain::client::{ClientMetadata, ClientType, MAX_AT_TTL, MAX_DT_TTL, RefreshTokenIn};
+use crate::domain::client::{MAX_AT_TTL, MAX_DT_TTL};
 use crate::domain::password::DEFAULT_MIN_CHARS;
 use crate::services::mailer::{MailSettings, SmtpUrl};
 pub use accounts::SecondFactor;
 use accounts::{read_mail, read_second_factor};
 pub use clients::ClientRegistration;
+use clients::OffOn;
 use keys::{read_at_alg, read_key_rotation};
 use secrets::{SECRET_FILE, read_secrets};
+pub use ttls::Ttls;
 
 /// The prefix of every environment variable.
 pub const PREFIX: &str = "AA_";
@@ -55,6 +58,11 @@ pub const SETTINGS: &[Setting] = &[
         "client_registration",
         "off",
         "Apps register themselves: off, initial_access_token",
+    ),
+    Setting::new(
+        "client_id_metadata",
+        "off",
+        "Agents whose client id is the address of their metadata: off, on",
     ),
     Setting::new("require_par", "false", "Accept only authorization requests that are pushed"),
     Setting::new("password_min_chars", "8", "Fewest characters of a password, 8 to 64"),
@@ -95,11 +103,6 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("insecure_http", "false", "Accept an http public URL that is not this machine"),
 ];
 
-/// Default grace where a thief of the refresh token needs nothing more to use it.
-const GRACE_BEARER: Duration = Duration::from_secs(10);
-/// Default grace where the refresh token is kept on a server, and is useless without the client secret.
-const GRACE_AUTHENTICATED: Duration = Duration::from_mins(10);
-
 /// The ways in which accounts come into being.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RegistrationMode {
@@ -131,58 +134,6 @@ impl FromStr for RegistrationMode {
             "closed" => Ok(Self::Closed),
             other => Err(format!("`{other}` is not one of open, invite, closed")),
         }
-    }
-}
-
-/// Lifetimes of the deployment. A client may be registered with its own.
-#[derive(Debug, Clone, Copy)]
-pub struct Ttls {
-    at: Duration,
-    dt: Duration,
-    refresh_grace: Option<Duration>,
-    family_idle: Duration,
-    family: Duration,
-    /// Life of a browser session that is not used.
-    pub browser_session_idle: Duration,
-    /// Life of a browser session.
-    pub browser_session: Duration,
-}
-
-impl Ttls {
-    /// Life of a client's application tokens.
-    pub fn at(&self, client: &ClientMetadata) -> Duration {
-        client.lifetimes.at_ttl.unwrap_or(self.at)
-    }
-
-    /// Life of the application tokens of a client without one of its own.
-    pub fn default_at(&self) -> Duration {
-        self.at
-    }
-
-    /// Life of a client's delegation tokens.
-    pub fn dt(&self, client: &ClientMetadata) -> Duration {
-        client.lifetimes.dt_ttl.unwrap_or(self.dt)
-    }
-
-    /// The time for which the predecessor of a client's newest refresh token is answered with that newest one
-    /// (`docs/contract.md#rule-4`). `is_bound` says whether a thief of the token would need a key too.
-    pub fn refresh_grace(&self, client: &ClientMetadata, is_bound: bool) -> Duration {
-        let default = match (client.kind, client.refresh_token_in) {
-            _ if is_bound => GRACE_AUTHENTICATED,
-            (ClientType::Confidential, RefreshTokenIn::Server) => GRACE_AUTHENTICATED,
-            _ => GRACE_BEARER,
-        };
-        client.lifetimes.refresh_grace.or(self.refresh_grace).unwrap_or(default)
-    }
-
-    /// Life of a client's families that are not used.
-    pub fn family_idle(&self, client: &ClientMetadata) -> Duration {
-        client.lifetimes.family_idle_ttl.unwrap_or(self.family_idle)
-    }
-
-    /// Life of a client's families, however much they are used.
-    pub fn family(&self, client: &ClientMetadata) -> Duration {
-        client.lifetimes.family_ttl.unwrap_or(self.family)
     }
 }
 
@@ -224,6 +175,8 @@ pub struct Config {
     pub registration: RegistrationMode,
     /// The ways in which clients register themselves.
     pub client_registration: ClientRegistration,
+    /// Whether agents may come whose client id is the address of their metadata.
+    pub client_id_metadata: bool,
     /// Whether every client has to push its authorization requests (RFC 9126 §5).
     pub require_par: bool,
     /// The time for which events are kept.
@@ -307,6 +260,7 @@ impl Config {
             key_rotation: read_key_rotation(settings)?,
             registration: settings.get("registration")?,
             client_registration: settings.get("client_registration")?,
+            client_id_metadata: settings.get::<OffOn>("client_id_metadata")? == OffOn::On,
             require_par: settings.get("require_par")?,
             events_kept: at_least_a_day(settings, "events_kept")?,
             password_min_chars,
@@ -363,6 +317,7 @@ impl Config {
             "key_rotation": self.key_rotation.map(duration),
             "registration": self.registration.as_str(),
             "client_registration": <&str>::from(self.client_registration),
+            "client_id_metadata": self.client_id_metadata,
             "require_par": self.require_par,
             "events_kept": duration(self.events_kept),
             "password_min_chars": self.password_min_chars,

@@ -17,8 +17,11 @@ pub struct GrantedAudience<'a> {
 }
 
 impl ClientMetadata {
-    /// The audiences its tokens may be for: never none.
+    /// The audiences its tokens may be for: never none, but of an agent that is described at its id, to which no API is open.
     pub fn allowed_audiences(&self) -> Vec<&str> {
+        if self.is_document() {
+            return self.agent_apis.iter().map(|api| api.audience.as_str()).collect();
+        }
         if self.audiences.is_empty() {
             vec![&self.client_id]
         } else {

@@ -13,7 +13,7 @@ use super::authentication::{AAL1, AAL2, is_multi_factor};
 use super::client::ClientMetadata;
 use super::requested_claims::{ClaimsParameter, RequestedClaims};
 use error::Refusal;
-use parameters::{NOTHING_ALLOWED, PKCE_IS_NEEDED, UNKNOWN_RESOURCE, check_nonce};
+use parameters::{NOTHING_ALLOWED, PKCE_IS_NEEDED, UNKNOWN_RESOURCE, check_nonce, of_api};
 
 pub use error::{AuthorizationError, BrokenLink, ErrorCode};
 pub use parameters::{Parameters, Repeated, prompt_values};
@@ -155,6 +155,7 @@ impl AuthorizationRequest {
         let audience = resources.first().map(String::as_str);
         let audience = audience.or(client.allowed_audiences().first().copied());
         let scope = parameters.scope(client)?;
+        let scope = client.scope_for(scope, &resources).map_err(of_api)?;
         if code_challenge.is_none() {
             check_nonce(get("nonce")?, &scope)?;
         }
@@ -273,6 +274,10 @@ impl AuthorizationRequest {
             };
             self.scope = scope;
         }
+        self.scope = match client.scope_for(self.scope, &self.resources).map_err(of_api) {
+            Ok(scope) => scope,
+            Err(Refusal(code, description)) => return refuse(code, description),
+        };
         if self.code_challenge.is_none()
             && let Err(Refusal(code, description)) = check_nonce(self.nonce.as_deref(), &self.scope)
         {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use url::Url;
 
-use super::client::{ClientMetadata, ClientType};
+use super::client::ClientMetadata;
 use super::redirect_uri::is_loopback_literal;
 
 /// Origins, each as browsers write it. Those of loopback addresses count with any port, as their redirect URIs do
@@ -27,7 +27,7 @@ impl BrowserOrigins {
 
     /// Adds the origins of a client.
     pub fn add(&mut self, client: &ClientMetadata) {
-        if client.kind != ClientType::Public {
+        if !client.is_public() {
             return;
         }
         for uri in &client.redirect_uris {
@@ -63,6 +63,7 @@ fn without_port(mut url: Url) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::client::ClientType;
 
     fn origins(kind: ClientType, uris: &[&str]) -> BrowserOrigins {
         let mut client = ClientMetadata::named("app", "App", kind);

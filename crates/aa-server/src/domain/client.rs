@@ -3,10 +3,13 @@
 mod lifetimes;
 mod scopes;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use tokens::{Algorithm, Scope};
 use url::Url;
 
+use super::agent_api::AgentApi;
 use super::redirect_uri;
 use super::subject::{self, SubjectType};
 use super::token_exchange::Exchange;
@@ -33,6 +36,8 @@ pub enum ClientType {
     Service,
     /// An API: it gets no tokens but in exchange for those of users, is told which sessions have ended, and introspects the tokens that are for it.
     Api,
+    /// An agent or a tool that acts for users: allowed by them each time, on a page that names what it asks for.
+    Agent,
 }
 
 /// The place where a client keeps its refresh tokens.
@@ -118,6 +123,15 @@ pub struct ClientMetadata {
     /// Whether devices without a browser may sign users in to it (RFC 8628).
     #[serde(default)]
     pub device: bool,
+    /// The scopes that agents may ask it for whose id is the address of their metadata. APIs only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub agent_scopes: Vec<String>,
+    /// What the APIs let it ask for if its id is the address of its metadata. It is filled in when the client is read.
+    #[serde(skip)]
+    pub agent_apis: Vec<AgentApi>,
+    /// Its scopes in words, for the page on which users allow an agent. APIs only.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scope_texts: BTreeMap<String, String>,
     /// The audiences that it may exchange the tokens of its users for (RFC 8693).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exchange: Vec<Exchange>,
@@ -172,6 +186,9 @@ impl ClientMetadata {
             id_token_on_refresh: false,
             two_factors: false,
             device: false,
+            agent_scopes: Vec::new(),
+            agent_apis: Vec::new(),
+            scope_texts: BTreeMap::new(),
             exchange: Vec::new(),
             no_pkce: false,
             par: false,
@@ -188,7 +205,8 @@ impl ClientMetadata {
     /// A text that names the member and says what to change.
     pub fn check(&self) -> Result<(), String> {
         let id_char = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if !(1..=64).contains(&self.client_id.len()) || !self.client_id.chars().all(id_char) {
+        let is_id = (1..=64).contains(&self.client_id.len()) && self.client_id.chars().all(id_char);
+        if !is_id && !self.is_document() {
             return Err("client_id: 1 to 64 letters, digits and -_. are allowed".to_owned());
         }
         let name = self.name.trim();
@@ -209,6 +227,7 @@ impl ClientMetadata {
                 .map_err(|why| format!("backchannel_logout_uri: `{uri}` {why}"))?;
         }
         check_scopes(&self.scopes)?;
+        check_scopes(&self.agent_scopes)?;
         check_audiences(&self.audiences)?;
         self.check_exchange()?;
         for claim in &self.claims {
@@ -239,6 +258,8 @@ impl ClientMetadata {
             return Err("client_credentials: only for confidential apps".to_owned());
         }
         self.check_subjects()?;
+        self.check_agent()?;
+        self.check_scope_texts()?;
         match self.kind {
             ClientType::Service | ClientType::Api if self.device => {
                 Err("device: only apps that people use have devices".to_owned())
@@ -263,7 +284,7 @@ impl ClientMetadata {
     }
 
     fn check_subjects(&self) -> Result<(), String> {
-        let has_users = matches!(self.kind, ClientType::Confidential | ClientType::Public);
+        let has_users = !matches!(self.kind, ClientType::Service | ClientType::Api);
         match self.subject_type {
             SubjectType::Public if self.sector_identifier.is_none() => Ok(()),
             SubjectType::Public => {
@@ -285,7 +306,7 @@ impl ClientMetadata {
     }
 
     fn check_exchange(&self) -> Result<(), String> {
-        if self.kind == ClientType::Public && !self.exchange.is_empty() {
+        if self.is_public() && !self.exchange.is_empty() {
             return Err("exchange: a public app cannot prove who it is".to_owned());
         }
         for (index, pair) in self.exchange.iter().enumerate() {
@@ -315,7 +336,7 @@ impl ClientMetadata {
 
     /// Whether a family of this scope gets refresh tokens.
     pub fn refreshes(&self, granted: &str) -> bool {
-        self.always_refresh
+        (self.always_refresh && !self.is_document())
             || (self.allows_scope(OFFLINE_ACCESS)
                 && granted.split(' ').any(|name| name == OFFLINE_ACCESS))
     }
@@ -335,7 +356,7 @@ impl ClientMetadata {
     /// Whether this is one of its redirect URIs: the exact string, but for the port of a loopback address in
     /// a public app (RFC 8252 §7.3).
     pub fn allows_redirect(&self, uri: &str) -> bool {
-        let any_loopback_port = self.kind == ClientType::Public;
+        let any_loopback_port = self.is_public();
         self.redirect_uris.iter().any(|known| redirect_uri::matches(known, uri, any_loopback_port))
     }
 
@@ -344,7 +365,7 @@ impl ClientMetadata {
     /// Not when it authenticates by no secret and the URI is on the user's machine, at a loopback address or in a scheme of
     /// its own: any program there can take either (RFC 8252 §8.6).
     pub fn identity_is_assured(&self, redirect_uri: &str) -> bool {
-        self.kind != ClientType::Public || redirect_uri.starts_with("https://")
+        !self.is_public() || redirect_uri.starts_with("https://")
     }
 
     /// Whether it may get application tokens for itself.
@@ -352,13 +373,8 @@ impl ClientMetadata {
         match self.kind {
             ClientType::Service => true,
             ClientType::Confidential => self.client_credentials,
-            ClientType::Public | ClientType::Api => false,
+            ClientType::Public | ClientType::Api | ClientType::Agent => false,
         }
-    }
-
-    /// Whether it cannot keep a secret.
-    pub fn is_public(&self) -> bool {
-        self.kind == ClientType::Public
     }
 
     /// Whether the launcher can open it.
@@ -374,8 +390,7 @@ impl ClientMetadata {
             .chain(&self.launch_url)
             .filter_map(|uri| Url::parse(uri).ok())
             .map(|mut url| {
-                let any_port =
-                    self.kind == ClientType::Public && redirect_uri::is_loopback_literal(&url);
+                let any_port = self.is_public() && redirect_uri::is_loopback_literal(&url);
                 if any_port && url.set_port(None).is_ok() {
                     return format!("{}:*", form_source(&url));
                 }

@@ -55,6 +55,11 @@ impl ClientMetadata {
         }
     }
 
+    /// Whether it does not authenticate itself.
+    pub fn is_public(&self) -> bool {
+        self.authenticates_by() == ClientAuthentication::None
+    }
+
     /// The one way in which it authenticates itself (RFC 7591 §2).
     pub fn authenticates_by(&self) -> ClientAuthentication {
         match self.kind {
@@ -62,6 +67,7 @@ impl ClientMetadata {
             _ if self.jwks.is_some() || self.jwks_uri.is_some() => {
                 ClientAuthentication::PrivateKeyJwt
             }
+            ClientType::Agent => ClientAuthentication::None,
             _ => ClientAuthentication::ClientSecret,
         }
     }

@@ -318,7 +318,7 @@ impl Registration {
 
     /// The metadata that a client has, as it is told. Sent back, they change nothing.
     pub fn of(client: &ClientMetadata) -> Self {
-        let users = matches!(client.kind, ClientType::Confidential | ClientType::Public);
+        let users = !matches!(client.kind, ClientType::Service | ClientType::Api);
         let code = users && !client.redirect_uris.is_empty();
         let grants = [
             (AUTHORIZATION_CODE, code),

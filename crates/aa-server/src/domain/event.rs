@@ -45,6 +45,12 @@ pub enum EventKind {
     /// A user refused a device.
     #[strum(serialize = "device.denied")]
     DeviceDenied,
+    /// A user allowed an agent what it asked for.
+    #[strum(serialize = "agent.allowed")]
+    AgentAllowed,
+    /// A user refused an agent.
+    #[strum(serialize = "agent.denied")]
+    AgentDenied,
     /// A user ended their sessions, in all browsers or all but one.
     #[strum(serialize = "user.sessions_ended")]
     UserSessionsEnded,

@@ -1,5 +1,7 @@
 //! Pure rules: no clock, no database, no network.
 
+pub mod agent;
+pub mod agent_api;
 pub mod audience;
 pub mod authentication;
 pub mod authorization_request;
@@ -9,6 +11,7 @@ pub mod claims;
 pub mod client;
 pub mod client_assertion;
 pub mod client_authentication;
+pub mod client_document;
 pub mod client_registration;
 pub mod confirmation;
 pub mod delivery;

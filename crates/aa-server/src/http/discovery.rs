@@ -124,6 +124,9 @@ fn metadata(authority: &Authority) -> Value {
     if authority.config.client_registration != ClientRegistration::Off {
         metadata["registration_endpoint"] = url("/oauth/register").into();
     }
+    if authority.config.client_id_metadata {
+        metadata["client_id_metadata_document_supported"] = true.into();
+    }
     metadata
 }
 

@@ -20,7 +20,6 @@ use super::oauth::client_of_basic;
 use super::request::params::Params;
 use super::request::query_params;
 use crate::authority::Authority;
-use crate::domain::client::ClientType;
 use crate::services::feed::{Frame, Position, Since, frames};
 
 /// The longest interval at which a follower is told that there is nothing new, and the default.
@@ -41,7 +40,7 @@ pub async fn get(
     request: HttpRequest,
 ) -> Result<HttpResponse, Error> {
     let client = client_of_basic(&authority, &request).await?;
-    if client.metadata.kind == ClientType::Public {
+    if client.metadata.is_public() {
         return Err(Error::InvalidClient("public clients are not told of ends"));
     }
     let query = Query::read(&request, &query_params(&request)?)?;

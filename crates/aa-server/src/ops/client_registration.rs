@@ -62,7 +62,7 @@ pub enum RegistrationError {
     /// There are as many clients of this initial access token as there may be.
     #[error("there are as many apps of this token as it may have: one of them has to go first")]
     TooManyClients,
-    /// The client became an API: it is the operator's.
+    /// The client became an API or an agent: it is the operator's.
     #[error("this app is managed by an operator")]
     Managed,
     /// The metadata cannot be registered.
@@ -192,7 +192,8 @@ async fn managed(
     }
     match client.metadata.kind {
         _ if !client.enabled => invalid("the client is disabled", true),
-        ClientType::Api => Err(RegistrationError::Managed),
+        // An agent that replaced its metadata would be an app of another kind, and users would not be asked.
+        ClientType::Api | ClientType::Agent => Err(RegistrationError::Managed),
         _ => Ok((client, registration.registered_at)),
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
-use crate::domain::client::{ClientMetadata, ClientType};
+use crate::domain::client::ClientMetadata;
 use crate::domain::client_authentication::ClientAuthentication;
 use crate::domain::event::{Actor, EventKind};
 use crate::domain::refresh_token::SecretHash;
@@ -74,6 +74,10 @@ pub fn new_secret(authority: &Authority, metadata: &ClientMetadata) -> Option<Se
 
 /// Checks metadata by themselves, and against the keys that there are.
 pub(super) fn check(authority: &Authority, metadata: &ClientMetadata) -> Result<(), ClientError> {
+    if metadata.is_document() {
+        let why = "client_id: an address stands for the metadata that are there";
+        return Err(ClientError::Invalid(why.to_owned()));
+    }
     metadata.check().map_err(ClientError::Invalid)?;
     let algorithm = metadata.at_alg.unwrap_or(authority.config.at_alg);
     let exchanged = metadata.exchange.iter().map(|pair| pair.audience.as_str());
@@ -131,12 +135,12 @@ pub(super) async fn plan_one(
         return Ok(Change::None);
     }
     check(authority, metadata)?;
-    let (before, after) = (known.metadata.kind, metadata.kind);
-    if (before == ClientType::Public) != (after == ClientType::Public) {
+    let (before, after) = (known.metadata.is_public(), metadata.is_public());
+    if before != after {
         return Err(ClientError::Invalid(format!(
             "kind: `{}` cannot become an app {} a secret; register it under another id",
             metadata.client_id,
-            if after == ClientType::Public { "without" } else { "with" }
+            if after { "without" } else { "with" }
         )));
     }
     Ok(Change::Change)

@@ -166,6 +166,24 @@ pub async fn client_names<'a>(
     Ok(names)
 }
 
+/// The clients among these that are agents.
+///
+/// # Errors
+/// When the database cannot answer.
+pub async fn agents<'a>(
+    authority: &Authority,
+    ids: impl Iterator<Item = &'a str>,
+) -> store::Result<HashSet<String>> {
+    let mut agents = HashSet::new();
+    for id in ids.collect::<HashSet<_>>() {
+        let client = authority.store.client(id).await?;
+        if client.is_some_and(|client| client.metadata.is_agent()) {
+            agents.insert(id.to_owned());
+        }
+    }
+    Ok(agents)
+}
+
 /// The addresses of users, by their ids. One who is gone has none.
 ///
 /// # Errors

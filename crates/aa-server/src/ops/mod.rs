@@ -3,6 +3,7 @@
 
 pub mod account;
 pub mod authentication;
+pub mod client_documents;
 pub mod client_icons;
 pub mod client_registration;
 pub mod clients;

@@ -4,6 +4,7 @@ pub mod branding;
 pub mod browser_origins;
 pub mod catalogue;
 pub mod client_cache;
+pub mod client_documents;
 pub mod client_keys;
 pub mod countries;
 pub mod cursor;

@@ -45,6 +45,8 @@ pub enum Counter {
     /// Authorization requests of a network that are stored until the user has signed in: the first 64 bits of its address,
     /// or all of an IPv4 address.
     StoredRequests(u128),
+    /// Metadata documents of clients that the requests of a network have fetched.
+    Documents(u128),
     /// User codes that a user types (RFC 8628 §5.1).
     UserCode(UserId),
     /// Requests of devices of a client.
@@ -71,6 +73,11 @@ impl Counter {
         Self::StoredRequests(network(ip))
     }
 
+    /// The counter of metadata documents that have to be fetched for this address.
+    pub fn documents(ip: IpAddr) -> Self {
+        Self::Documents(network(ip))
+    }
+
     /// The counters of a device's request to be signed in to a client. The address counts where the client does not prove
     /// who it is.
     pub fn device_requests(client_id: &str, unproven: Option<IpAddr>) -> Vec<Self> {
@@ -94,7 +101,9 @@ impl Counter {
             Self::Factor(_) => (5, Duration::from_mins(5)),
             Self::Mail(_) => (5, Duration::from_mins(10)),
             // Of devices' requests, which live for ten minutes, 50 of an address wait at once.
-            Self::MailsOfNetwork(_) | Self::DevicesOfNetwork(_) => (30, Duration::from_secs(30)),
+            Self::MailsOfNetwork(_) | Self::DevicesOfNetwork(_) | Self::Documents(_) => {
+                (30, Duration::from_secs(30))
+            }
             Self::Network(_, 56) => (200, Duration::from_millis(2_500)),
             Self::Network(_, 48) => (400, Duration::from_millis(1_250)),
             Self::Network(..) => (100, Duration::from_secs(5)),
@@ -117,6 +126,7 @@ impl Counter {
             Self::Mail(address) => format!("m{address}"),
             Self::MailsOfNetwork(bits) => format!("o{bits}"),
             Self::StoredRequests(bits) => format!("r{bits}"),
+            Self::Documents(bits) => format!("i{bits}"),
             Self::UserCode(user) => format!("u{user}"),
             Self::DevicesOfClient(client_id) => format!("d{client_id}"),
             Self::DevicesOfNetwork(bits) => format!("e{bits}"),

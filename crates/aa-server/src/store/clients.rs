@@ -63,14 +63,17 @@ impl ClientRow {
 impl Store {
     /// The app with this id.
     pub async fn client(&self, client_id: &str) -> Result<Option<Client>> {
-        optional!(
+        let found = optional!(
             self.db.read(),
             ClientRow,
             "SELECT client_id, enabled, metadata, version FROM clients WHERE client_id = $1",
             client_id
-        )?
-        .map(ClientRow::read)
-        .transpose()
+        )?;
+        let Some(mut found) = found.map(ClientRow::read).transpose()? else { return Ok(None) };
+        if found.metadata.is_document() {
+            found.metadata.agent_apis = self.agent_apis().await?;
+        }
+        Ok(Some(found))
     }
 
     /// Up to `limit` clients by id, after the one with this id; from the first if it is empty.
@@ -113,6 +116,7 @@ impl Store {
             }
             change.event.write(&mut tx, now).await?;
         }
+        renew_documents(&mut tx).await?;
         tx.commit().await
     }
 
@@ -140,6 +144,7 @@ impl Store {
         if !found {
             return Ok(None);
         }
+        renew_documents(&mut tx).await?;
         event.write(&mut tx, now).await?;
         self.commit_end(tx).await?;
         Ok(Some(()))
@@ -263,4 +268,13 @@ pub(super) async fn remove_unused_secrets(tx: &mut Tx, client: &ClientMetadata) 
 
 fn to_json(client: &ClientMetadata) -> String {
     serde_json::to_string(client).expect("metadata is JSON")
+}
+
+/// The pattern of ids that are addresses: no registered client has such an id.
+pub(super) const DOCUMENTS: &str = "%://%";
+
+/// Lets every process read the agents of metadata documents again, since what they may ask for is said by the APIs.
+async fn renew_documents(tx: &mut Tx) -> Result<()> {
+    execute!(tx.on(), "UPDATE clients SET version = version + 1 WHERE client_id LIKE $1", DOCUMENTS)
+        .map(drop)
 }

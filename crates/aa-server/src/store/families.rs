@@ -50,6 +50,8 @@ pub struct NewFamily<'a> {
     pub ip: &'a str,
     /// The user agent of the browser.
     pub user_agent: &'a str,
+    /// The event of the user's consent, where the client needs it.
+    pub event: Option<Event>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -203,6 +205,9 @@ impl Store {
             family.id,
             MAX_OPEN_DELEGATIONS - 1
         )?;
+        if let Some(event) = family.event.as_ref().filter(|_| made > 0) {
+            event.write(&mut tx, now).await?;
+        }
         tx.commit().await?;
         Ok((made > 0).then_some(()))
     }

@@ -4,6 +4,7 @@
 //! them in this folder and prepares it on both.
 
 mod accounts;
+mod agents;
 mod authentication_attempts;
 mod browser_sessions;
 mod client_assertions;
@@ -40,6 +41,7 @@ use database::Db;
 use tokio::sync::Notify;
 
 pub use accounts::Profile;
+pub use agents::Keeping;
 pub use authentication_attempts::{
     ATTEMPT_TTL, AttemptKey, AuthenticationAttempt, MAX_ATTEMPTS, PUSHED_REQUEST_TTL,
 };

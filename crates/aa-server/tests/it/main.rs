@@ -1,5 +1,6 @@
 //! One binary for all integration tests. Most run on SQLite and on PostgreSQL: see `support::both_databases`.
 
+mod agents;
 mod architecture;
 mod attempts;
 mod authorize;
@@ -9,6 +10,7 @@ mod bounds;
 mod branding;
 mod certification;
 mod claims_parameter;
+mod client_documents;
 mod clocks;
 mod commands;
 mod cors;

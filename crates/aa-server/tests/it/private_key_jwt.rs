@@ -106,6 +106,37 @@ async fn clients_authenticate_by_their_keys_at_every_endpoint(#[case] engine: En
     assert!(!t.is_live(first.family()).await);
 }
 
+#[apply(both_databases)]
+async fn an_agent_with_keys_is_asked_about_as_others_and_is_told_of_no_token(
+    #[case] engine: Engine,
+) {
+    let Some(t) = engine.start().await else { return };
+    let key = key(Algorithm::ES256);
+    let add = t.add_client("bot", ClientType::Agent, |agent| {
+        agent.scopes = vec!["notes:read".to_owned()];
+        agent.redirect_uris = vec![CALLBACK.to_owned()];
+        agent.jwks = Some(jwks(&[&key]));
+    });
+    let bot = add.await;
+    let browser = t.signed_in("ann@example.com").await;
+    let asked = browser.ask(&bot, &[("scope", "notes:read")]).await;
+    let page = crate::support::location(&asked);
+    assert!(page.starts_with("/continue?"), "{page}");
+    let code = browser.continue_to(&page, "continue").await;
+    let code = crate::support::answer_of(&code)["code"].clone();
+    let redeem = [
+        ("grant_type", "authorization_code"),
+        ("code", &*code),
+        ("redirect_uri", CALLBACK),
+        ("code_verifier", VERIFIER),
+    ];
+    not_authenticated(&bot.token(&redeem).await);
+    let sign = || key.sign("JWT", &claims(&t, "bot")).unwrap();
+    let tokens = post(&t, "/oauth/token", &sign(), &redeem).await.ok();
+    let token = [("token", tokens.access_token())];
+    not_authenticated(&post(&t, "/oauth/introspect", &sign(), &token).await);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn rsa_pss_is_accepted_and_a_key_says_what_it_is_for() {
     let t = TestApp::sqlite().await;

@@ -354,6 +354,16 @@ async fn what_is_the_operators_is_out_of_reach(#[case] engine: Engine) {
     let stored = t.authority.store.client(id).await.unwrap().unwrap().metadata;
     assert!(stored.two_factors && stored.claims == ["email"] && stored.scopes == ["openid"]);
 
+    // As an agent it could turn into an app whose users are not asked: that is the operator's to manage, too.
+    let mut agent = stored.clone();
+    (agent.kind, agent.jwks_uri) =
+        (ClientType::Agent, Some("https://agent.example/jwks".to_owned()));
+    clients::apply(&t.authority, &agent, &Caller::operator()).await.unwrap();
+    for method in [Method::GET, Method::PUT, Method::DELETE] {
+        let answer = manage(&registered, method, Some(&body)).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{}", answer.json);
+    }
+
     // As an API it could read the feed of ends and introspect: that is the operator's to manage.
     let mut api = stored;
     (api.kind, api.redirect_uris, api.scopes) = (ClientType::Api, Vec::new(), Vec::new());

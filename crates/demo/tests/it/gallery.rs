@@ -104,6 +104,7 @@ fn states(world: &World, user_code: &str) -> Vec<(&'static str, Vec<Step>)> {
         ("activity", vec![go("/account/activity")]),
         ("activity-none", vec![go("/account/activity?kind=totp.added")]),
         ("continue", vec![authorize("native", native)]),
+        ("allow", vec![authorize("agent", native)]),
         ("device", vec![go("/device")]),
         ("device-wrong", vec![go("/device"), Fill("#user_code", "BCDF-GHJK"), submit.clone()]),
         ("device-question", vec![go(&format!("/device?user_code={user_code}"))]),
@@ -263,7 +264,10 @@ async fn add_clients(world: &World) {
     let mut television = ClientMetadata::named("television", "Television", ClientType::Public);
     television.redirect_uris = vec!["https://tv.example/callback".to_owned()];
     television.device = true;
-    for client in [strict, native, television] {
+    let mut agent = ClientMetadata::named("agent", "Night Owl", ClientType::Agent);
+    agent.redirect_uris.clone_from(&native.redirect_uris);
+    agent.scopes = ["openid", "notes:read", "offline_access"].map(str::to_owned).to_vec();
+    for client in [strict, native, television, agent] {
         clients::add(&authority, &client, &Caller::operator()).await.unwrap();
     }
 }

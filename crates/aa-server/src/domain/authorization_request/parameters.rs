@@ -5,6 +5,7 @@ use tokens::Scope;
 use super::error::{AuthorizationError, BrokenLink, ErrorCode, Refusal};
 use super::values::{Prompt, ResponseMode};
 use crate::domain::client::{ClientMetadata, ClientType, OPENID, ScopeError};
+use crate::domain::client_document::ApiError;
 
 /// The parameters of a request, in the order they came.
 #[derive(Debug, Clone, Copy)]
@@ -165,6 +166,14 @@ pub(super) fn check_nonce(nonce: Option<&str>, scope: &Scope) -> Result<(), Refu
     Err(Refusal(ErrorCode::InvalidRequest, needed))
 }
 
+/// The refusal of an agent by the API that it asks for.
+pub(super) fn of_api(error: ApiError) -> Refusal {
+    match error {
+        ApiError::Target => Refusal(ErrorCode::InvalidTarget, ONE_RESOURCE),
+        ApiError::Scope => Refusal(ErrorCode::InvalidScope, NOTHING_ALLOWED),
+    }
+}
+
 /// Whether a text has the form of a SHA-256 in base64url.
 fn is_sha256(text: &str) -> bool {
     let base64url = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
@@ -175,4 +184,5 @@ pub(super) const PKCE_IS_NEEDED: &str = "PKCE is needed: code_challenge is missi
 const PKCE_IS_NEEDED_OR_THE_SETTING: &str =
     "PKCE is needed: code_challenge is missing (an operator can set no_pkce for this app)";
 pub(super) const UNKNOWN_RESOURCE: &str = "resource is not one of this app's audiences";
+const ONE_RESOURCE: &str = "resource has to name one API, which lets such agents ask for something";
 pub(super) const NOTHING_ALLOWED: &str = "the scope has nothing that this app may ask for";

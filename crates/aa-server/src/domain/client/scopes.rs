@@ -1,5 +1,7 @@
 //! The scopes of a client, and what is granted of those that it asks for.
 
+use std::collections::BTreeSet;
+
 use tokens::Scope;
 
 use super::{ClientMetadata, DEFAULT_SCOPES, OFFLINE_ACCESS};
@@ -18,16 +20,30 @@ pub enum ScopeError {
 impl ClientMetadata {
     /// The scopes it may ask for.
     pub fn allowed_scopes(&self) -> Scope {
-        if self.scopes.is_empty() {
+        if self.has_default_scopes() {
             return DEFAULT_SCOPES.parse().unwrap_or_default();
+        }
+        if self.is_document() {
+            let of_apis = self.agent_apis.iter().flat_map(|api| &api.scopes);
+            let allowed = of_apis.filter(|name| self.document_allows(name));
+            let names: BTreeSet<&str> = allowed.map(String::as_str).collect();
+            return Vec::from_iter(names).join(" ").parse().unwrap_or_default();
         }
         self.scopes.join(" ").parse().unwrap_or_default()
     }
 
+    /// Whether it may ask for [`DEFAULT_SCOPES`]. An agent never may: it has what it is registered with, or nothing.
+    fn has_default_scopes(&self) -> bool {
+        self.scopes.is_empty() && !self.is_agent()
+    }
+
     /// Whether it may ask for the scope of this name.
     pub fn allows_scope(&self, name: &str) -> bool {
-        if self.scopes.is_empty() {
+        if self.has_default_scopes() {
             return DEFAULT_SCOPES.split(' ').any(|known| known == name);
+        }
+        if self.is_document() {
+            return self.document_allows(name);
         }
         self.scopes.iter().any(|known| known == name)
     }

@@ -17,7 +17,8 @@ use crate::domain::authorization_request::{
     ResponseMode, ResponseTarget, Rules,
 };
 use crate::domain::client::{ClientMetadata, form_source};
-use crate::domain::refresh_token::SecretHash;
+use crate::domain::client_document::is_address;
+use crate::domain::refresh_token::{EncodedToken, SecretHash};
 use crate::http::error::Error;
 use crate::http::pages;
 use crate::http::pages::login::attempt_expired;
@@ -29,6 +30,7 @@ use crate::http::request::{
     is_speculative, query_params,
 };
 use crate::ops::authentication::attempt::{self, Attempt};
+use crate::ops::client_documents;
 use crate::ops::grants::delegation::{Delegate, delegate};
 use crate::ops::tokens::id_token_hint;
 use crate::services::refusals::Recognition;
@@ -73,6 +75,14 @@ enum Page {
     SignIn,
     Register,
     Continue,
+}
+
+/// What comes of a request that the user may grant.
+enum Outcome {
+    Code(EncodedToken),
+    SignIn,
+    /// Of an agent that is disabled, or one too many.
+    Refused,
 }
 
 /// Answers a new request.
@@ -170,11 +180,25 @@ async fn enabled_client(
     request: &HttpRequest,
     client_id: &str,
 ) -> Result<ClientMetadata, Error> {
+    if is_address(client_id) {
+        return described_client(authority, request, client_id).await;
+    }
     let found = authority.store.client(client_id).await?;
     let recognition = found.as_ref().map_or(Recognition::Unknown, |_| Recognition::Registered);
     name_client(request, client_id, recognition);
     let unknown = || broken_link(&BrokenLink::UnknownClient.into());
     found.filter(|found| found.enabled).map(|found| found.metadata).ok_or_else(unknown)
+}
+
+/// The agent whose metadata are at this address.
+async fn described_client(
+    authority: &Authority,
+    request: &HttpRequest,
+    client_id: &str,
+) -> Result<ClientMetadata, Error> {
+    let found = client_documents::find(authority, client_id, address(authority, request)?).await?;
+    name_client(request, client_id, Recognition::Unknown);
+    found.ok_or_else(|| broken_link(&BrokenLink::UnknownClient.into()))
 }
 
 /// The page about a request that cannot be answered.
@@ -212,8 +236,11 @@ pub(super) async fn grant(
             let auth_time = current_user.browser_session.auth_time;
             let first_use = attempt::complete(&authority, attempt, auth_time).await?;
             if !first_use && !accepts(&authority, (&client, &asked), &current_user, None) {
-                return Ok::<_, Error>((None, client, asked, Some(attempt.clone())));
+                return Ok::<_, Error>((Outcome::SignIn, client, asked, Some(attempt.clone())));
             }
+        }
+        if client.is_document() && !client_documents::keep(&authority, &client, &caller).await? {
+            return Ok((Outcome::Refused, client, asked, attempt));
         }
         let command = Delegate {
             browser_session: &current_user.browser_session,
@@ -221,27 +248,33 @@ pub(super) async fn grant(
             request: &asked,
         };
         let code = delegate(&authority, &command, &caller).await?;
-        Ok((code, client, asked, attempt))
+        Ok((code.map_or(Outcome::SignIn, Outcome::Code), client, asked, attempt))
     };
-    let (code, client, asked, attempt) = detached(authority, work).await?;
-    match code {
-        Some(code) => {
+    let (outcome, client, asked, attempt) = detached(authority, work).await?;
+    match outcome {
+        Outcome::Code(code) => {
             let fields = [("code", code.expose())];
             Ok(answer(authority, request, &client, &asked.target, &fields))
         }
+        Outcome::Refused => refuse(authority, request, &client, &asked.access_denied()),
         // Signed out meanwhile, or another tab has used this sign-in for the same attempt.
-        None => show_first(authority, request, Page::SignIn, (&client, asked, attempt)).await,
+        Outcome::SignIn => {
+            show_first(authority, request, Page::SignIn, (&client, asked, attempt)).await
+        }
     }
 }
 
-/// Whether the user has to say that they want to continue to this client (RFC 8252 §8.6): its identity is not assured, and
-/// it is not open in this browser already.
+/// Whether the user has to say that they want to continue to this client: an agent always, and another if its identity is not
+/// assured (RFC 8252 §8.6) and it is not open in this browser already.
 pub(super) async fn must_confirm(
     authority: &Authority,
     client: &ClientMetadata,
     asked: &AuthorizationRequest,
     current_user: &CurrentUser,
 ) -> Result<bool, Error> {
+    if client.is_agent() {
+        return Ok(true);
+    }
     if client.identity_is_assured(&asked.target.redirect_uri) {
         return Ok(false);
     }

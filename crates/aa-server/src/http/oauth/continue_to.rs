@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
+use super::allow;
 use super::authorize::{self, Pending, must_confirm};
 use crate::authority::Authority;
 use crate::domain::message::Message;
@@ -13,7 +14,8 @@ use crate::http::error::Error;
 use crate::http::pages;
 use crate::http::pages::login::attempt_expired;
 use crate::http::render::{Frame, allow_form_origins, html_with};
-use crate::http::request::{Csrf, current_user, form, query_params};
+use crate::http::request::{Csrf, caller, current_user, detached, form, query_params};
+use crate::ops::grants::agent;
 
 #[derive(Template)]
 #[template(path = "continue.html")]
@@ -36,7 +38,11 @@ pub async fn get(
     let current_user = current_user(&authority, &request).await?;
     let current_user = current_user.ok_or_else(|| Error::SignIn(resume()))?;
     let reference = reference.ok_or_else(attempt_expired)?;
-    let Pending { client, asked, .. } = authorize::stored(&authority, &request, reference).await?;
+    let pending = authorize::stored(&authority, &request, reference).await?;
+    if pending.client.is_agent() {
+        return allow::page(&authority, &request, (&pending, reference), &current_user).await;
+    }
+    let Pending { client, asked, .. } = pending;
     if !must_confirm(&authority, &client, &asked, &current_user).await? {
         // Answered in another tab.
         return Ok(pages::redirect(&resume()));
@@ -69,10 +75,28 @@ pub async fn post(
     let reference = fields.get("attempt")?.ok_or_else(attempt_expired)?;
     let mut pending = authorize::stored(&authority, &request, reference).await?;
     if fields.get("answer")? != Some("continue") {
+        if pending.client.is_agent() {
+            record_denial(&authority, &request, &pending).await?;
+        }
         let refused = pending.asked.access_denied();
         return authorize::refuse(&authority, &request, &pending.client, &refused);
     }
     // Of the user whom the page named: another may have signed in since.
     pending.confirmed_by = fields.get("user")?.map(str::to_owned);
     authorize::grant(&authority, &request, pending).await
+}
+
+/// Records that the user who is signed in refuses an agent.
+async fn record_denial(
+    authority: &web::Data<Authority>,
+    request: &HttpRequest,
+    pending: &Pending,
+) -> Result<(), Error> {
+    let Some(user) = current_user(authority, request).await? else { return Ok(()) };
+    let (user, caller) = (user.user.id, caller(authority, request)?);
+    let asked = pending.asked.clone();
+    let work = |authority: web::Data<Authority>| async move {
+        agent::deny(&authority, &asked, user, &caller).await
+    };
+    Ok(detached(authority, work).await?)
 }

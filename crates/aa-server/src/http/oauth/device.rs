@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{Error, OAuthError, calling_client, json as answer, oauth_params};
 use crate::authority::Authority;
-use crate::domain::client::{ClientMetadata, ClientType, ScopeError};
+use crate::domain::client::{ClientMetadata, ScopeError};
 use crate::domain::device::{DEVICE_CODE_TTL, POLL_INTERVAL};
 use crate::http::request::{address, caller_for_client, detached};
 use crate::ops::grants::device_authorization;
@@ -34,7 +34,7 @@ pub async fn post(
     })?;
     let audience = audience.to_owned();
     let caller = caller_for_client(&authority, &request, metadata)?;
-    let is_public = metadata.kind == ClientType::Public;
+    let is_public = metadata.is_public();
     let unproven = if is_public { Some(address(&authority, &request)?) } else { None };
     let done = detached(&authority, |authority| async move {
         let granted = (&scope, audience.as_str());

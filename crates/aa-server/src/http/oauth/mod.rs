@@ -1,5 +1,6 @@
 //! OAuth 2.0 and OpenID Connect: one file per endpoint.
 
+mod allow;
 pub mod authorize;
 pub mod continue_to;
 pub mod device;

@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::{Error, OAuthError, calling_client, json as answer, oauth_params, uncached};
 use crate::authority::Authority;
-use crate::domain::client::ClientType;
 use crate::http::request::{caller, detached};
 use crate::ops::tokens::introspect::{introspect as introspect_op, signed};
 use crate::ops::tokens::revoke::{RevokeError, revoke as revoke_op};
@@ -41,8 +40,9 @@ pub async fn introspect(
 ) -> Result<HttpResponse, Error> {
     let params = oauth_params(&request, payload).await?;
     let metadata = &calling_client(&authority, &request, &params).await?.metadata;
-    if metadata.kind == ClientType::Public {
-        return Err(Error::InvalidClient("public clients may not introspect"));
+    // An agent is told about no tokens: those that are for the APIs that it calls are of all agents and apps.
+    if metadata.is_public() || metadata.is_agent() {
+        return Err(Error::InvalidClient("public clients and agents may not introspect"));
     }
     let token = params.need("token")?;
     let answered = introspect_op(&authority, metadata, token).await?;

@@ -55,6 +55,7 @@ struct BrowserCard {
 struct Session {
     id: FamilyId,
     app: String,
+    is_agent: bool,
     started: When,
     last_used: When,
     ip: String,
@@ -63,6 +64,7 @@ struct Session {
 
 struct Ended {
     app: String,
+    is_agent: bool,
     browser: String,
     at: When,
     reason: String,
@@ -112,6 +114,7 @@ pub async fn show(
             reason: reason_in_words(&authority, texts, &ended.app, &ended.reason),
             known_to: known_to(ended.at),
             app: ended.app,
+            is_agent: ended.is_agent,
         })
         .collect();
     let page = Page {
@@ -178,6 +181,7 @@ fn card(
             .as_ref()
             .map(|places| two_places(authority, texts, "session-two-places", &session.app, places)),
         app: session.app,
+        is_agent: session.is_agent,
         started: When::new(session.started, now, texts),
         last_used: When::new(session.last_used, now, texts),
         ip: authority.countries.describe(&session.ip, texts.language()),

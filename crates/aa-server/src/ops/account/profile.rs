@@ -121,8 +121,11 @@ async fn sessions(authority: &Authority, user: &User) -> store::Result<Vec<Value
         Err(PageError::Store(cause)) => return Err(cause),
         Err(PageError::BadCursor(_)) => Vec::new(),
     };
+    let ids = live.iter().map(|row| row.client_id.as_str());
+    let agents = lists::agents(authority, ids).await?;
     let session = |row: &store::SessionRow| {
         json!({
+            "is_agent": agents.contains(&row.client_id),
             "sid": row.id,
             "client_id": row.client_id,
             "opened_at": row.created_at.to_string(),

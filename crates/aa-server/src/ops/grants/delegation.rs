@@ -1,5 +1,6 @@
 //! Creates a family and its delegation token, the authorization code (RFC 6749 §4.1.2).
 
+use super::agent;
 use crate::authority::Authority;
 use crate::domain::authorization_request::AuthorizationRequest;
 use crate::domain::caller::Caller;
@@ -31,6 +32,10 @@ pub async fn delegate(
     let (request, now) = (command.request, authority.now());
     let secret = FamilySecret::new(authority.random.bytes());
     let id: FamilyId = authority.random.uuid_at(now).into();
+    let event = command.client.is_agent().then(|| {
+        let user = command.browser_session.user_id;
+        agent::allowed(authority, (command.client, request), user, caller).family(id)
+    });
     let family = NewFamily {
         id,
         secret_hash: secret.hash(),
@@ -48,6 +53,7 @@ pub async fn delegate(
         expires_at: now + authority.config.ttls.family(command.client),
         ip: &caller.ip,
         user_agent: &caller.user_agent,
+        event,
     };
     let made = authority.store.delegate(&family, now).await?;
     Ok(made.map(|()| {

@@ -10,7 +10,7 @@ use super::error::GrantError;
 use super::reuse::{end_for_reuse, last_place, this_place};
 use crate::authority::Authority;
 use crate::domain::caller::Caller;
-use crate::domain::client::{ClientMetadata, ClientType};
+use crate::domain::client::ClientMetadata;
 use crate::domain::event::{Actor, EventKind};
 use crate::domain::refresh_token::RefreshToken;
 use crate::store::{Family, GraceElsewhere, Grant};
@@ -27,7 +27,7 @@ pub(super) async fn retry(
     caller: &Caller,
 ) -> Result<Grant, GrantError> {
     // The address of an app's own server says nothing about the user's browser; and a client that proves the key is the owner.
-    let is_the_users = metadata.kind == ClientType::Public || caller.told_by_client;
+    let is_the_users = metadata.is_public() || caller.told_by_client;
     if !is_the_users
         || family.dpop_jkt.is_some()
         || !caller.is_elsewhere(&family.rotated_ip, &family.rotated_user_agent)

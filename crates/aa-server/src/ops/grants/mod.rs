@@ -1,5 +1,6 @@
 //! OAuth 2.0 grants, one file each: what the token endpoint can be asked for.
 
+pub mod agent;
 pub mod authorization_code;
 mod bound;
 pub mod client_credentials;

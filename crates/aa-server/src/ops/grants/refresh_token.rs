@@ -52,7 +52,7 @@ pub struct Refresh {
 pub fn require_user_client(metadata: &ClientMetadata) -> Result<(), GrantError> {
     match metadata.kind {
         ClientType::Service | ClientType::Api => Err(GrantError::UnauthorizedClient),
-        ClientType::Confidential | ClientType::Public => Ok(()),
+        ClientType::Confidential | ClientType::Public | ClientType::Agent => Ok(()),
     }
 }
 

@@ -153,6 +153,7 @@ fn about_event(authority: &Authority, texts: &Texts, notice: &Notice) -> Draft {
         Some(EventKind::PasswordReset) => ("mail-password-reset", "/password/forgot"),
         Some(EventKind::FamilyReuse) => ("mail-reuse", "/sessions"),
         Some(EventKind::DeviceApproved) => ("mail-device-approved", "/sessions"),
+        Some(EventKind::AgentAllowed) => ("mail-agent-allowed", "/sessions"),
         Some(EventKind::EmailChanged) => ("mail-email-changed", "/sessions"),
         Some(EventKind::PasskeyAdded) => ("mail-passkey-added", "/account/security"),
         Some(EventKind::PasskeyRemoved) => ("mail-passkey-removed", "/account/security"),

@@ -1,6 +1,6 @@
 //! The sessions of a user, as the sessions page shows them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use foundation::time::Timestamp;
@@ -45,6 +45,8 @@ pub struct Session {
     pub id: FamilyId,
     /// The app's name.
     pub app: String,
+    /// Whether the app is an agent.
+    pub is_agent: bool,
     /// The time it was opened.
     pub started: Timestamp,
     /// The time of the last refresh.
@@ -62,6 +64,8 @@ pub struct Ended {
     pub id: FamilyId,
     /// The app's name.
     pub app: String,
+    /// Whether the app is an agent.
+    pub is_agent: bool,
     /// The name that the user gave the browser, or empty.
     pub browser_name: String,
     /// Browser and system.
@@ -118,11 +122,15 @@ pub async fn overview(
     let past =
         lists::sessions(authority, user, which, PageRequest { cursor: ended, limit }).await?;
     let rows = live.items.iter().chain(&past.items);
-    let names = client_names(authority, rows.map(|row| row.client_id.as_str())).await?;
-    let ended = past.items.iter().filter_map(|row| ended_session(row, &names, now).transpose());
+    let ids = || rows.clone().map(|row| row.client_id.as_str());
+    let clients = Clients {
+        names: client_names(authority, ids()).await?,
+        agents: lists::agents(authority, ids()).await?,
+    };
+    let ended = past.items.iter().filter_map(|row| ended_session(row, &clients, now).transpose());
     let mut ended: Vec<Ended> = ended.collect::<store::Result<_>>()?;
     ended.sort_by_key(|ended| std::cmp::Reverse(ended.at));
-    let mut browsers = by_browser(&live.items, &names, this)?;
+    let mut browsers = by_browser(&live.items, &clients, this)?;
     if first_page {
         for signed_in in authority.store.signed_in_browsers(user, now).await? {
             match browsers.iter_mut().find(|browser| browser.id == signed_in.id) {
@@ -135,28 +143,42 @@ pub async fn overview(
     Ok(Overview { browsers, more: live.next, ended, older: past.next })
 }
 
+/// What is known of the clients of a page.
+struct Clients {
+    names: HashMap<String, String>,
+    agents: HashSet<String>,
+}
+
+impl Clients {
+    fn name(&self, client_id: &str) -> String {
+        self.names.get(client_id).map_or(client_id, String::as_str).to_owned()
+    }
+}
+
 fn ended_session(
     row: &SessionRow,
-    names: &HashMap<String, String>,
+    clients: &Clients,
     now: Timestamp,
 ) -> store::Result<Option<Ended>> {
     let Some((at, reason)) = end_of(row, now)? else { return Ok(None) };
-    let app = names.get(&row.client_id).unwrap_or(&row.client_id).clone();
+    let app = clients.name(&row.client_id);
+    let is_agent = clients.agents.contains(&row.client_id);
     let (browser_name, agent) = (row.browser_name.clone(), Agent::of(&row.browser_user_agent));
-    let ended = Ended { id: row.id, app, browser_name, agent, at, reason };
+    let ended = Ended { id: row.id, app, is_agent, browser_name, agent, at, reason };
     Ok((at + SHOWN > now).then_some(ended))
 }
 
 fn by_browser(
     rows: &[SessionRow],
-    names: &HashMap<String, String>,
+    clients: &Clients,
     this: Option<BrowserId>,
 ) -> store::Result<Vec<Browser>> {
     let mut browsers: Vec<Browser> = Vec::new();
     for row in rows {
         let session = Session {
             id: row.id,
-            app: names.get(&row.client_id).unwrap_or(&row.client_id).clone(),
+            app: clients.name(&row.client_id),
+            is_agent: clients.agents.contains(&row.client_id),
             started: row.created_at,
             last_used: row.rotated_at,
             ip: row.rotated_ip.clone(),

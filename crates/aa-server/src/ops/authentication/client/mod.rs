@@ -13,7 +13,6 @@ pub use none::Unauthenticated;
 pub use private_key_jwt::PrivateKeyJwt;
 
 use crate::authority::Authority;
-use crate::domain::client::ClientType;
 use crate::services::client_cache::AuthenticatedClient;
 use crate::store;
 
@@ -58,7 +57,8 @@ macro_rules! methods {
                 authority: &Authority,
                 client: &AuthenticatedClient,
             ) -> Result<bool, AuthenticateError> {
-                if !client.enabled {
+                let is_off = client.metadata.is_document() && !authority.config.client_id_metadata;
+                if !client.enabled || is_off {
                     return Ok(false);
                 }
                 match self {
@@ -72,13 +72,13 @@ macro_rules! methods {
 impl Credentials {
     /// Why they are not accepted.
     fn unaccepted(&self, client: &AuthenticatedClient) -> &'static str {
-        match (self, client.metadata.kind) {
+        match (self, client.metadata.is_public()) {
             _ if !client.enabled => "the client is disabled",
             (Self::None(_), _) => "the client did not authenticate itself, and it is not public",
             (Self::PrivateKeyJwt(_), _) => {
                 "the assertion is wrong, was used before, or none of the client's keys has signed it"
             }
-            (_, ClientType::Public) => "the client is public, but a secret was sent",
+            (_, true) => "the client is public, but a secret was sent",
             _ => "the credentials are wrong",
         }
     }
