@@ -65,6 +65,10 @@ show-pages:
 interop *names:
     interop/run {{names}}
 
+# The servers against docs/openapi: generated requests, by schemathesis (about a minute once built)
+openapi:
+    interop/openapi/run
+
 # Mutants of the token rules: none that matters may survive
 mutants *args:
     cargo mutants --package aa-server --exclude-re Debug --file crates/aa-server/src/domain/family.rs --file crates/aa-server/src/domain/refresh_token.rs --file 'crates/aa-server/src/ops/grants/*.rs' --file crates/aa-server/src/ops/tokens/issue.rs {{args}} -- --lib --test it -- sqlite domain::

@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream;
 use serde::Deserialize;
 use serde_json::json;
-use service::http::problem;
+use service::http::{no_other_method, problem};
 use service::run;
 use tokens::{Denied, Guard, ProtectedResource, Reject, RequiredScope, Scoped};
 use tokio::sync::broadcast::error::RecvError;
@@ -50,17 +50,25 @@ pub(crate) fn routes(config: &mut web::ServiceConfig) {
             web::resource("/notes")
                 .route(web::get().to(list))
                 .route(web::post().to(add))
-                .default_service(web::to(method_not_allowed)),
+                .default_service(no_other_method("GET, POST")),
         )
-        .route("/notes/stream", web::get().to(changes))
+        .service(
+            web::resource("/notes/stream")
+                .route(web::get().to(changes))
+                .default_service(no_other_method("GET")),
+        )
         .service(
             web::resource("/notes/{id}")
                 .route(web::get().to(read))
                 .route(web::put().to(replace))
                 .route(web::delete().to(remove))
-                .default_service(web::to(method_not_allowed)),
+                .default_service(no_other_method("GET, PUT, DELETE")),
         )
-        .route("/readyz", web::get().to(readyz))
+        .service(
+            web::resource("/readyz")
+                .route(web::get().to(readyz))
+                .default_service(no_other_method("GET")),
+        )
         .default_service(web::to(not_found));
 }
 
@@ -140,7 +148,8 @@ pub(crate) fn metadata_route(resource: &ProtectedResource) -> impl FnOnce(&mut w
         std::future::ready(response)
     };
     move |config| {
-        config.route(&path, web::get().to(answer));
+        let resource = web::resource(path).route(web::get().to(answer));
+        config.service(resource.default_service(no_other_method("GET")));
     }
 }
 
@@ -164,10 +173,6 @@ async fn readyz(api: web::Data<Api>, request: HttpRequest) -> HttpResponse {
 
 async fn not_found() -> HttpResponse {
     problem(StatusCode::NOT_FOUND, "there is nothing here")
-}
-
-async fn method_not_allowed() -> HttpResponse {
-    problem(StatusCode::METHOD_NOT_ALLOWED, "this address does not answer that method")
 }
 
 /// The owner of the notes: the token's user. A service has no notes.

@@ -11,7 +11,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, web};
+use actix_web::{Error, HttpMessage as _, HttpRequest, HttpResponse, Route, web};
 use metrics::{Counter, Histogram};
 use serde_json::json;
 use tracing::field::Empty;
@@ -259,6 +259,19 @@ pub fn problem(status: StatusCode, detail: &str) -> HttpResponse {
             })
             .to_string(),
         )
+}
+
+/// The answer to a method that an address does not have, with those that it has (RFC 9110 §15.5.6).
+pub fn method_not_allowed(allow: &'static str) -> HttpResponse {
+    let mut response =
+        problem(StatusCode::METHOD_NOT_ALLOWED, "this address does not answer that method");
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+/// A route for all methods that an address does not have.
+pub fn no_other_method(allow: &'static str) -> Route {
+    web::to(move || std::future::ready(method_not_allowed(allow)))
 }
 
 /// The values of all cookies with this name, in order.

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
-use crate::http::{Policy, harden};
+use crate::http::{Policy, harden, no_other_method};
 use crate::settings::SettingsError;
 
 /// Time in seconds that requests in progress have to finish after a stop was requested.
@@ -355,10 +355,13 @@ pub fn machine_routes(
     version_text: &'static str,
 ) -> impl FnOnce(&mut web::ServiceConfig) {
     move |config| {
-        config.route("/livez", web::get().to(livez)).route(
-            "/version",
-            web::get().to(move || std::future::ready(version(name, version_text))),
-        );
+        let version = move || std::future::ready(version(name, version_text));
+        for (path, answer) in
+            [("/livez", web::get().to(livez)), ("/version", web::get().to(version))]
+        {
+            let resource = web::resource(path).route(answer);
+            config.service(resource.default_service(no_other_method("GET")));
+        }
     }
 }
 

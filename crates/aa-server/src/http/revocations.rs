@@ -27,7 +27,7 @@ const MAX_HEARTBEAT: u64 = 15;
 /// The longest life of a stream, after which the follower authenticates again. A random part of it is taken off, so that
 /// followers do not all come back at once.
 const MAX_STREAM: Duration = Duration::from_mins(15);
-/// Bytes of the name by which followers of one client are told apart, at most.
+/// Characters of the name by which followers of one client are told apart, at most.
 const MAX_NAME: usize = 64;
 /// Bytes of a piece, at most.
 const MAX_PIECE: usize = 2048;
@@ -105,8 +105,8 @@ impl Query {
         let seconds =
             seconds.ok_or_else(|| Error::bad_request("heartbeat: 1 to 15 seconds are possible"))?;
         let name = params.get("follower")?.unwrap_or_default();
-        if name.len() > MAX_NAME || name.contains(char::is_control) {
-            return Err(Error::bad_request("follower: a name of up to 64 bytes is possible"));
+        if name.chars().count() > MAX_NAME || name.contains(char::is_control) {
+            return Err(Error::bad_request("follower: a name of up to 64 characters is possible"));
         }
         Ok(Self {
             is_stream,

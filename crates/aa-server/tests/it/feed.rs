@@ -216,6 +216,8 @@ async fn clients_that_authenticate_may_follow_and_others_may_not(#[case] engine:
     {
         assert_eq!(api.read(query).await.0, StatusCode::BAD_REQUEST, "{query}");
     }
+    let name = format!("?follower={}", "%C3%A4".repeat(64));
+    assert_eq!(api.read(&name).await.0, StatusCode::OK, "characters are counted, not bytes");
     // A stream that is open ends with its client, which is told so by its last word.
     let mut stream =
         get(&api.credentials, "?heartbeat=1", &[("accept", "text/event-stream")]).await;

@@ -29,6 +29,7 @@ mod logout;
 mod mail;
 mod model;
 mod no_end_missed;
+mod openapi;
 mod outbox;
 mod pages;
 mod paging;

@@ -437,6 +437,7 @@ async fn userinfo_tells_what_the_scope_allows(#[case] engine: Engine) {
     assert_eq!(both.status(), StatusCode::BAD_REQUEST);
     let none = client().get(&url).send().await.unwrap();
     assert_eq!(none.headers()["www-authenticate"], "Bearer realm=\"userinfo\"");
+    assert_eq!(none.json::<Value>().await.unwrap(), json!({ "error": "invalid_token" }));
     let bad = get("x".to_owned()).await.unwrap();
     assert!(
         bad.headers()["www-authenticate"].to_str().unwrap().contains("error=\"invalid_token\"")

@@ -114,7 +114,7 @@ async fn respond(
     }
 }
 
-/// RFC 6750 §3, RFC 9449 §7.1: without a token, no error code is told. The reason is for the operator.
+/// RFC 6750 §3, RFC 9449 §7.1: without a token, the challenge has no error code. The reason is for the operator.
 fn challenge(
     scheme: Scheme,
     status: StatusCode,
@@ -139,10 +139,8 @@ fn challenge(
     let mut response = HttpResponse::build(status);
     response.insert_header((header::WWW_AUTHENTICATE, value));
     response.insert_header((header::CACHE_CONTROL, "no-store"));
-    let mut response = match code {
-        Some(code) => response.json(json!({ "error": code })),
-        None => response.finish(),
-    };
-    mark(&mut response, code.unwrap_or("invalid_token"), reason);
+    let code = code.unwrap_or("invalid_token");
+    let mut response = response.json(json!({ "error": code }));
+    mark(&mut response, code, reason);
     response
 }
