@@ -16,7 +16,7 @@ FENCE = re.compile(r"(^```\w+ no-run: (interop/\S+), ([^\n]+)\n)(.*?)(^```$)", r
 
 def parts(script):
     """The quotable parts of a script, by title."""
-    found = re.findall(r"^ *(?:#|//) docs: ([^\n]+)\n(.*?)^ *(?:#|//) docs: end$", script, re.M | re.S)
+    found = re.findall(r"^[ \t]*(?:#|//) docs: ([^\n]+)\n(.*?)^[ \t]*(?:#|//) docs: end$", script, re.M | re.S)
     return {title: dedent(text) for title, text in found}
 
 
