@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -23,13 +24,14 @@ export const program = chromium();
 export async function browser(t) {
   const profile = mkdtempSync(join(tmpdir(), "chromium-"));
   const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-pipe", `--user-data-dir=${profile}`];
-  const child = spawn(program, flags, { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] });
+  const child = spawn(program, flags, { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"], detached: true });
   const [, , , write, read] = child.stdio;
   t.after(async () => {
     const over = once(child, "exit");
-    child.kill();
+    // All of its processes: any of them may write to the profile until it is gone.
+    process.kill(-child.pid, "SIGKILL");
     await over;
-    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+    await rm(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   });
   const waiting = new Map();
   let [text, last] = ["", 0];
