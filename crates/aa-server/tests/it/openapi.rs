@@ -54,7 +54,9 @@ fn the_document_has_the_claims_about_users() {
 
 #[tokio::test]
 async fn the_document_has_the_members_of_the_metadata() {
-    let t = TestApp::with(None, &[("client_registration", "initial_access_token")]).await;
+    // All that can be turned on is.
+    let settings = [("client_registration", "initial_access_token"), ("client_id_metadata", "on")];
+    let t = TestApp::with(None, &settings).await;
     let of = async |name: &str| {
         let url = format!("{}/.well-known/{name}", t.url);
         client().get(url).send().await.unwrap().json::<Map<String, Value>>().await.unwrap()
