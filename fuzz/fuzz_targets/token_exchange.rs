@@ -32,6 +32,7 @@ fuzz_target!(|input: (&[u8], &str)| {
         scope: Default::default(),
         auth_time: None,
         amr: None,
+        cnf: None,
         act: Some(before),
         roles: None,
         email: None,
