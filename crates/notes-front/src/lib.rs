@@ -10,7 +10,7 @@ const JAVASCRIPT: &str = "text/javascript; charset=utf-8";
 /// The app that a front end belongs to.
 #[derive(Debug, Clone, Copy)]
 pub struct App<'a> {
-    /// Where its tokens are: `bff`, `tmb` or `spa`.
+    /// The place of the app's tokens: `bff`, `tmb` or `spa`.
     pub pattern: &'a str,
     /// The URL under which the page finds the notes.
     pub api: &'a str,

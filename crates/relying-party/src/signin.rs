@@ -106,7 +106,7 @@ impl CachedToken {
 pub struct AccessToken {
     /// The token.
     pub token: SecretString,
-    /// Its type: `Bearer`, or `DPoP` for one that is bound to a key of the browser (RFC 9449 §5).
+    /// The type: `Bearer`, or `DPoP` for a token that is bound to a key of the browser (RFC 9449 §5).
     pub token_type: String,
     /// Expiry.
     pub expires_at: Timestamp,

@@ -163,7 +163,7 @@ pub(super) struct AddApp {
     /// It has to push its authorization requests (RFC 9126).
     #[arg(long)]
     par: bool,
-    /// Its tokens have to be bound to a key, by DPoP.
+    /// Issue only tokens that are bound to a key, by DPoP.
     #[arg(long)]
     dpop: bool,
     /// A file with the public keys that it authenticates by instead of a secret, as a JSON Web Key Set.

@@ -20,7 +20,7 @@ use crate::store::RegistrationToken;
 pub(super) enum RegistrationTokenCommand {
     /// Make a token with which apps register themselves, and print it, once.
     Add {
-        /// Its name, such as that of a pipeline.
+        /// The token's name, such as that of a pipeline.
         #[arg(long)]
         name: String,
         /// The time for which it is valid.

@@ -58,7 +58,7 @@ pub enum RefreshTokenIn {
 pub struct ClientMetadata {
     /// Its id, which is in every request it makes.
     pub client_id: String,
-    /// Its name, as people see it.
+    /// The client's name, as people see it.
     pub name: String,
     /// Whether it can keep a secret.
     #[serde(default = "confidential")]
@@ -66,7 +66,7 @@ pub struct ClientMetadata {
     /// Where answers may be sent: compared as exact strings.
     #[serde(default)]
     pub redirect_uris: Vec<String>,
-    /// Where people may be sent after signing out.
+    /// The redirect URIs after sign-out.
     #[serde(default)]
     pub post_logout_uris: Vec<String>,
     /// Where it is told of ended sessions (OpenID Connect Back-Channel Logout 1.0 §2.2).
@@ -129,7 +129,7 @@ pub struct ClientMetadata {
     /// What the APIs let it ask for if its id is the address of its metadata. It is filled in when the client is read.
     #[serde(skip)]
     pub agent_apis: Vec<AgentApi>,
-    /// Its scopes in words, for the page on which users allow an agent. APIs only.
+    /// The scopes of an API in words, for the page on which users allow an agent. APIs only.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub scope_texts: BTreeMap<String, String>,
     /// The audiences that it may exchange the tokens of its users for (RFC 8693).

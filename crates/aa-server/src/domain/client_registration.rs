@@ -76,7 +76,7 @@ macro_rules! members {
 }
 
 members! {
-    /// Where answers may be sent.
+    /// The redirect URIs.
     redirect_uris: Vec<String>,
     /// How it authenticates itself.
     token_endpoint_auth_method: String,
@@ -84,11 +84,11 @@ members! {
     grant_types: Vec<String>,
     /// The response types that it uses: `code`, or none.
     response_types: Vec<String>,
-    /// Its name, as people see it.
+    /// The client's name, as people see it.
     client_name: String,
-    /// What it may ask for.
+    /// The scope that the client may ask for, as space-separated names.
     scope: String,
-    /// Its public keys.
+    /// The client's public keys.
     jwks: Value,
     /// The address of its public keys.
     jwks_uri: String,
@@ -100,11 +100,11 @@ members! {
     id_token_signed_response_alg: Algorithm,
     /// Algorithm of the `UserInfo` response, which is then a JWT.
     userinfo_signed_response_alg: Algorithm,
-    /// Where the launcher opens it (OpenID Connect Core §4).
+    /// The address that the launcher opens (OpenID Connect Core §4).
     initiate_login_uri: String,
-    /// Where people may be sent after signing out.
+    /// The redirect URIs after sign-out.
     post_logout_redirect_uris: Vec<String>,
-    /// Where it is told of ended sessions.
+    /// The address that is told of ended sessions.
     backchannel_logout_uri: String,
     /// Whether it needs a `sid` in every logout token: it is told that it does not get one.
     backchannel_logout_session_required: bool,
@@ -152,7 +152,7 @@ fn object(text: &[u8]) -> Result<Map<String, Value>, BadMetadata> {
 pub struct Replacement {
     /// The client that is meant.
     pub client_id: String,
-    /// Its secret, if it was sent. It cannot be changed by this.
+    /// The client secret, if it was sent. A replacement cannot change it.
     pub client_secret: Option<SecretString>,
     /// The new metadata.
     pub registration: Registration,

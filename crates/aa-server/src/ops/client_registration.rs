@@ -31,7 +31,7 @@ pub struct Bearer {
     pub token: SecretString,
     /// The address that guesses are counted by.
     pub address: IpAddr,
-    /// Where the request comes from.
+    /// The caller's address.
     pub caller: Caller,
 }
 
@@ -42,7 +42,7 @@ pub struct Registered {
     pub metadata: ClientMetadata,
     /// The time it was registered.
     pub issued_at: Timestamp,
-    /// Its secret, which is told once: only the hash is kept.
+    /// The client secret, which is told once: only the hash is kept.
     pub client_secret: Option<SecretString>,
     /// The token by which it manages its registration.
     pub access_token: SecretString,

@@ -22,7 +22,7 @@ pub const MAX_VALIDITY: Duration = Duration::from_hours(400 * 24);
 /// A token as an operator asks for it.
 #[derive(Debug, Clone)]
 pub struct TokenRequest {
-    /// Its name, in lists and events.
+    /// The token's name, in lists and events.
     pub name: String,
     /// What its clients may ask for; [`DEFAULT_SCOPES`] if it is empty.
     pub scopes: Vec<String>,
@@ -37,7 +37,7 @@ pub struct TokenRequest {
 /// Why a token is not created or revoked, in words for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// What was given makes no sense.
+    /// The given values make no sense.
     #[error("{0}")]
     Invalid(String),
     /// There is a token with this name.

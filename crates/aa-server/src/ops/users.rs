@@ -70,7 +70,7 @@ pub async fn change_directory_data(
 /// Why data of a directory are not kept.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
-    /// They cannot be.
+    /// The data have a value that cannot be kept.
     #[error(transparent)]
     Invalid(#[from] InvalidDirectoryData),
     /// The database cannot answer.

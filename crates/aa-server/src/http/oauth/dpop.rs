@@ -14,8 +14,8 @@ const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// The thumbprint of the key that a request of this client proves; none without a proof.
 ///
 /// *Checks* what [`Proof::verify`] does, that the client may use the algorithm, that the proof has a nonce of this authority,
-/// and that no request at this replica has brought it before. Another replica may see a proof again within the minute for which it is good, but not the code or
-/// the refresh token that it came with.
+/// and that no request at this replica has brought it before. Another replica may see a proof again within the minute for
+/// which it is good, but not the code or the refresh token that it came with.
 ///
 /// # Errors
 /// [`Error::UseDpopNonce`], or `invalid_dpop_proof`.

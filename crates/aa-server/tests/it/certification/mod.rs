@@ -44,7 +44,7 @@ use crate::support::{
 
 /// The user of all modules.
 pub const USER: &str = "ann@example.com";
-/// Where the user may be sent after signing out.
+/// The redirect URIs after sign-out.
 pub const SIGNED_OUT: &str = "http://localhost:9/post_logout_redirect";
 
 /// How the authorization endpoint answers: what the plans Basic OP and Form Post OP differ in.

@@ -46,7 +46,7 @@ pub async fn oidcc_claims_locales(mode: Mode) {
     succeeds_with(mode, &[("claims_locales", "se")]).await;
 }
 
-/// Who will sign in. The field of the page is filled.
+/// The address of the user who will sign in; the page's field is filled with it.
 pub async fn oidcc_login_hint(mode: Mode) {
     let rp = Rp::start(mode).await;
     let answer = rp.ask(&[("login_hint", USER)]).await;
