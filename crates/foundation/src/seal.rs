@@ -1,12 +1,12 @@
 //! Secrets at rest: keys derived from a program's secret, and sealing under them.
 
-use std::fmt;
-
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::{hkdf, hmac};
 use zeroize::Zeroizing;
 
 /// A program's secret, from which a key for each purpose is derived (HKDF-SHA-256, RFC 5869).
+#[derive(derive_more::Debug)]
+#[debug("MasterSecret(…)")]
 pub struct MasterSecret(Zeroizing<Vec<u8>>);
 
 impl MasterSecret {
@@ -41,13 +41,9 @@ impl MasterSecret {
     }
 }
 
-impl fmt::Debug for MasterSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("MasterSecret(…)")
-    }
-}
-
 /// Encrypts small secrets at rest: AES-256-GCM with a random nonce, bound to a context.
+#[derive(derive_more::Debug)]
+#[debug("Seal(…)")]
 pub struct Seal(RandomizedNonceKey);
 
 /// The sealed bytes cannot be decrypted with this key in this context.
@@ -85,12 +81,6 @@ impl Seal {
             .len();
         body.truncate(length);
         Ok(body)
-    }
-}
-
-impl fmt::Debug for Seal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Seal(…)")
     }
 }
 

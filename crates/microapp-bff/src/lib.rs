@@ -11,6 +11,7 @@ mod websocket;
 
 use std::path::PathBuf;
 
+use actix_web::cookie::SameSite;
 use actix_web::web;
 use relying_party::session;
 use relying_party::web::cookies::Cookie;
@@ -50,7 +51,7 @@ pub const SETTINGS: &[Setting] = relying_party::browser_app_settings!(
 
 /// The session cookie. Lax, not Strict: see docs/decisions/0004.
 const SESSION: Cookie<'_> =
-    Cookie { name: "bff_session", path: "/", same_site: "Lax", shared: true };
+    Cookie { name: "bff_session", path: "/", same_site: SameSite::Lax, shared: true };
 
 const PROGRAM: site::Program = site::Program {
     name: "microapp-bff",

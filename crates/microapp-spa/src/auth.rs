@@ -5,8 +5,9 @@
 
 use std::time::Duration;
 
+use actix_web::cookie::Cookie;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 use relying_party::session::IdHash;
 use relying_party::signin::{AccessToken, SESSION_TTL};
@@ -21,7 +22,7 @@ use relying_party::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
-use service::http::problem;
+use service::http::{problem, with_cookies};
 use service::run::detached;
 use tokens::feed::SessionIdentity;
 use tracing::{info, warn};
@@ -57,21 +58,16 @@ fn cookies(
     session: &mut Session,
     refresh: Refresh,
     life: Duration,
-) -> [(HeaderName, String); 2] {
+) -> [Cookie<'static>; 2] {
     session.ends_at = (site.party.now() + life).millis();
     [
-        site.cookies.set(&SESSION, &seals.seal_session(session), life.as_secs()),
-        site.cookies.set(&REFRESH, &seals.seal_refresh(refresh), life.as_secs()),
+        site.cookies.set(&SESSION, &seals.seal_session(session), life),
+        site.cookies.set(&REFRESH, &seals.seal_refresh(refresh), life),
     ]
 }
 
-fn without_cookies(site: &Site, mut response: HttpResponse) -> HttpResponse {
-    for (name, value) in [site.cookies.remove(&SESSION), site.cookies.remove(&REFRESH)] {
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            response.headers_mut().append(name, value);
-        }
-    }
-    response
+fn without_cookies(site: &Site, response: HttpResponse) -> HttpResponse {
+    with_cookies(response, [site.cookies.remove(&SESSION), site.cookies.remove(&REFRESH)])
 }
 
 fn session_expired(site: &Site) -> HttpResponse {
@@ -250,7 +246,7 @@ async fn refresh(
             let token = AccessToken::from_tokens(&tokens, site.party.now());
             let mut response = HttpResponse::Ok();
             for cookie in cookies(&site, &seals, &mut session, held, life_of(&tokens)) {
-                response.append_header(cookie);
+                response.cookie(cookie);
             }
             tell_nonce(&mut response, &token);
             response.json(token_json(&token, site.party.now()))

@@ -1,5 +1,6 @@
 //! The two sealed cookies in which the browser stores its session. Only this backend can read or make them.
 
+use actix_web::cookie::SameSite;
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,10 +13,10 @@ use tokens::feed::SessionIdentity;
 
 /// The session cookie. Strict: the pages are static, and only their scripts ask.
 pub(crate) const SESSION: Cookie<'_> =
-    Cookie { name: "spa_session", path: "/", same_site: "Strict", shared: false };
+    Cookie { name: "spa_session", path: "/", same_site: SameSite::Strict, shared: false };
 /// The refresh cookie, which is sent to `/auth/refresh` alone.
 pub(crate) const REFRESH: Cookie<'_> =
-    Cookie { name: "spa_rt", path: "/auth/refresh", same_site: "Strict", shared: false };
+    Cookie { name: "spa_rt", path: "/auth/refresh", same_site: SameSite::Strict, shared: false };
 /// A cookie may have 4,096 bytes, name and attributes included.
 const MAX_COOKIE: usize = 3_800;
 

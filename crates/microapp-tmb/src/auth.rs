@@ -37,7 +37,7 @@ async fn session(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
     let Some(id) = site.cookies.read(&SESSION, &request) else {
         return HttpResponse::Ok().json(signed_out);
     };
-    let over = || HttpResponse::Ok().append_header(site.cookies.remove(&SESSION)).json(&signed_out);
+    let over = || HttpResponse::Ok().cookie(site.cookies.remove(&SESSION)).json(&signed_out);
     let (wanted, browser) = match token_request(&site, &request) {
         Ok(wanted) => wanted,
         Err(refusal) => return dpop_refused(&refusal),

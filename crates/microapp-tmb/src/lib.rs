@@ -3,6 +3,7 @@
 
 mod auth;
 
+use actix_web::cookie::SameSite;
 use relying_party::session;
 use relying_party::web::cookies::Cookie;
 use relying_party::web::front::Front;
@@ -38,7 +39,7 @@ pub const SETTINGS: &[Setting] = relying_party::browser_app_settings!(
 
 /// The session cookie. Lax, not Strict: see docs/decisions/0004.
 const SESSION: Cookie<'_> =
-    Cookie { name: "tmb_session", path: "/", same_site: "Lax", shared: true };
+    Cookie { name: "tmb_session", path: "/", same_site: SameSite::Lax, shared: true };
 
 const PROGRAM: site::Program = site::Program {
     name: "microapp-tmb",

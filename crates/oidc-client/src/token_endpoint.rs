@@ -32,7 +32,8 @@ impl TokenRequest {
 }
 
 /// A successful response of the token endpoint (RFC 6749 §5.1).
-#[derive(Deserialize)]
+#[derive(Deserialize, derive_more::Debug)]
+#[debug("Tokens {{ expires_in: {expires_in:?}, .. }}")]
 pub struct Tokens {
     /// The access token.
     pub access_token: SecretString,
@@ -57,12 +58,6 @@ pub struct Tokens {
 /// The type of an access token of which nothing is said.
 pub fn bearer() -> String {
     "Bearer".to_owned()
-}
-
-impl std::fmt::Debug for Tokens {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tokens").field("expires_in", &self.expires_in).finish_non_exhaustive()
-    }
 }
 
 impl Provider {

@@ -2,11 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use actix_cors::Cors;
 use actix_web::body::MessageBody;
+use actix_web::cookie::Cookie;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
@@ -32,7 +32,8 @@ const MACHINE_PATHS: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 /// The security headers of one program's responses.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Content-Security-Policy for responses that set none; `{nonce}` is replaced by a fresh nonce.
+    /// Content-Security-Policy for responses that set none. `{nonce}` is replaced by the response's [`CspNonce`]; sources
+    /// `'nonce-{nonce}'` are left out of responses that have none.
     pub csp: String,
     /// True if the program is reached by https: responses then carry `Strict-Transport-Security`.
     pub https: bool,
@@ -70,9 +71,15 @@ impl RequestId {
 }
 
 impl CspNonce {
-    /// The nonce of the response to this request.
+    /// The nonce of the response to this request. It is made when it is first asked for: most responses need none.
     pub fn of(request: &HttpRequest) -> String {
-        request.extensions().get::<Self>().map_or_else(String::new, |nonce| nonce.0.clone())
+        if let Some(Self(nonce)) = request.extensions().get() {
+            return nonce.clone();
+        }
+        let random: &dyn Random = &SystemRandom;
+        let nonce = random.token();
+        request.extensions_mut().insert(Self(nonce.clone()));
+        nonce
     }
 }
 
@@ -86,10 +93,7 @@ pub async fn harden(
     let started = SystemClock.now();
     let policy = request.app_data::<web::Data<Policy>>().cloned();
     let id = RequestId::accept(request.headers());
-    let random: &dyn Random = &SystemRandom;
-    let nonce = random.token();
     request.extensions_mut().insert(id.clone());
-    request.extensions_mut().insert(CspNonce(nonce.clone()));
 
     let method = request.method().clone();
     let path = request.path().to_owned();
@@ -112,12 +116,11 @@ pub async fn harden(
     };
 
     let status = response.status().as_u16();
-    let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id.0) {
-        headers.insert(HeaderName::from_static("x-request-id"), id);
+        response.headers_mut().insert(HeaderName::from_static("x-request-id"), id);
     }
     if let Some(policy) = policy {
-        secure(headers, &policy, &nonce);
+        secure(&mut response, &policy);
     }
 
     let elapsed = SystemClock.now().since(started);
@@ -223,13 +226,18 @@ const DEFAULTS: [(HeaderName, HeaderValue); 7] = [
     ),
 ];
 
-fn secure(headers: &mut HeaderMap, policy: &Policy, nonce: &str) {
-    if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
-        let csp = policy.csp.replace("{nonce}", nonce);
+fn secure<B>(response: &mut ServiceResponse<B>, policy: &Policy) {
+    if !response.headers().contains_key(header::CONTENT_SECURITY_POLICY) {
+        let nonce = response.request().extensions().get::<CspNonce>().cloned();
+        let csp = match nonce {
+            Some(CspNonce(nonce)) => policy.csp.replace("{nonce}", &nonce),
+            None => policy.csp.replace(" 'nonce-{nonce}'", ""),
+        };
         if let Ok(csp) = HeaderValue::try_from(csp) {
-            headers.insert(header::CONTENT_SECURITY_POLICY, csp);
+            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, csp);
         }
     }
+    let headers = response.headers_mut();
     for (name, value) in DEFAULTS {
         if !headers.contains_key(&name) {
             headers.insert(name, value);
@@ -298,41 +306,18 @@ pub fn single_cookie<'r>(headers: &'r HeaderMap, name: &'r str) -> Option<&'r st
     found.next().is_none().then_some(value)
 }
 
-/// A `Set-Cookie` value: HttpOnly, and Secure when the program is reached by https.
-#[derive(Debug, Clone)]
-pub struct SetCookie<'a> {
-    /// The full name, prefix included.
-    pub name: &'a str,
-    /// The value.
-    pub value: &'a str,
-    /// The path below which browsers send it.
-    pub path: &'a str,
-    /// The domain whose hosts all receive it; `None` for the host that sets it.
-    pub domain: Option<&'a str>,
-    /// `Strict`, `Lax` or `None`.
-    pub same_site: &'static str,
-    /// Lifetime in seconds; `None` until the browser closes, 0 to remove it.
-    pub max_age: Option<u64>,
-    /// True if browsers send it over https only.
-    pub secure: bool,
-}
-
-impl SetCookie<'_> {
-    /// The `Set-Cookie` header.
-    pub fn header(&self) -> (HeaderName, String) {
-        let Self { name, value, path, same_site, .. } = self;
-        let mut text = format!("{name}={value}; Path={path}; HttpOnly; SameSite={same_site}");
-        if let Some(domain) = self.domain {
-            let _ = write!(text, "; Domain={domain}");
+/// The response with these cookies set; a 500 if one of them cannot stand in a header.
+pub fn with_cookies(
+    mut response: HttpResponse,
+    cookies: impl IntoIterator<Item = Cookie<'static>>,
+) -> HttpResponse {
+    for cookie in cookies {
+        if let Err(error) = response.add_cookie(&cookie) {
+            tracing::error!(name = cookie.name(), %error, "a cookie could not be set");
+            return problem(StatusCode::INTERNAL_SERVER_ERROR, "a cookie could not be set");
         }
-        if let Some(seconds) = self.max_age {
-            let _ = write!(text, "; Max-Age={seconds}");
-        }
-        if self.secure {
-            text.push_str("; Secure");
-        }
-        (header::SET_COOKIE, text)
     }
+    response
 }
 
 /// CORS rules that allow requests with credentials from exactly these origins.

@@ -25,12 +25,22 @@ pub fn is_ci() -> bool {
 /// # Panics
 /// When it is not installed and `CI=true`, or when it fails.
 pub fn postgres() -> Option<String> {
+    Some(shared_cluster()?.new_database("template1"))
+}
+
+/// The URL of a new copy of a database that [`postgres`] has created, and that no connection is open to.
+///
+/// # Panics
+/// When it cannot be copied.
+pub fn postgres_copy(url: &str) -> String {
+    let name = url.rsplit('/').next().expect("a URL has a path");
+    shared_cluster().expect("it has a database").new_database(name)
+}
+
+/// The PostgreSQL server of this process; `None` when PostgreSQL is not installed.
+fn shared_cluster() -> Option<&'static Cluster> {
     static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
-    static COUNTER: AtomicU32 = AtomicU32::new(0);
-    let cluster = CLUSTER.get_or_init(|| Cluster::start(HASTY)).as_ref()?;
-    let name = format!("test_{}", COUNTER.fetch_add(1, Ordering::SeqCst));
-    cluster.create_database(&name);
-    Some(cluster.url(&name))
+    CLUSTER.get_or_init(|| Cluster::start(HASTY)).as_ref()
 }
 
 /// Settings that trade durability for speed.
@@ -173,11 +183,25 @@ impl Cluster {
     /// # Panics
     /// When the database cannot be created.
     pub fn create_database(&self, name: &str) {
+        self.copy_database("template1", name);
+    }
+
+    /// Creates a copy of a database that no connection is open to.
+    fn copy_database(&self, of: &str, name: &str) {
         let made = Command::new(self.bin.join("createdb"))
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres", name])
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres"])
+            .args(["-T", of, name])
             .output()
             .expect("createdb runs");
         assert!(made.status.success(), "createdb: {}", String::from_utf8_lossy(&made.stderr));
+    }
+
+    /// The URL of a new copy of a database.
+    fn new_database(&self, of: &str) -> String {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", COUNTER.fetch_add(1, Ordering::SeqCst));
+        self.copy_database(of, &name);
+        self.url(&name)
     }
 
     /// The process id of the postmaster.

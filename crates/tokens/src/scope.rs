@@ -36,6 +36,9 @@ impl Scope {
     /// The names for which `keep` returns true.
     #[must_use]
     pub fn retain(&self, keep: impl Fn(&str) -> bool) -> Self {
+        if self.iter().all(&keep) {
+            return self.clone();
+        }
         let kept: Vec<&str> = self.iter().filter(|name| keep(name)).collect();
         Self(kept.join(" "))
     }

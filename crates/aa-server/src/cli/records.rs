@@ -16,7 +16,7 @@ use crate::authority::Authority;
 use crate::domain::caller::Caller;
 use crate::domain::event::EventKind;
 use crate::domain::ids::FamilyId;
-use crate::domain::user::Agent;
+use crate::domain::user_agent::UserAgent;
 use crate::ops::keys as ops_keys;
 use crate::ops::lists::{self, Page, PageRequest, Sessions};
 use crate::ops::tokens::revoke;
@@ -116,7 +116,7 @@ pub(super) async fn family(
 }
 
 fn session_line((app, row): &(String, SessionRow)) -> String {
-    let browser = Agent::of(&row.browser_user_agent).to_string();
+    let browser = UserAgent::of(&row.browser_user_agent).to_string();
     let last_used = row.rotated_at;
     format!("{}  {app}  {browser}  last used {last_used} from {}", row.id, row.rotated_ip)
 }
@@ -126,7 +126,7 @@ fn session_json((app, row): &(String, SessionRow)) -> Value {
         "id": row.id,
         "app": app,
         "device": row.browser_id,
-        "browser": Agent::of(&row.browser_user_agent).to_string(),
+        "browser": UserAgent::of(&row.browser_user_agent).to_string(),
         "started_at": row.created_at.to_string(),
         "last_used_at": row.rotated_at.to_string(),
         "ip": row.rotated_ip,

@@ -95,7 +95,7 @@ mod tests {
         without.scopes.clear();
         assert!(without.check().unwrap_err().starts_with("scopes"));
         assert!(without.allowed_scopes().is_empty() && !without.allows_scope("openid"));
-        assert!(!agent().refreshes("notes:read offline_access"));
+        assert!(!agent().refreshes(&"notes:read offline_access".parse().unwrap()));
         let pair = "orders:orders:read".parse().unwrap();
         for (change, named) in [
             (ClientMetadata { device: true, ..agent() }, "device"),

@@ -335,10 +335,9 @@ impl ClientMetadata {
     }
 
     /// Whether a family of this scope gets refresh tokens.
-    pub fn refreshes(&self, granted: &str) -> bool {
+    pub fn refreshes(&self, granted: &Scope) -> bool {
         (self.always_refresh && !self.is_document())
-            || (self.allows_scope(OFFLINE_ACCESS)
-                && granted.split(' ').any(|name| name == OFFLINE_ACCESS))
+            || (self.allows_scope(OFFLINE_ACCESS) && granted.contains(OFFLINE_ACCESS))
     }
 
     /// Whether a token with this audience is for the client itself: its id, or, of an API, the audience that it is registered

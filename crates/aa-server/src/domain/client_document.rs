@@ -292,7 +292,8 @@ mod tests {
         for resources in [&[][..], &["notes", "mail"], &["other"]] {
             assert_eq!(scope("read", resources), Err(ApiError::Target), "{resources:?}");
         }
-        assert!(agent.refreshes("read offline_access") && !agent.refreshes("read"));
+        let refreshes = |scope: &str| agent.refreshes(&scope.parse().unwrap());
+        assert!(refreshes("read offline_access") && !refreshes("read"));
         let narrow = ClientMetadata { scopes: vec!["read".to_owned()], ..agent.clone() };
         assert!(narrow.allows_scope("read") && !narrow.allows_scope("send"));
     }

@@ -322,7 +322,7 @@ impl Registration {
         let code = users && !client.redirect_uris.is_empty();
         let grants = [
             (AUTHORIZATION_CODE, code),
-            (REFRESH_TOKEN, users && client.refreshes(OFFLINE_ACCESS)),
+            (REFRESH_TOKEN, users && client.refreshes(&client.allowed_scopes())),
             (CLIENT_CREDENTIALS, client.gets_own_tokens()),
             (DEVICE_CODE, client.device),
             (TOKEN_EXCHANGE, !client.exchange.is_empty()),

@@ -31,3 +31,4 @@ pub mod subject;
 pub mod time_zone;
 pub mod token_exchange;
 pub mod user;
+pub mod user_agent;

@@ -14,7 +14,6 @@
 //! and an older token cannot be turned into a newer one.
 
 use super::ids::FamilyId;
-use std::fmt;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::hmac;
@@ -61,7 +60,8 @@ impl TokenKind {
 }
 
 /// The random secret that all tokens of one family carry.
-#[derive(Clone)]
+#[derive(Clone, derive_more::Debug)]
+#[debug("FamilySecret(…)")]
 pub struct FamilySecret(Zeroizing<[u8; 32]>);
 
 impl FamilySecret {
@@ -73,12 +73,6 @@ impl FamilySecret {
     /// The hash that the database keeps.
     pub fn hash(&self) -> SecretHash {
         SecretHash(digest(&SHA256, self.0.as_slice()).as_ref().to_vec())
-    }
-}
-
-impl fmt::Debug for FamilySecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FamilySecret(…)")
     }
 }
 
@@ -133,7 +127,8 @@ impl RefreshToken {
 }
 
 /// A token as it travels. Its `Debug` does not show it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, derive_more::Debug)]
+#[debug("EncodedToken(…)")]
 pub struct EncodedToken(Zeroizing<String>);
 
 impl EncodedToken {
@@ -143,13 +138,9 @@ impl EncodedToken {
     }
 }
 
-impl fmt::Debug for EncodedToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("EncodedToken(…)")
-    }
-}
-
 /// Makes and reads tokens under the server's secrets: the newest makes, all read.
+#[derive(derive_more::Debug)]
+#[debug("RefreshTokenCodec(…)")]
 pub struct RefreshTokenCodec {
     keys: Vec<hmac::Key>,
 }
@@ -207,12 +198,6 @@ impl RefreshTokenCodec {
         let family = Uuid::from_slice(&body[..16]).ok()?.into();
         let secret = FamilySecret::new(body[20..].try_into().ok()?);
         kind.has(generation).then_some(RefreshToken { family, generation, secret })
-    }
-}
-
-impl fmt::Debug for RefreshTokenCodec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("RefreshTokenCodec(…)")
     }
 }
 

@@ -1,4 +1,4 @@
-//! Rules for the data of users: addresses, names, descriptions of their browsers.
+//! Rules for the data of users: addresses, names.
 
 use std::fmt;
 use std::str::FromStr;
@@ -98,85 +98,6 @@ pub fn check_name(name: &str) -> Result<String, InvalidUser> {
     Ok(name.to_owned())
 }
 
-/// The kind of device that a browser runs on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
-pub enum Device {
-    /// A desktop or notebook computer, or unknown.
-    Computer,
-    /// A phone.
-    Phone,
-    /// A tablet.
-    Tablet,
-}
-
-/// The browser and system that a `User-Agent` names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Agent {
-    /// The name of the browser.
-    pub name: Option<String>,
-    /// The name of the operating system.
-    pub system: Option<String>,
-    /// The kind of device.
-    pub device: Device,
-}
-
-impl Agent {
-    /// Reads a `User-Agent`.
-    pub fn of(user_agent: &str) -> Self {
-        let parser = woothee::parser::Parser::new();
-        let Some(found) = parser.parse(user_agent) else {
-            return Self { name: None, system: None, device: Device::Computer };
-        };
-        let known = |text: &str| (text != "UNKNOWN").then(|| text.to_owned());
-        let is_tablet = found.os == "iPad" || user_agent.contains("Tablet");
-        let is_phone = found.category == "smartphone" || found.category == "mobilephone";
-        let device = if is_tablet {
-            Device::Tablet
-        } else if is_phone {
-            Device::Phone
-        } else {
-            Device::Computer
-        };
-        let system = known(found.os).map(|system| match system.as_str() {
-            "Mac OSX" => "macOS".to_owned(),
-            "iPhone" | "iPad" | "iPod" => format!("iOS ({system})"),
-            windows if windows.starts_with("Windows") => "Windows".to_owned(),
-            _ => system,
-        });
-        Self { name: known(found.name), system, device }
-    }
-
-    /// Whether a person's browser says so, and not a program.
-    pub fn is_browser(&self) -> bool {
-        self.name.is_some() && self.system.is_some()
-    }
-
-    /// The text in the catalogue: "Firefox on Linux".
-    pub fn message(&self) -> Message {
-        match (&self.name, &self.system) {
-            (Some(name), Some(system)) => {
-                Message::new("agent").with("name", name.as_str()).with("system", system.as_str())
-            }
-            (Some(name), None) => Message::new("agent-name").with("name", name.as_str()),
-            (None, Some(system)) => Message::new("agent-system").with("system", system.as_str()),
-            (None, None) => Message::new("agent-unknown"),
-        }
-    }
-}
-
-/// In English, for operators.
-impl fmt::Display for Agent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.name, &self.system) {
-            (Some(name), Some(system)) => write!(f, "{name} on {system}"),
-            (Some(name), None) => f.write_str(name),
-            (None, Some(system)) => write!(f, "A browser on {system}"),
-            (None, None) => f.write_str("An unknown browser"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,15 +133,5 @@ mod tests {
         ] {
             assert!(text.parse::<Email>().is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn browsers_have_names() {
-        let firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
-        assert_eq!(Agent::of(firefox).to_string(), "Firefox on Linux");
-        let safari = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Safari/605.1.15";
-        assert_eq!(Agent::of(safari).to_string(), "Safari on macOS");
-        assert_eq!(Agent::of("\u{1b}[31m").to_string(), "An unknown browser");
-        assert_eq!(Agent::of("").to_string(), "An unknown browser");
     }
 }

@@ -27,14 +27,10 @@ const fn shipped(language: Language) -> &'static str {
 }
 
 /// The texts of all languages.
+#[derive(derive_more::Debug)]
+#[debug("Catalogue {{ .. }}")]
 pub struct Catalogue {
     bundles: Vec<(Language, FluentBundle<FluentResource>)>,
-}
-
-impl std::fmt::Debug for Catalogue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Catalogue").finish_non_exhaustive()
-    }
 }
 
 /// Why texts cannot be used, in words for the operator.

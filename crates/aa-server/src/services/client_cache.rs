@@ -1,6 +1,5 @@
 //! The cache of clients, which saves a refresh from reading them from the database.
 
-use std::fmt;
 use std::sync::Arc;
 
 use foundation::time::Timestamp;
@@ -26,6 +25,8 @@ pub struct AuthenticatedClient {
 ///
 /// An entry can be stale. A change that relies on one must be conditional on the same version in the database, as the
 /// statement that rotates a family is.
+#[derive(derive_more::Debug)]
+#[debug("ClientCache(…)")]
 pub struct ClientCache(Cache<String, Arc<AuthenticatedClient>>);
 
 /// Clients in the cache, at most.
@@ -34,12 +35,6 @@ const CAPACITY: usize = 1000;
 impl Default for ClientCache {
     fn default() -> Self {
         Self(Cache::new(CAPACITY))
-    }
-}
-
-impl fmt::Debug for ClientCache {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ClientCache(…)")
     }
 }
 

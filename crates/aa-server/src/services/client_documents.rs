@@ -1,6 +1,5 @@
 //! Client ID metadata documents as they were last fetched.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +20,8 @@ const MIN_INTERVAL: Duration = Duration::from_secs(30);
 const CAPACITY: usize = 500;
 
 /// The documents, by their addresses.
+#[derive(derive_more::Debug)]
+#[debug("ClientDocuments(…)")]
 pub struct ClientDocuments(Cache<String, Arc<Mutex<Fetched>>>);
 
 /// What is known of an address without a fetch.
@@ -54,12 +55,6 @@ impl Fetched {
 impl Default for ClientDocuments {
     fn default() -> Self {
         Self(Cache::new(CAPACITY))
-    }
-}
-
-impl fmt::Debug for ClientDocuments {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ClientDocuments(…)")
     }
 }
 

@@ -1,6 +1,5 @@
 //! The public keys of clients that publish them at an address (`jwks_uri`, RFC 7591 §2).
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +24,8 @@ const CAPACITY: usize = 1000;
 const MAX_BYTES: usize = 64 * 1024;
 
 /// The keys of clients, by the addresses that publish them.
+#[derive(derive_more::Debug)]
+#[debug("ClientKeys(…)")]
 pub struct ClientKeys(Cache<String, Arc<Mutex<Published>>>);
 
 #[derive(Default)]
@@ -37,12 +38,6 @@ struct Published {
 impl Default for ClientKeys {
     fn default() -> Self {
         Self(Cache::new(CAPACITY))
-    }
-}
-
-impl fmt::Debug for ClientKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ClientKeys(…)")
     }
 }
 

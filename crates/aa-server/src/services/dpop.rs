@@ -1,7 +1,5 @@
 //! Nonces for DPoP proofs (RFC 9449 §8), and the proofs that were used.
 
-use std::fmt;
-
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,16 +14,12 @@ const MAC_BYTES: usize = 16;
 
 /// Makes and accepts nonces without keeping any: a nonce is the number of its period and a MAC under the server's secret, so
 /// that every replica accepts what another has made.
+#[derive(derive_more::Debug)]
+#[debug("Dpop(…)")]
 pub struct Dpop {
     /// One for each line of the secret, the newest first.
     keys: Vec<hmac::Key>,
     used: ReplayCache,
-}
-
-impl fmt::Debug for Dpop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Dpop(…)")
-    }
 }
 
 impl Dpop {

@@ -1,6 +1,5 @@
 //! Signing keys: rows that all replicas share, their private parts sealed under the server's secret.
 
-use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -54,6 +53,8 @@ pub enum KeyError {
 }
 
 /// The keys of this moment, and what seals them.
+#[derive(derive_more::Debug)]
+#[debug("Keyring(…)")]
 pub struct Keyring {
     seals: Vec<Seal>,
     ring: RwLock<Arc<Ring>>,
@@ -71,12 +72,6 @@ struct Key {
     audience: String,
     signs_from: Timestamp,
     retires_at: Option<Timestamp>,
-}
-
-impl fmt::Debug for Keyring {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Keyring(…)")
-    }
 }
 
 impl Keyring {
@@ -214,15 +209,11 @@ impl Keyring {
 }
 
 /// A key that signs, whatever is reloaded meanwhile.
+#[derive(derive_more::Debug)]
+#[debug("Signer(…)")]
 pub struct Signer {
     ring: Arc<Ring>,
     key: usize,
-}
-
-impl fmt::Debug for Signer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Signer(…)")
-    }
 }
 
 impl Signer {

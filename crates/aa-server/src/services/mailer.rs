@@ -32,7 +32,8 @@ pub struct MailSettings {
 }
 
 /// The URL of a mail server, checked.
-#[derive(Clone)]
+#[derive(Clone, derive_more::Debug)]
+#[debug("SmtpUrl {{ host: {host:?}, port: {port:?}, tls: {tls:?}, .. }}")]
 pub struct SmtpUrl {
     host: String,
     port: u16,
@@ -49,16 +50,6 @@ enum TlsMode {
     StartTls,
     /// Never: on this machine alone.
     None,
-}
-
-impl std::fmt::Debug for SmtpUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SmtpUrl")
-            .field("host", &self.host)
-            .field("port", &self.port)
-            .field("tls", &self.tls)
-            .finish_non_exhaustive()
-    }
 }
 
 impl SmtpUrl {

@@ -1,6 +1,5 @@
 //! Requests to the systems of others. An address that a registration names must not lead into the operator's own network.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -16,15 +15,11 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_REPORT: usize = 200;
 
 /// Sends requests to public addresses, and to those in networks that the operator has listed.
+#[derive(derive_more::Debug)]
+#[debug("Outbound {{ allowed: {allowed:?}, .. }}")]
 pub struct Outbound {
     http: reqwest::Client,
     allowed: Vec<IpNet>,
-}
-
-impl fmt::Debug for Outbound {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outbound").field("allowed", &self.allowed).finish_non_exhaustive()
-    }
 }
 
 impl Outbound {

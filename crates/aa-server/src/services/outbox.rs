@@ -17,7 +17,8 @@ use crate::domain::delivery::DeliveryId;
 use crate::store::{LeasedDelivery, NewDelivery, Result, Store};
 
 /// A message ready to be sent, its payload decrypted.
-#[derive(Clone)]
+#[derive(Clone, derive_more::Debug)]
+#[debug("Message {{ id: {id:?}, .. }}")]
 pub struct Message {
     /// The same at every attempt.
     pub id: DeliveryId,
@@ -25,12 +26,6 @@ pub struct Message {
     pub target: String,
     /// The payload.
     pub payload: Zeroizing<Vec<u8>>,
-}
-
-impl fmt::Debug for Message {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Message").field("id", &self.id).finish_non_exhaustive()
-    }
 }
 
 /// Why a message was not sent, in words for the operator. Never a secret.

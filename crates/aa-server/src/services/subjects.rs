@@ -1,7 +1,5 @@
 //! Subject identifiers, as each client gets them (OpenID Connect Core §8).
 
-use std::fmt;
-
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,13 +12,9 @@ use crate::domain::subject::SubjectType;
 ///
 /// A pairwise one is an HMAC-SHA-256 of sector and user, under a salt that was made once for this database. It is not derived
 /// from the server's secret, because a new secret must not make new users of the old ones.
+#[derive(derive_more::Debug)]
+#[debug("Subjects(…)")]
 pub struct Subjects(hmac::Key);
-
-impl fmt::Debug for Subjects {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Subjects(…)")
-    }
-}
 
 impl Subjects {
     /// Subjects under this salt.

@@ -5,13 +5,9 @@ use foundation::seal::{MasterSecret, Seal, UnsealError};
 use zeroize::Zeroizing;
 
 /// Encrypts for one purpose.
+#[derive(derive_more::Debug)]
+#[debug("Vault(…)")]
 pub struct Vault(Vec<Seal>);
-
-impl std::fmt::Debug for Vault {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Vault(…)")
-    }
-}
 
 impl Vault {
     /// A vault for this purpose under these secrets, newest first. There is at least one.

@@ -97,6 +97,7 @@ impl FamilyRow {
             .as_deref()
             .map(|text| serde_json::from_str(text).map_err(|_| unreadable("requested_claims")))
             .transpose()?;
+        let scope = self.scope.parse().map_err(|()| unreadable("scope"))?;
         Ok(Family {
             id: self.id,
             secret_hash: SecretHash::from_stored(self.secret_hash),
@@ -104,7 +105,7 @@ impl FamilyRow {
             user_epoch: self.user_epoch,
             client_id: self.client_id,
             browser_id: self.browser_id,
-            scope: self.scope,
+            scope,
             audience: self.audience,
             auth_time: self.auth_time,
             amr: self.amr,

@@ -1,5 +1,6 @@
 use foundation::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use tokens::Scope;
 
 use crate::domain::audience::GrantedAudience;
 use crate::domain::family::FamilyState;
@@ -18,8 +19,8 @@ pub struct Grant {
     pub user_id: UserId,
     /// The epoch of the user that it belongs to.
     pub user_epoch: i64,
-    /// The granted scope, as space-separated names.
-    pub scope: String,
+    /// The granted scope.
+    pub scope: Scope,
     /// The audience of its application tokens for which the client names none.
     pub audience: String,
     /// The time at which the user signed in.
@@ -51,8 +52,8 @@ pub struct Family {
     pub client_id: String,
     /// The browser it was opened in.
     pub browser_id: BrowserId,
-    /// The granted scope, as space-separated names.
-    pub scope: String,
+    /// The granted scope.
+    pub scope: Scope,
     /// The audience of its application tokens for which the client names none.
     pub audience: String,
     /// The time at which the user signed in.

@@ -10,7 +10,8 @@ use crate::domain::ids::UserId;
 use crate::domain::time_zone::TimeZone;
 
 /// A user.
-#[derive(Clone, sqlx::FromRow)]
+#[derive(Clone, sqlx::FromRow, derive_more::Debug)]
+#[debug("User {{ id: {id:?}, .. }}")]
 pub struct User {
     /// The id: the `sub` of tokens.
     pub id: UserId,
@@ -96,12 +97,6 @@ impl User {
     /// The name; the address if there is none.
     pub fn display_name(&self) -> &str {
         if self.name.is_empty() { &self.email } else { &self.name }
-    }
-}
-
-impl std::fmt::Debug for User {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("User").field("id", &self.id).finish_non_exhaustive()
     }
 }
 

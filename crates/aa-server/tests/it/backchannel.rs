@@ -99,11 +99,7 @@ async fn app(t: &TestApp, id: &str, receiver: &Receiver) -> OAuthApp {
 }
 
 async fn start(engine: Engine) -> Option<TestApp> {
-    let database = match engine {
-        Engine::Sqlite => None,
-        Engine::Postgres => Some(tokio::task::spawn_blocking(testing::postgres).await.unwrap()?),
-    };
-    Some(TestApp::with(database, &[("delivery_networks", "127.0.0.1")]).await)
+    TestApp::on(engine, &[("delivery_networks", "127.0.0.1")]).await
 }
 
 async fn open(t: &TestApp, app: &OAuthApp) -> (Browser, Answer) {

@@ -83,11 +83,7 @@ impl Publisher {
 }
 
 async fn start(engine: Engine, settings: &[(&'static str, &str)]) -> Option<TestApp> {
-    let database = match engine {
-        Engine::Sqlite => None,
-        Engine::Postgres => Some(tokio::task::spawn_blocking(testing::postgres).await.unwrap()?),
-    };
-    let t = TestApp::with(database, settings).await;
+    let t = TestApp::on(engine, settings).await?;
     t.add_client("notes", ClientType::Api, |api| {
         api.name = "Notes".to_owned();
         api.audiences = vec![NOTES.1.to_owned()];

@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use rstest::rstest;
 use rstest_reuse::apply;
 
+use crate::prepared;
 use crate::support::{Answer, Engine, OAuthApp, TestApp, both_databases, until};
 
 fn is_fault(answer: &Answer) {
@@ -154,7 +155,7 @@ async fn wire(to: u16) -> Wire {
 
 /// An authority behind such a wire. `None` where PostgreSQL is not installed.
 async fn behind_a_wire(given: &[(&'static str, &str)]) -> Option<(TestApp, Wire)> {
-    let url = tokio::task::spawn_blocking(testing::postgres).await.unwrap()?;
+    let url = prepared::postgres().await?;
     let (before, rest) = url.rsplit_once(':').unwrap();
     let (port, database) = rest.split_once('/').unwrap();
     let wire = wire(port.parse().unwrap()).await;

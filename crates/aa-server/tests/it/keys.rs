@@ -19,13 +19,10 @@ use crate::support::{
 /// An authority whose keys rotate every minute, and on PostgreSQL a second replica of it.
 async fn replicas(engine: Engine, interval: &str) -> Option<Vec<TestApp>> {
     let given = [("key_rotation", interval)];
-    let first = match engine {
-        Engine::Sqlite => return Some(vec![TestApp::with(None, &given).await]),
-        Engine::Postgres => {
-            let url = tokio::task::spawn_blocking(testing::postgres).await.unwrap()?;
-            TestApp::with(Some(url), &given).await
-        }
-    };
+    let first = TestApp::first_start(engine, &given).await?;
+    if matches!(engine, Engine::Sqlite) {
+        return Some(vec![first]);
+    }
     let public_url = first.authority.config.public_url.to_string();
     let given = [given[0], ("public_url", public_url.as_str())];
     let second = TestApp::with(Some(first.database_url.clone()), &given).await;

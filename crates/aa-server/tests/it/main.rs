@@ -38,6 +38,7 @@ mod par;
 mod people;
 mod pkce_optional;
 mod places;
+mod prepared;
 mod private_key_jwt;
 mod processes;
 mod races;

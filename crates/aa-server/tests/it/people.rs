@@ -21,16 +21,6 @@ use crate::support::{
 const NEW_PASSWORD: &str = "violet anchor 77";
 
 impl TestApp {
-    pub async fn on(engine: Engine, given: &[(&'static str, &str)]) -> Option<Self> {
-        match engine {
-            Engine::Sqlite => Some(Self::with(None, given).await),
-            Engine::Postgres => {
-                let url = tokio::task::spawn_blocking(testing::postgres).await.unwrap()?;
-                Some(Self::with(Some(url), given).await)
-            }
-        }
-    }
-
     fn mails_to(&self, email: &str) -> Vec<StoredLetter> {
         let mails = self.authority.mailer.stored().unwrap();
         mails.into_iter().filter(|mail| mail.to == email).collect()

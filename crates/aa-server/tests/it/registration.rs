@@ -20,11 +20,7 @@ use crate::support::{Answer, CALLBACK, Engine, OAuthApp, TestApp, both_databases
 const ON: [(&str, &str); 1] = [("client_registration", "initial_access_token")];
 
 async fn start(engine: Engine) -> Option<TestApp> {
-    let url = match engine {
-        Engine::Sqlite => None,
-        Engine::Postgres => Some(tokio::task::spawn_blocking(testing::postgres).await.unwrap()?),
-    };
-    Some(TestApp::with(url, &ON).await)
+    TestApp::on(engine, &ON).await
 }
 
 fn asked(name: &str) -> TokenRequest {

@@ -5,6 +5,7 @@ use aa_server::domain::caller::Caller;
 use aa_server::ops::clients;
 use aa_server::ops::users;
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ use service::run::{Stop, StopHandle, install_crypto};
 use service::settings::Settings;
 use url::Url;
 
+use crate::prepared;
+
 /// The callback of every app here. No server listens there: tests read the redirect.
 pub const CALLBACK: &str = "http://localhost:9/callback";
 pub const PASSWORD: &str = "tangerine lamp 4";
@@ -43,10 +46,7 @@ pub enum Engine {
 impl Engine {
     /// An authority on a fresh database. `None` where PostgreSQL is not installed (with `CI=true` that fails).
     pub async fn start(self) -> Option<TestApp> {
-        match self {
-            Self::Sqlite => Some(TestApp::sqlite().await),
-            Self::Postgres => TestApp::postgres().await,
-        }
+        TestApp::on(self, &[]).await
     }
 }
 
@@ -87,14 +87,35 @@ impl TestApp {
     }
 
     pub async fn postgres() -> Option<Self> {
-        let url = tokio::task::spawn_blocking(testing::postgres).await.unwrap()?;
-        Some(Self::with(Some(url), &[]).await)
+        Self::on(Engine::Postgres, &[]).await
     }
 
-    /// On this database (SQLite in a folder if none), with these settings.
+    /// On a database of its own, with these settings. `None` where PostgreSQL is not installed (with `CI=true` that fails).
+    pub async fn on(engine: Engine, given: &[(&'static str, &str)]) -> Option<Self> {
+        let database_url = match engine {
+            Engine::Sqlite => None,
+            Engine::Postgres => Some(prepared::postgres().await?),
+        };
+        Some(Self::with(database_url, given).await)
+    }
+
+    /// On this database (an SQLite database of its own if none), with these settings.
     pub async fn with(database_url: Option<String>, given: &[(&'static str, &str)]) -> Self {
+        let (folder, url) = folder_and_url(database_url).await;
+        // Begins after the database was prepared: its keys have signed before.
         let clock = MovableClock::default();
-        Self::with_clock(database_url, given, Arc::new(clock.clone()), clock).await
+        Self::start(folder, &url, given, Arc::new(clock.clone()), clock).await
+    }
+
+    /// On an empty database of its own, as nothing but its first start leaves it.
+    pub async fn first_start(engine: Engine, given: &[(&'static str, &str)]) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let url = match engine {
+            Engine::Sqlite => prepared::url_of(folder.path()),
+            Engine::Postgres => tokio::task::spawn_blocking(testing::postgres).await.unwrap()?,
+        };
+        let clock = MovableClock::default();
+        Some(Self::start(folder, &url, given, Arc::new(clock.clone()), clock).await)
     }
 
     /// As [`TestApp::with`], with another clock; `moved` is what [`TestApp::advance`] advances.
@@ -104,18 +125,22 @@ impl TestApp {
         clock: Arc<dyn Clock>,
         moved: MovableClock,
     ) -> Self {
+        let (folder, url) = folder_and_url(database_url).await;
+        Self::start(folder, &url, given, clock, moved).await
+    }
+
+    async fn start(
+        folder: tempfile::TempDir,
+        database_url: &str,
+        given: &[(&'static str, &str)],
+        clock: Arc<dyn Clock>,
+        moved: MovableClock,
+    ) -> Self {
         install_crypto();
-        let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let url = format!("http://localhost:{port}");
-        let database_url = database_url
-            .unwrap_or_else(|| format!("sqlite://{}", folder.path().join("aa.db").display()));
-        let mut settings = Settings::empty(PREFIX, SETTINGS);
+        let mut settings = settings(&url, database_url, folder.path());
         settings.set("listen", format!("127.0.0.1:{port}"));
-        settings.set("public_url", &url);
-        settings.set("database_url", &database_url);
-        settings.set("data_dir", folder.path().display().to_string());
-        settings.set("secret", "a secret that all tests share, long enough");
         for (name, value) in given {
             settings.set(name, *value);
         }
@@ -125,8 +150,8 @@ impl TestApp {
         let application = Application::build(authority.unwrap()).unwrap();
         let authority = application.authority();
         tokio::spawn(application.run_until_stopped());
-        let local = format!("http://localhost:{port}");
-        Self { authority, url: local, clock: moved, database_url, _stop: handle, _folder: folder }
+        let database_url = database_url.to_owned();
+        Self { authority, url, clock: moved, database_url, _stop: handle, _folder: folder }
     }
 
     pub fn advance(&self, seconds: u64) {
@@ -206,12 +231,34 @@ impl TestApp {
     }
 }
 
+/// A folder for an authority, and the URL of its database, which is in there if none is given.
+async fn folder_and_url(database_url: Option<String>) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let url = match database_url {
+        Some(url) => url,
+        None => prepared::sqlite(folder.path()).await,
+    };
+    (folder, url)
+}
+
+/// The settings of an authority, with the secret that all tests share.
+pub fn settings(public_url: &str, database_url: &str, folder: &Path) -> Settings {
+    let mut settings = Settings::empty(PREFIX, SETTINGS);
+    settings.set("public_url", public_url);
+    settings.set("database_url", database_url);
+    settings.set("data_dir", folder.display().to_string());
+    settings.set("secret", "a secret that all tests share, long enough");
+    settings
+}
+
 pub fn free_port() -> u16 {
     testing::free_ports(1)
 }
 
 pub fn client() -> reqwest::Client {
-    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+    // No test speaks TLS, and reading the certificates that are trusted takes long.
+    let builder = reqwest::Client::builder().tls_certs_only([]);
+    builder.redirect(reqwest::redirect::Policy::none()).build().unwrap()
 }
 
 /// A browser: it keeps cookies, and reads the forms of pages.

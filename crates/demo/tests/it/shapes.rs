@@ -129,12 +129,12 @@ async fn cookies_are_of_one_host_unless_a_domain_is_set_on_purpose() {
         (
             "https://app.shop.example",
             None,
-            "__Host-bff_session=…; Path=/; HttpOnly; SameSite=Lax; Max-Age=7776000; Secure",
+            "__Host-bff_session=…; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=7776000",
         ),
         (
             "https://app.shop.example",
             Some("shop.example"),
-            "__Secure-bff_session=…; Path=/; HttpOnly; SameSite=Lax; Domain=shop.example; Max-Age=7776000; Secure",
+            "__Secure-bff_session=…; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=shop.example; Max-Age=7776000",
         ),
     ] {
         let given: Vec<_> = domain.map(|domain| ("cookie_domain", domain)).into_iter().collect();

@@ -36,7 +36,7 @@ async fn the_refresh_token_is_in_a_cookie_that_goes_to_one_address() {
     let (value, attributes) = cookie("spa_rt");
     assert!(attributes.starts_with(" Path=/auth/refresh; HttpOnly; SameSite=Strict; Max-Age="));
     assert!(!value.contains("rt_") && value.len() < 4_000);
-    assert!(cookie("spa_session").1.starts_with(" Path=/; HttpOnly; SameSite=Strict; Max-Age="));
+    assert!(cookie("spa_session").1.starts_with(" HttpOnly; SameSite=Strict; Path=/; Max-Age="));
     // A refresh gives a token, and the next cookie.
     let csrf = csrf_token(&world, &browser).await;
     let before = browser.cookie("spa_rt");

@@ -40,7 +40,7 @@ async fn the_page_gets_application_tokens_and_nothing_else() {
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.headers()["access-control-allow-origin"], world.tmb("").as_str());
     assert!(browser.seen.lock().unwrap().iter().any(|cookie| cookie.starts_with("tmb_session=")
-        && cookie.ends_with("; Path=/; HttpOnly; SameSite=Lax; Max-Age=7776000")));
+        && cookie.ends_with("; HttpOnly; SameSite=Lax; Path=/; Max-Age=7776000")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -23,7 +23,8 @@ static UPDATE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-#[derive(Clone)]
+#[derive(Clone, derive_more::Debug)]
+#[debug("Redis {{ prefix: {prefix:?}, .. }}")]
 pub(super) struct Redis {
     connection: ConnectionManager,
     prefix: String,
@@ -31,12 +32,6 @@ pub(super) struct Redis {
     revocations: String,
     /// Prefix of the keys of handles.
     handles: String,
-}
-
-impl std::fmt::Debug for Redis {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Redis").field("prefix", &self.prefix).finish_non_exhaustive()
-    }
 }
 
 impl Redis {

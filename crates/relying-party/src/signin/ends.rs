@@ -3,7 +3,6 @@
 //! The feed of our own authority is followed by every process. An end is applied to what is open here at once, and to
 //! all other sessions when they are used next.
 
-use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -41,6 +40,8 @@ pub enum LogoutError {
 const MAX_REASONS: usize = 10_000;
 
 /// What is known of ends.
+#[derive(derive_more::Debug)]
+#[debug("Ends {{ follower: {follower:?}, .. }}")]
 pub(super) struct Ends {
     follower: OnceLock<Follower>,
     reasons: Cache<IdHash, Reason>,
@@ -49,12 +50,6 @@ pub(super) struct Ends {
 impl Default for Ends {
     fn default() -> Self {
         Self { follower: OnceLock::new(), reasons: Cache::new(MAX_REASONS) }
-    }
-}
-
-impl fmt::Debug for Ends {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ends").field("follower", &self.follower).finish_non_exhaustive()
     }
 }
 

@@ -1,12 +1,13 @@
 //! `/auth/login`, the callback, and the responses about sessions that all backends share.
 
+use actix_web::cookie::{self, SameSite};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, web};
 use foundation::time::Timestamp;
 use oidc_client::{ATTEMPT_TTL, Attempt, local_path};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
-use service::http::problem;
+use service::http::{problem, with_cookies};
 use service::run::detached;
 use tokens::dpop::Proof;
 use tracing::{error, info, warn};
@@ -67,7 +68,7 @@ pub fn parameter(request: &HttpRequest, name: &str) -> Option<String> {
 
 /// The cookie of an attempt: Lax, because the way back from the provider is another site's redirect.
 fn attempt_cookie(name: &str) -> Cookie<'_> {
-    Cookie { name, path: "/", same_site: "Lax", shared: false }
+    Cookie { name, path: "/", same_site: SameSite::Lax, shared: false }
 }
 
 fn attempt_name(site: &Site, label: &str) -> String {
@@ -78,8 +79,8 @@ fn attempt_name(site: &Site, label: &str) -> String {
 /// a browser begin as many as it likes.
 const MAX_ATTEMPTS: usize = 5;
 
-/// The headers that remove what a browser holds of earlier attempts, except for the newest: a new one has room.
-fn without_old_attempts(site: &Site, request: &HttpRequest) -> Vec<(header::HeaderName, String)> {
+/// The cookies that remove what a browser holds of earlier attempts, except for the newest: a new one has room.
+fn without_old_attempts(site: &Site, request: &HttpRequest) -> Vec<cookie::Cookie<'static>> {
     let first = site.cookies.name(&attempt_cookie(&attempt_name(site, "")));
     let bare = attempt_name(site, "");
     let now = site.party.now();
@@ -124,11 +125,9 @@ async fn login(site: web::Data<Site>, request: HttpRequest) -> HttpResponse {
             let cookie = attempt_cookie(&name);
             let mut response = redirect(&begun.url);
             for old in without_old_attempts(&site, &request) {
-                response.append_header(old);
+                response.cookie(old);
             }
-            response
-                .append_header(site.cookies.set(&cookie, &begun.cookie, ATTEMPT_TTL.as_secs()))
-                .finish()
+            response.cookie(site.cookies.set(&cookie, &begun.cookie, ATTEMPT_TTL)).finish()
         }
         Err(error) => {
             error!(%error, "a sign-in could not begin");
@@ -171,7 +170,7 @@ pub async fn callback<T, F>(
     site: &web::Data<Site>,
     request: &HttpRequest,
     finish: impl FnOnce(web::Data<Site>, AuthorizationResponse) -> F,
-    lead_on: impl FnOnce(T) -> (String, Vec<(header::HeaderName, String)>),
+    lead_on: impl FnOnce(T) -> (String, Vec<cookie::Cookie<'static>>),
 ) -> HttpResponse
 where
     T: Send + 'static,
@@ -197,7 +196,7 @@ where
             let to = if elsewhere { site.front_url.join(&path) } else { path };
             let mut response = redirect(&to);
             for cookie in cookies.into_iter().chain([forget]) {
-                response.append_header(cookie);
+                response.cookie(cookie);
             }
             response.finish()
         }
@@ -239,23 +238,20 @@ fn start_again(request: &HttpRequest) -> HttpResponse {
 
 fn error_response(
     request: &HttpRequest,
-    forget: (header::HeaderName, String),
+    forget: cookie::Cookie<'static>,
     code: &str,
 ) -> HttpResponse {
     // The code comes from the query: only what such codes are made of gets into the log.
     let code: String =
         code.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(40).collect();
     warn!(code, "the provider refused a sign-in");
-    let mut response = front::message(
+    let response = front::message(
         request,
         StatusCode::FORBIDDEN,
         "You were not signed in",
         "The sign-in service refused. You can try again.",
     );
-    if let Ok(value) = header::HeaderValue::from_str(&forget.1) {
-        response.headers_mut().append(forget.0, value);
-    }
-    response
+    with_cookies(response, [forget])
 }
 
 /// `GET /auth/callback` of an app that keeps its sessions in the store.
@@ -270,7 +266,7 @@ pub async fn store_session(
     };
     callback(site, request, finish, |session| {
         let id = session.session_id.expose_secret();
-        (session.return_to, vec![site.cookies.set(&cookie, id, SESSION_TTL.as_secs())])
+        (session.return_to, vec![site.cookies.set(&cookie, id, SESSION_TTL)])
     })
     .await
 }
@@ -293,7 +289,7 @@ pub async fn sign_out(
         info!("signed out");
     }
     HttpResponse::Ok()
-        .append_header(site.cookies.remove(&cookie))
+        .cookie(site.cookies.remove(&cookie))
         .json(json!({ "signed_out": true, "revoked": revoked, "logout_url": logout_url }))
 }
 
@@ -368,7 +364,7 @@ pub fn not_signed_in() -> HttpResponse {
 /// 401 for a session that is over; its cookie is removed.
 pub fn session_expired(site: &Site, cookie: &Cookie<'_>) -> HttpResponse {
     HttpResponse::Unauthorized()
-        .append_header(site.cookies.remove(cookie))
+        .cookie(site.cookies.remove(cookie))
         .json(json!({ "error": "session_expired" }))
 }
 

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use oidc_client::Browser;
 use serde_json::json;
+use service::http::with_cookies;
 use service::run::detached;
 
 use super::Site;
@@ -98,12 +99,7 @@ pub async fn of_store_session(
         Ok(token) => respond(site, site.party.watch(&id, &token), Some(asker)),
         Err(TokenError::NoSession | TokenError::Ended) => {
             let reason = site.party.reason_of_end(&id);
-            let mut response = over(reason.as_ref());
-            let (name, value) = site.cookies.remove(cookie);
-            if let Ok(value) = header::HeaderValue::from_str(&value) {
-                response.headers_mut().append(name, value);
-            }
-            response
+            with_cookies(over(reason.as_ref()), [site.cookies.remove(cookie)])
         }
         Err(error) => unavailable(&error),
     }

@@ -64,17 +64,17 @@ impl ClientMetadata {
 
     /// Of a scope the names that the client may have. `None` when none is left.
     pub fn allowed_part(&self, scope: &Scope) -> Option<Scope> {
-        let left = scope.clone().retain(|name| self.allows_scope(name));
+        let left = scope.retain(|name| self.allows_scope(name));
         (!left.is_empty()).then_some(left)
     }
 
+    /// Whether it may ask for one of these scopes at least.
+    pub fn allows_any(&self, scope: &Scope) -> bool {
+        scope.iter().any(|name| self.allows_scope(name))
+    }
+
     /// The names of a granted scope that it may still ask for: what was taken from it since is left out.
-    pub fn still_allowed(&self, granted: &str) -> String {
-        if granted.split(' ').all(|name| self.allows_scope(name)) {
-            return granted.to_owned();
-        }
-        let allowed: Vec<&str> =
-            granted.split(' ').filter(|name| self.allows_scope(name)).collect();
-        allowed.join(" ")
+    pub fn still_allowed(&self, granted: &Scope) -> Scope {
+        granted.retain(|name| self.allows_scope(name))
     }
 }

@@ -8,6 +8,7 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 use foundation::time::Timestamp;
+use service::http::with_cookies;
 use url::{Url, form_urlencoded};
 
 use crate::authority::Authority;
@@ -23,7 +24,7 @@ use crate::http::error::Error;
 use crate::http::pages;
 use crate::http::pages::login::attempt_expired;
 use crate::http::refusals::{mark, name_client};
-use crate::http::render::{Frame, allow_form_origins, append_cookie, html};
+use crate::http::render::{Frame, allow_form_origins, html};
 use crate::http::request::params::Params;
 use crate::http::request::{
     Csrf, CurrentUser, address, body_params, caller, current_user, detached, is_for_a_window,
@@ -106,11 +107,8 @@ async fn begin(
             Err(refused) => return refuse(authority, request, &client, &refused),
         }
     };
-    let mut response = grant(authority, request, pending).await?;
-    if let Some(cookie) = csrf.set_cookie(authority) {
-        append_cookie(&mut response, cookie);
-    }
-    Ok(response)
+    let response = grant(authority, request, pending).await?;
+    Ok(with_cookies(response, csrf.set_cookie(authority)))
 }
 
 /// Reads and judges a request of this client.

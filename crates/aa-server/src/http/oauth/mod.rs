@@ -184,12 +184,7 @@ fn printable(text: &str) -> String {
 
 /// A successful answer that must not be cached.
 fn json(body: &impl Serialize) -> HttpResponse {
-    json_text(serde_json::to_string(body).unwrap_or_default())
-}
-
-/// As [`json`], of what is JSON already.
-fn json_text(body: String) -> HttpResponse {
-    uncached("application/json", body)
+    uncached("application/json", serde_json::to_string(body).unwrap_or_default())
 }
 
 /// A successful answer of this media type that must not be cached.

@@ -3,12 +3,10 @@
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
+use service::http::with_cookies;
 use strum::VariantArray as _;
 
-use super::{
-    Frame, When, append_cookie, attachment, html_with, mistake, must_be_recent, redirect,
-    with_session,
-};
+use super::{Frame, When, attachment, html_with, mistake, must_be_recent, redirect, with_session};
 use crate::authority::Authority;
 use crate::domain::language::Language;
 use crate::domain::message::{Message, Value};
@@ -137,10 +135,9 @@ pub async fn save(
     });
     match done.await {
         Ok(()) => {
-            let mut response = redirect("/account?done=saved");
             // What the account says counts from now on, in this browser, too.
-            append_cookie(&mut response, Cookie::Language.remove(&authority));
-            Ok(response)
+            let cookie = Cookie::Language.remove(&authority);
+            Ok(with_cookies(redirect("/account?done=saved"), [cookie]))
         }
         Err(refused) => {
             let wrong = mistake(refused)?;

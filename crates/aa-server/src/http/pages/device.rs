@@ -10,7 +10,7 @@ use super::{Frame, When, Wrong, agent_in_words, html_with, redirect};
 use crate::authority::Authority;
 use crate::domain::device::UserCode;
 use crate::domain::message::Message;
-use crate::domain::user::Agent;
+use crate::domain::user_agent::UserAgent;
 use crate::http::error::{Error, too_many_attempts};
 use crate::http::render::message_to;
 use crate::http::request::{
@@ -203,7 +203,7 @@ fn question(
         user_id: current_user.user.id.to_string(),
         app,
         place: authority.countries.describe(&asked.ip, frame.texts.language()),
-        browser: agent_in_words(&frame.texts, &Agent::of(&asked.user_agent)),
+        browser: agent_in_words(&frame.texts, &UserAgent::of(&asked.user_agent)),
         asked: When::new(asked.created_at, authority.now(), &frame.texts),
         frame,
     };

@@ -3,6 +3,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
+use service::http::with_cookies;
 use url::Url;
 
 use super::{Frame, html_with, lead_on, local_path, origin_of, redirect, with_return_to};
@@ -12,7 +13,7 @@ use crate::domain::client::ClientMetadata;
 use crate::domain::message::Message;
 use crate::http::assets::icon_path;
 use crate::http::error::{Error, too_many_attempts};
-use crate::http::render::{allow_form_origins, append_cookie};
+use crate::http::render::allow_form_origins;
 use crate::http::request::params::Params;
 use crate::http::request::{
     Cookie, Csrf, CurrentUser, address, caller, current_user, detached, form, form_again,
@@ -307,7 +308,7 @@ pub(in crate::http) async fn signed_out(
     authority: &web::Data<Authority>,
     request: &HttpRequest,
     current_user: Option<CurrentUser>,
-    mut response: HttpResponse,
+    response: HttpResponse,
 ) -> Result<HttpResponse, Error> {
     if let Some(current_user) = current_user {
         let caller = caller(authority, request)?;
@@ -317,6 +318,5 @@ pub(in crate::http) async fn signed_out(
         });
         done.await?;
     }
-    append_cookie(&mut response, Cookie::BrowserSession.remove(authority));
-    Ok(response)
+    Ok(with_cookies(response, [Cookie::BrowserSession.remove(authority)]))
 }

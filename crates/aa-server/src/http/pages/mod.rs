@@ -23,19 +23,20 @@ use actix_web::http::header::HeaderValue;
 use actix_web::{HttpRequest, HttpResponse, web};
 use foundation::time::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
+use service::http::with_cookies;
 use url::{Url, form_urlencoded};
 
 use super::error::{Error, too_many_attempts};
 use super::request::{Cookie, Csrf, CurrentUser, current_user};
 use crate::authority::Authority;
 use crate::domain::message::Message;
-use crate::domain::user::Agent;
+use crate::domain::user_agent::UserAgent;
 use crate::ops::account::AccountError;
 use crate::ops::authentication::next::{Demand, Origin, Outcome, SignedIn, is_strong};
 use crate::services::catalogue::Texts;
 use crate::services::throttle::ThrottleError;
 
-pub use super::render::{Frame, append_cookie, html_with, redirect};
+pub use super::render::{Frame, html_with, redirect};
 
 /// The age of a sign-in up to which delicate things may be done without signing in again.
 const RECENT: std::time::Duration = std::time::Duration::from_mins(15);
@@ -52,14 +53,11 @@ pub async fn root(
 /// An answer that sets the session cookie.
 pub fn with_session(
     authority: &Authority,
-    mut response: HttpResponse,
+    response: HttpResponse,
     session_token: &SecretString,
 ) -> HttpResponse {
-    append_cookie(
-        &mut response,
-        Cookie::BrowserSession.set(authority, session_token.expose_secret()),
-    );
-    response
+    let cookie = Cookie::BrowserSession.set(authority, session_token.expose_secret());
+    with_cookies(response, [cookie])
 }
 
 /// The browser that a sign-in happens in, and where it leads to.
@@ -85,14 +83,12 @@ fn welcome(
     signed_in: &SignedIn,
     response: HttpResponse,
 ) -> HttpResponse {
-    let mut response = with_session(authority, response, &signed_in.session_token);
+    let response = with_session(authority, response, &signed_in.session_token);
     // The cookie of a known browser is set again: its life begins anew.
     let known = Cookie::Browser.read(authority, request);
     let new = signed_in.browser_token.as_ref().map(|token| token.expose_secret().to_owned());
-    if let Some(token) = new.or(known) {
-        append_cookie(&mut response, Cookie::Browser.set(authority, &token));
-    }
-    response
+    let token = new.or(known);
+    with_cookies(response, token.map(|token| Cookie::Browser.set(authority, &token)))
 }
 
 /// Leads on from a step of a sign-in: to the next one, or to its goal.
@@ -199,7 +195,7 @@ fn with_return_to(page: &str, return_to: &str) -> String {
 }
 
 /// A browser in the reader's language: "Firefox on Linux".
-fn agent_in_words(texts: &Texts, agent: &Agent) -> String {
+fn agent_in_words(texts: &Texts, agent: &UserAgent) -> String {
     texts.message(&agent.message())
 }
 
@@ -208,7 +204,7 @@ fn place_in_words(authority: &Authority, texts: &Texts, ip: &str, user_agent: &s
     if ip.parse::<IpAddr>().is_err() {
         return texts.get("place-operator");
     }
-    let agent = Agent::of(user_agent);
+    let agent = UserAgent::of(user_agent);
     let id = if agent.is_browser() { "place-browser" } else { "place-server" };
     let ip = authority.countries.describe(ip, texts.language());
     texts.message(&Message::new(id).with("ip", ip).with("agent", agent_in_words(texts, &agent)))

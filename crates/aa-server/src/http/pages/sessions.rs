@@ -4,13 +4,15 @@ use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse, web};
 use askama::Template;
 
-use super::{Frame, When, agent_in_words, append_cookie, html_with, redirect, with_session};
+use super::{Frame, When, agent_in_words, html_with, redirect, with_session};
 use foundation::time::Timestamp;
+use service::http::with_cookies;
 
 use crate::authority::Authority;
 use crate::domain::ids::{BrowserId, FamilyId};
 use crate::domain::message::Message;
-use crate::domain::user::{Agent, check_name};
+use crate::domain::user::check_name;
+use crate::domain::user_agent::UserAgent;
 use crate::http::error::Error;
 use crate::http::request::params::Params;
 use crate::http::request::{
@@ -163,7 +165,7 @@ fn notice(
 }
 
 /// The name that the user gave a browser, or what it is.
-fn name_of(texts: &Texts, name: &str, agent: &Agent) -> String {
+fn name_of(texts: &Texts, name: &str, agent: &UserAgent) -> String {
     if name.is_empty() { agent_in_words(texts, agent) } else { name.to_owned() }
 }
 
@@ -213,7 +215,7 @@ fn two_places(
     app: &str,
     places: &TwoPlaces,
 ) -> String {
-    let agents = [&places.first, &places.second].map(|place| Agent::of(&place.user_agent));
+    let agents = [&places.first, &places.second].map(|place| UserAgent::of(&place.user_agent));
     if agents.iter().all(|agent| !agent.is_browser()) {
         let id = if id == "end-reuse" { "end-reuse-server" } else { "session-two-places-server" };
         let text = Message::new(id)
@@ -223,7 +225,7 @@ fn two_places(
         return texts.message(&text);
     }
     let place = |place: &Place| {
-        let agent = agent_in_words(texts, &Agent::of(&place.user_agent));
+        let agent = agent_in_words(texts, &UserAgent::of(&place.user_agent));
         texts.message(
             &Message::new("place-browser")
                 .with("ip", authority.countries.describe(&place.ip, texts.language()))
@@ -337,7 +339,6 @@ pub async fn end_all(
         end::end_all(&authority, &current_user.browser_session, &caller).await
     });
     done.await?;
-    let mut response = redirect("/login?done=signed-out-everywhere");
-    append_cookie(&mut response, Cookie::BrowserSession.remove(&authority));
-    Ok(response)
+    let response = redirect("/login?done=signed-out-everywhere");
+    Ok(with_cookies(response, [Cookie::BrowserSession.remove(&authority)]))
 }

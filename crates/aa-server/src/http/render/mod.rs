@@ -12,9 +12,7 @@ use super::error::Error;
 use super::request::CurrentUser;
 
 pub use frame::Frame;
-pub use page::{
-    allow_form_origins, append_cookie, html, html_with, message, message_to, policy, redirect,
-};
+pub use page::{allow_form_origins, html, html_with, message, message_to, policy, redirect};
 
 /// The kind of a route: the form of its answers and of its errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _, web};
 use askama::Template;
-use service::http::{CspNonce, Policy, RequestId};
+use service::http::{CspNonce, Policy, RequestId, with_cookies};
 use url::form_urlencoded;
 
 use super::Frame;
@@ -27,13 +27,6 @@ pub fn html(status: StatusCode, template: &impl Template) -> HttpResponse {
     }
 }
 
-/// Adds a cookie to a response.
-pub fn append_cookie(response: &mut HttpResponse, (name, value): (header::HeaderName, String)) {
-    if let Ok(value) = header::HeaderValue::from_str(&value) {
-        response.headers_mut().append(name, value);
-    }
-}
-
 /// A page with forms: its CSRF cookie goes along when the browser has none, and so does a language that was chosen by a link.
 pub fn html_with(
     authority: &Authority,
@@ -42,14 +35,10 @@ pub fn html_with(
     status: StatusCode,
     template: &impl Template,
 ) -> HttpResponse {
-    let mut response = html(status, template);
-    if let Some(cookie) = csrf.set_cookie(authority) {
-        append_cookie(&mut response, cookie);
-    }
-    if let Some(chosen) = crate::http::request::chosen_language(request) {
-        append_cookie(&mut response, Cookie::Language.set(authority, chosen.tag()));
-    }
-    response
+    let chosen = crate::http::request::chosen_language(request);
+    let language = chosen.map(|chosen| Cookie::Language.set(authority, chosen.tag()));
+    let response = html(status, template);
+    with_cookies(response, csrf.set_cookie(authority).into_iter().chain(language))
 }
 
 #[derive(Template)]

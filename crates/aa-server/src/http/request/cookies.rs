@@ -1,8 +1,8 @@
 //! The cookies of the authority's own pages.
 
 use actix_web::HttpRequest;
-use actix_web::http::header;
-use service::http::{SetCookie, single_cookie};
+use actix_web::cookie::{self, SameSite};
+use service::http::single_cookie;
 
 use crate::authority::Authority;
 
@@ -37,32 +37,35 @@ impl Cookie {
         (value.len() <= 128).then(|| value.to_owned())
     }
 
-    /// As a header that sets it.
-    pub fn set(self, authority: &Authority, value: &str) -> (header::HeaderName, String) {
+    /// The cookie as a response sets it.
+    pub fn set(self, authority: &Authority, value: &str) -> cookie::Cookie<'static> {
         let max_age = match self {
-            Self::BrowserSession => Some(authority.config.ttls.browser_session.as_secs()),
+            Self::BrowserSession => {
+                cookie::time::Duration::try_from(authority.config.ttls.browser_session).ok()
+            }
             // As long as browsers keep one.
-            Self::Browser | Self::Language => Some(400 * 24 * 3600),
+            Self::Browser | Self::Language => Some(cookie::time::Duration::days(400)),
             Self::Csrf => None,
         };
-        self.header(authority, value, max_age)
+        let mut cookie = self.with_value(authority, value);
+        cookie.set_max_age(max_age);
+        cookie
     }
 
-    /// As a header that removes it.
-    pub fn remove(self, authority: &Authority) -> (header::HeaderName, String) {
-        self.header(authority, "", Some(0))
+    /// The cookie as a response removes it.
+    pub fn remove(self, authority: &Authority) -> cookie::Cookie<'static> {
+        let mut cookie = self.with_value(authority, "");
+        cookie.set_max_age(cookie::time::Duration::ZERO);
+        cookie
     }
 
-    fn header(
-        self,
-        authority: &Authority,
-        value: &str,
-        max_age: Option<u64>,
-    ) -> (header::HeaderName, String) {
-        let secure = authority.config.public_url.is_https();
-        // Lax, not Strict: people come from their apps' redirects.
-        let name = self.name(authority);
-        SetCookie { name: &name, value, path: "/", domain: None, same_site: "Lax", max_age, secure }
-            .header()
+    fn with_value(self, authority: &Authority, value: &str) -> cookie::Cookie<'static> {
+        cookie::Cookie::build(self.name(authority), value.to_owned())
+            .path("/")
+            .http_only(true)
+            // Lax, not Strict: people come from their apps' redirects.
+            .same_site(SameSite::Lax)
+            .secure(authority.config.public_url.is_https())
+            .finish()
     }
 }

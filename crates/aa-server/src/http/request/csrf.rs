@@ -1,5 +1,6 @@
 //! Protection of forms against cross-site request forgery.
 
+use actix_web::cookie;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpMessage as _, HttpRequest, web};
 use aws_lc_rs::hmac;
@@ -46,8 +47,8 @@ impl Csrf {
         SecretHash::of(self.cookie.as_bytes())
     }
 
-    /// The header that sets its cookie, if the browser has none.
-    pub fn set_cookie(&self, authority: &Authority) -> Option<(header::HeaderName, String)> {
+    /// Its cookie as a response sets it, if the browser has none.
+    pub fn set_cookie(&self, authority: &Authority) -> Option<cookie::Cookie<'static>> {
         self.is_new.then(|| Cookie::Csrf.set(authority, &self.cookie))
     }
 }

@@ -9,7 +9,7 @@ use crate::domain::event::{Actor, EventKind};
 use crate::domain::ids::{PasskeyId, UserId};
 use crate::domain::recovery_code;
 use crate::domain::refresh_token::SecretHash;
-use crate::domain::user::Agent;
+use crate::domain::user_agent::UserAgent;
 use crate::ops::mail;
 use crate::services::passkeys::{Challenge, PasskeyError};
 use crate::services::totp::NewTotp;
@@ -97,7 +97,7 @@ pub async fn add_passkey(
         id: authority.random.uuid_at(now).into(),
         user_id: user.id,
         credential: made.credential,
-        name: Agent::of(&caller.user_agent).to_string(),
+        name: UserAgent::of(&caller.user_agent).to_string(),
         synced: made.synced,
         created_at: now,
         last_used_at: None,

@@ -29,7 +29,7 @@ pub fn lifetime(
     request: &AuthorizationRequest,
 ) -> Lifetime {
     let ttls = &authority.config.ttls;
-    if client.refreshes(&request.scope.to_string()) {
+    if client.refreshes(&request.scope) {
         let most = ttls.family(client);
         return Lifetime { most, idle: Some(ttls.family_idle(client).min(most)) };
     }

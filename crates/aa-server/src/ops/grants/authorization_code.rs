@@ -117,7 +117,7 @@ pub(super) async fn redeem_family(
         Decision::Retry => return Err(GrantError::Invalid("a code has no grace")),
         Decision::Reject(rejection) => return Err(GrantError::Invalid(rejection.reason())),
     }
-    if !family.scope.is_empty() && metadata.still_allowed(&family.scope).is_empty() {
+    if !family.scope.is_empty() && !metadata.allows_any(&family.scope) {
         return Err(GrantError::Invalid("the client may have none of the granted scopes any more"));
     }
     // Whatever the answer needs is at hand before the token is used up (`docs/contract.md#rule-10`).

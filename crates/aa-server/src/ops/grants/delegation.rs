@@ -41,7 +41,7 @@ pub async fn delegate(
         secret_hash: secret.hash(),
         browser_session_id: command.browser_session.id,
         client_id: &command.client.client_id,
-        scope: &request.scope.to_string(),
+        scope: request.scope.as_str(),
         audience: &request.audience,
         redirect_uri: &request.target.redirect_uri,
         code_challenge: request.code_challenge.as_deref(),

@@ -141,9 +141,7 @@ async fn prepare_with_family(
     let metadata = &command.client.metadata;
     let family = genuine_family(authority, token, command).await?;
     let allowed = metadata.still_allowed(&family.scope);
-    let exceeds =
-        |scope: &Scope| !allowed.parse().is_ok_and(|allowed| scope.is_subset_of(&allowed));
-    if command.scope.as_ref().is_some_and(exceeds) {
+    if command.scope.as_ref().is_some_and(|scope| !scope.is_subset_of(&allowed)) {
         return Err(GrantError::ScopeTooWide);
     }
     let audience = metadata
@@ -239,7 +237,7 @@ async fn issue(
 fn is_withdrawn(metadata: &ClientMetadata, grant: &Grant) -> bool {
     let scope = &grant.scope;
     !metadata.refreshes(scope)
-        || (!scope.is_empty() && metadata.still_allowed(scope).is_empty())
+        || (!scope.is_empty() && !metadata.allows_any(scope))
         || (!grant.resources.is_empty()
             && metadata.choose_audience(None, Some(grant.granted_audience())).is_err())
 }

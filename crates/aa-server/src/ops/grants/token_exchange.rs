@@ -55,7 +55,6 @@ async fn check_and_issue(
     let family = family.ok_or(GrantError::InvalidSubjectToken)?;
     let granted = current_scope(authority, &subject).await?;
     let granted = granted.ok_or(GrantError::InvalidSubjectToken)?;
-    let granted = subject.scope.retain(|name| granted.split(' ').any(|kept| kept == name));
     let allowed = granted.retain(|name| pair.scopes.iter().any(|known| known == name));
     let scope = request.scope.clone().unwrap_or_else(|| allowed.clone());
     let has_none = scope.is_empty() && !pair.scopes.is_empty();

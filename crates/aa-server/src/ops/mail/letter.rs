@@ -2,7 +2,7 @@
 
 use crate::authority::Authority;
 use crate::domain::message::Message;
-use crate::domain::user::Agent;
+use crate::domain::user_agent::UserAgent;
 use crate::services::catalogue::Texts;
 use crate::services::mailer::Letter;
 use crate::services::templates::{MailLink, MailValues, Part};
@@ -74,7 +74,7 @@ pub(super) fn write(authority: &Authority, texts: &Texts, to: String, draft: Dra
 
 /// A place in words: "Firefox on Linux, 192.0.2.1".
 pub(super) fn place(authority: &Authority, texts: &Texts, place: &Place) -> String {
-    let agent = texts.message(&Agent::of(&place.user_agent).message());
+    let agent = texts.message(&UserAgent::of(&place.user_agent).message());
     texts.message(
         &Message::new("mail-place")
             .with("agent", agent)

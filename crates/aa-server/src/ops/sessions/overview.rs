@@ -8,7 +8,7 @@ use foundation::time::Timestamp;
 use crate::authority::Authority;
 use crate::domain::event::EndReason;
 use crate::domain::ids::{BrowserId, FamilyId, UserId};
-use crate::domain::user::Agent;
+use crate::domain::user_agent::UserAgent;
 use crate::ops::lists::{self, PageError, PageRequest, Sessions, client_names};
 use crate::store::{self, SessionRow, SignedInBrowser, TwoPlaces};
 
@@ -25,7 +25,7 @@ pub struct Browser {
     /// The name the user gave it, or empty.
     pub name: String,
     /// Browser and system.
-    pub agent: Agent,
+    pub agent: UserAgent,
     /// The address it was last seen at.
     pub ip: String,
     /// The time it was first seen.
@@ -69,7 +69,7 @@ pub struct Ended {
     /// The name that the user gave the browser, or empty.
     pub browser_name: String,
     /// Browser and system.
-    pub agent: Agent,
+    pub agent: UserAgent,
     /// The time of the end.
     pub at: Timestamp,
     /// The reason of the end.
@@ -163,7 +163,7 @@ fn ended_session(
     let Some((at, reason)) = end_of(row, now)? else { return Ok(None) };
     let app = clients.name(&row.client_id);
     let is_agent = clients.agents.contains(&row.client_id);
-    let (browser_name, agent) = (row.browser_name.clone(), Agent::of(&row.browser_user_agent));
+    let (browser_name, agent) = (row.browser_name.clone(), UserAgent::of(&row.browser_user_agent));
     let ended = Ended { id: row.id, app, is_agent, browser_name, agent, at, reason };
     Ok((at + SHOWN > now).then_some(ended))
 }
@@ -201,7 +201,7 @@ fn browser_without_apps(browser: SignedInBrowser, this: Option<BrowserId>) -> Br
         is_this: this == Some(browser.id),
         id: browser.id,
         name: browser.name,
-        agent: Agent::of(&browser.user_agent),
+        agent: UserAgent::of(&browser.user_agent),
         ip: browser.ip,
         first_seen: browser.first_seen_at,
         last_seen: browser.last_seen_at,
@@ -213,7 +213,7 @@ fn browser_of_row(row: &SessionRow, this: Option<BrowserId>, first: Session) -> 
     Browser {
         id: row.browser_id,
         name: row.browser_name.clone(),
-        agent: Agent::of(&row.browser_user_agent),
+        agent: UserAgent::of(&row.browser_user_agent),
         ip: row.browser_ip.clone(),
         first_seen: row.browser_first_seen_at,
         last_seen: row.browser_last_seen_at.max(row.rotated_at),

@@ -1,7 +1,7 @@
 //! Token introspection (RFC 7662).
 
 use serde_json::{Value, json};
-use tokens::{Actor, Algorithm, Claims};
+use tokens::{Actor, Algorithm, Claims, Scope};
 
 use crate::authority::Authority;
 use crate::domain::client::ClientMetadata;
@@ -127,14 +127,14 @@ pub(in crate::ops) async fn live_family(
 pub(in crate::ops) async fn current_scope(
     authority: &Authority,
     claims: &Claims,
-) -> store::Result<Option<String>> {
+) -> store::Result<Option<Scope>> {
     let Some(holder) = authority.store.client(&claims.client_id).await? else { return Ok(None) };
     let Some(app) = claims.act.as_ref().and_then(|act| act.chain().last()) else {
-        return Ok(Some(holder.metadata.still_allowed(claims.scope.as_str())));
+        return Ok(Some(holder.metadata.still_allowed(&claims.scope)));
     };
     let pair = claims.aud.iter().find_map(|audience| holder.metadata.exchange_for(audience));
     let Some(pair) = pair else { return Ok(None) };
     let Some(app) = authority.store.client(&app.sub).await? else { return Ok(None) };
     let kept = claims.scope.retain(|name| pair.scopes.iter().any(|known| known == name));
-    Ok(Some(app.metadata.still_allowed(kept.as_str())))
+    Ok(Some(app.metadata.still_allowed(&kept)))
 }

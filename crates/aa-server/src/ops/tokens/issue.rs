@@ -38,8 +38,8 @@ pub struct TokenResponse {
     pub refresh_expires_in: i64,
     /// The ID token, if the scope includes `openid`.
     pub id_token: Option<String>,
-    /// The scope of the application token, as space-separated names.
-    pub scope: String,
+    /// The scope of the application token.
+    pub scope: Scope,
     /// The type of the application token, in the answer to a token exchange (RFC 8693 §2.2.1).
     pub issued_token_type: Option<&'static str>,
     /// Whether the application token is bound to a key: its type is `DPoP`, else `Bearer`.
@@ -93,8 +93,7 @@ impl Prepared {
         let now = authority.now();
         let access =
             authority.keyring.signer(access_token_algorithm(authority, client), audience, now)?;
-        let with_id_token = with_id_token
-            && client.still_allowed(&family.scope).split(' ').any(|name| name == OPENID);
+        let with_id_token = with_id_token && client.still_allowed(&family.scope).contains(OPENID);
         let id_token = with_id_token
             .then(|| authority.keyring.signer(id_token_algorithm(client), "", now))
             .transpose()?;
@@ -201,10 +200,7 @@ impl Serialize for Words<'_> {
 pub fn for_family(authority: &Authority, issue: &Issue<'_>) -> Result<TokenResponse, KeyError> {
     let now = authority.now();
     let grant = issue.grant;
-    let scope = match issue.scope {
-        Some(scope) => issue.client.still_allowed(&scope.to_string()),
-        None => issue.client.still_allowed(&grant.scope),
-    };
+    let scope = issue.client.still_allowed(issue.scope.unwrap_or(&grant.scope));
     // The application token never outlives the family.
     let expires_at = (now + authority.config.ttls.at(issue.client)).min(grant.expires_at);
     let claim = |name: &str| issue.client.claims.iter().any(|known| known == name);
@@ -220,7 +216,7 @@ pub fn for_family(authority: &Authority, issue: &Issue<'_>) -> Result<TokenRespo
         jti: authority.random.uuid(),
         sid: Some(grant.family),
         user_epoch: Some(grant.user_epoch),
-        scope: &scope,
+        scope: scope.as_str(),
         auth_time: Some(grant.auth_time.secs()),
         amr: Some(Words(&grant.amr)),
         act: None,
@@ -268,7 +264,6 @@ pub fn for_service(
     dpop_jkt: Option<&str>,
 ) -> Result<TokenResponse, KeyError> {
     let now = authority.now();
-    let scope = scope.to_string();
     let claims = AccessClaims {
         iss: authority.config.public_url.as_str(),
         sub: Sub::App(&metadata.client_id),
@@ -279,7 +274,7 @@ pub fn for_service(
         jti: authority.random.uuid(),
         sid: None,
         user_epoch: None,
-        scope: &scope,
+        scope: scope.as_str(),
         auth_time: None,
         amr: None,
         act: None,
@@ -297,7 +292,7 @@ pub fn for_service(
         refresh_token: None,
         refresh_expires_in: 0,
         id_token: None,
-        scope,
+        scope: scope.clone(),
         issued_token_type: None,
         is_bound: dpop_jkt.is_some(),
     })
@@ -333,9 +328,8 @@ pub fn for_exchange(
     authority: &Authority,
     exchanged: &Exchanged<'_>,
 ) -> Result<TokenResponse, KeyError> {
-    let Exchanged { subject, family, client, user, .. } = *exchanged;
+    let Exchanged { subject, family, client, user, scope, .. } = *exchanged;
     let now = authority.now();
-    let scope = exchanged.scope.to_string();
     let expires_at = (now + authority.config.ttls.at(client)).min(family.state.ends_at());
     let claim = |name: &str| client.claims.iter().any(|known| known == name);
     let claims = AccessClaims {
@@ -348,7 +342,7 @@ pub fn for_exchange(
         jti: authority.random.uuid(),
         sid: Some(family.id),
         user_epoch: Some(family.user_epoch),
-        scope: &scope,
+        scope: scope.as_str(),
         auth_time: Some(family.auth_time.secs()),
         amr: Some(Words(&family.amr)),
         act: Some(exchanged.act),
@@ -366,7 +360,7 @@ pub fn for_exchange(
         refresh_token: None,
         refresh_expires_in: 0,
         id_token: None,
-        scope,
+        scope: scope.clone(),
         issued_token_type: Some(ACCESS_TOKEN),
         is_bound: exchanged.dpop_jkt.is_some(),
     })
@@ -375,7 +369,7 @@ pub fn for_exchange(
 fn id_token(
     authority: &Authority,
     issue: &Issue<'_>,
-    (user, scope): (&User, &str),
+    (user, scope): (&User, &Scope),
     signer: &Signer,
     access_token: &str,
     now: Timestamp,
@@ -384,7 +378,7 @@ fn id_token(
     // What else the scope asks for is at the UserInfo endpoint (OpenID Connect Core §5.4).
     let picture = authority.picture_url(user);
     let mut claims = claims::about(&user.person(picture.as_deref()), |claim| {
-        let granted = scope.split(' ').any(|name| name == claim.scope);
+        let granted = scope.contains(claim.scope);
         (claim.in_id_token && granted)
             || (issue.prepared.requested.asks(ClaimTarget::IdToken, claim.name)
                 && issue.client.allows_scope(claim.scope))

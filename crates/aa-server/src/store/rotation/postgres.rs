@@ -98,8 +98,9 @@ async fn rotate_single(pool: PgPool, pending: PendingRotation) {
     let rotation = &pending.rotation;
     let query = rotation.query::<Postgres>().try_map(|row| RotatedRow::from_row(&row));
     let rotated = query.fetch_optional(&pool).await;
-    let rotated = rotated.map(|row| row.map(|row| rotation.grant(row))).map_err(Error::from);
-    pending.respond(rotated);
+    let rotated = rotated.map_err(Error::from);
+    let grant = rotated.and_then(|row| row.map(|row| rotation.grant(row)).transpose());
+    pending.respond(grant);
 }
 
 /// Commits a batch, and returns the rotations for the next one: a statement rotates a family at most once, so the second
@@ -127,8 +128,8 @@ async fn commit(
                 reject(&mut later, |other| {
                     other.family == first.rotation.family && other.generation <= rotated
                 });
-                let grant = first.rotation.grant(row);
-                first.respond(Ok(Some(grant)));
+                let grant = first.rotation.grant(row).map(Some);
+                first.respond(grant);
             }
             for (_, first) in batch {
                 reject(&mut later, |other| other.is_duplicate_of(&first.rotation));

@@ -117,7 +117,8 @@ impl Writer {
             match rotate_one(&mut statement, &pending.rotation) {
                 // SQLite has rolled back the transaction, because the disk is full for example.
                 Err(fault) if connection.is_autocommit() => return Err(fault.into()),
-                result => rotated.push(result.map_err(Error::from)),
+                Err(fault) => rotated.push(Err(fault.into())),
+                Ok(row) => rotated.push(row.map(|row| pending.rotation.grant(row)).transpose()),
             }
         }
         drop(statement);
@@ -129,13 +130,13 @@ impl Writer {
 fn rotate_one(
     statement: &mut Statement<'_>,
     rotation: &Rotation,
-) -> rusqlite::Result<Option<Grant>> {
+) -> rusqlite::Result<Option<RotatedRow>> {
     rotation.bind(statement)?;
     let mut rows = statement.raw_query();
     let rotated = rows.next()?.map(read).transpose()?;
     // A statement takes effect only when it is stepped to its end.
     while rotated.is_some() && rows.next()?.is_some() {}
-    Ok(rotated.map(|row| rotation.grant(row)))
+    Ok(rotated)
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<RotatedRow> {

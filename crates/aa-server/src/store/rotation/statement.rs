@@ -1,6 +1,7 @@
 //! The statement that rotates one family, with its parameters and its row.
 
 use database::rusqlite::{self, Statement};
+use database::{Error, Result};
 use foundation::time::Timestamp;
 use sqlx::{Database, Encode, Type, query::Query};
 use uuid::Uuid;
@@ -119,13 +120,18 @@ impl Rotation {
             && self.dpop_jkt == other.dpop_jkt
     }
 
-    pub(super) fn grant(&self, row: RotatedRow) -> Grant {
-        Grant {
+    pub(super) fn grant(&self, row: RotatedRow) -> Result<Grant> {
+        let scope = row.scope.parse().map_err(|()| Error::Inconsistent {
+            table: "families",
+            column: "scope",
+            row: row.id.to_string(),
+        })?;
+        Ok(Grant {
             family: row.id,
             generation: self.generation + 1,
             user_id: row.user_id,
             user_epoch: row.user_epoch,
-            scope: row.scope,
+            scope,
             audience: row.audience,
             auth_time: row.auth_time,
             amr: row.amr,
@@ -133,6 +139,6 @@ impl Rotation {
             resources: resources(row.resources.as_deref()),
             expires_at: row.expires_at,
             ends_at: row.idle_expires_at,
-        }
+        })
     }
 }
