@@ -174,12 +174,8 @@ impl Application {
             random: Arc::new(SystemRandom),
             stop: stop.clone(),
         });
-        let policy = Policy {
-            csp: "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'"
-                .into(),
-            https: config.public_url.is_https(),
-            hsts_subdomains: false,
-        };
+        let csp = "default-src 'none'; base-uri 'none'; frame-ancestors 'none'; object-src 'none'";
+        let policy = Policy::new(csp.to_owned(), config.public_url.is_https());
         let origins = config.cors_origins.clone();
         let server = run::server(listener, policy, move |app| {
             app.app_data(guard.clone())

@@ -32,13 +32,42 @@ const MACHINE_PATHS: [&str; 3] = ["/livez", "/readyz", "/metrics"];
 /// The security headers of one program's responses.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Content-Security-Policy for responses that set none. `{nonce}` is replaced by the response's [`CspNonce`]; sources
-    /// `'nonce-{nonce}'` are left out of responses that have none.
-    pub csp: String,
+    csp: String,
+    /// `csp` without nonces.
+    csp_without_nonce: HeaderValue,
     /// True if the program is reached by https: responses then carry `Strict-Transport-Security`.
-    pub https: bool,
+    https: bool,
+    hsts_subdomains: bool,
+}
+
+impl Policy {
+    /// With this Content-Security-Policy for responses that set none. `{nonce}` is replaced by the response's [`CspNonce`];
+    /// sources `'nonce-{nonce}'` are left out of responses that have none.
+    ///
+    /// # Panics
+    /// When the policy cannot stand in a header.
+    pub fn new(csp: String, https: bool) -> Self {
+        let csp_without_nonce = HeaderValue::try_from(csp.replace(" 'nonce-{nonce}'", ""));
+        Self {
+            csp,
+            csp_without_nonce: csp_without_nonce.expect("the policy can stand in a header"),
+            https,
+            hsts_subdomains: false,
+        }
+    }
+
     /// Whether browsers are told to insist on https at every subdomain too.
-    pub hsts_subdomains: bool,
+    #[must_use]
+    pub fn with_hsts_subdomains(self, hsts_subdomains: bool) -> Self {
+        Self { hsts_subdomains, ..self }
+    }
+
+    fn csp(&self, nonce: Option<CspNonce>) -> HeaderValue {
+        let with_nonce = nonce.and_then(|CspNonce(nonce)| {
+            HeaderValue::try_from(self.csp.replace("{nonce}", &nonce)).ok()
+        });
+        with_nonce.unwrap_or_else(|| self.csp_without_nonce.clone())
+    }
 }
 
 /// The id of one request: its `X-Request-Id` if that is well-formed, else a new UUID.
@@ -229,13 +258,7 @@ const DEFAULTS: [(HeaderName, HeaderValue); 7] = [
 fn secure<B>(response: &mut ServiceResponse<B>, policy: &Policy) {
     if !response.headers().contains_key(header::CONTENT_SECURITY_POLICY) {
         let nonce = response.request().extensions().get::<CspNonce>().cloned();
-        let csp = match nonce {
-            Some(CspNonce(nonce)) => policy.csp.replace("{nonce}", &nonce),
-            None => policy.csp.replace(" 'nonce-{nonce}'", ""),
-        };
-        if let Ok(csp) = HeaderValue::try_from(csp) {
-            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, csp);
-        }
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy.csp(nonce));
     }
     let headers = response.headers_mut();
     for (name, value) in DEFAULTS {

@@ -7,11 +7,8 @@
 //! `credentials: "include"`. It adds nothing that a page could use: these endpoints read no cookie and set none, and those of
 //! the authority are `SameSite=Lax`.
 
-use actix_web::body::{EitherBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode};
-use actix_web::middleware::Next;
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 
 use super::error::{Error, OAuthError};
@@ -50,50 +47,50 @@ const EVERY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
 #[derive(Debug, Clone, Copy)]
 struct Readable;
 
-/// Answers preflights, and tells browsers which pages may read the answer.
-pub(super) async fn answer<B: MessageBody + 'static>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B>>, actix_web::Error> {
+/// The pages of other origins that may read an answer.
+pub(super) enum Readers {
+    /// Those that its handler names, if any.
+    OfHandler,
+    /// Those of the public client that is asked about: the origin of this page, if it is one of the client's.
+    OfClient(Option<HeaderValue>),
+}
+
+/// Who may read the answer to a request.
+///
+/// # Errors
+/// With the response to a preflight, and to a request whose origin cannot be judged: before anything is used up, because the
+/// page could not read what it gets.
+pub(super) async fn readers(request: &HttpRequest) -> Result<Readers, HttpResponse> {
     let find = |paths: &[Path]| paths.iter().find(|(path, _)| *path == request.path()).copied();
-    if let Some((_, methods)) = find(FOR_EVERYONE) {
-        if is_preflight(request.request()) {
-            let response = preflight(methods, EVERY_ORIGIN);
-            return Ok(request.into_response(response).map_into_right_body());
+    if let Some((_, methods)) = find(FOR_PUBLIC_CLIENTS) {
+        let allowed = allowed_origin(request).await.map_err(|error| {
+            let mut rendered = render::error(request, render::Kind::OAuth, &error, None);
+            vary(rendered.headers_mut());
+            rendered
+        })?;
+        if is_preflight(request) {
+            let refused = || refuse_preflight(request);
+            return Err(allowed.map_or_else(refused, |origin| preflight(methods, origin)));
         }
-        return next.call(request).await.map(ServiceResponse::map_into_left_body);
+        if allowed.is_some() {
+            request.extensions_mut().insert(Readable);
+        }
+        return Ok(Readers::OfClient(allowed));
     }
-    let Some((_, methods)) = find(FOR_PUBLIC_CLIENTS) else {
-        return next.call(request).await.map(ServiceResponse::map_into_left_body);
-    };
-    let mut response = match allowed_origin(request.request()).await {
-        Ok(allowed) if is_preflight(request.request()) => {
-            let answered = match allowed {
-                Some(origin) => preflight(methods, origin),
-                None => refuse_preflight(request.request()),
-            };
-            return Ok(request.into_response(answered).map_into_right_body());
-        }
-        Ok(allowed) => {
-            if allowed.is_some() {
-                request.extensions_mut().insert(Readable);
-            }
-            let mut response = next.call(request).await?;
-            if let Some(origin) = allowed {
-                allow(response.headers_mut(), origin);
-                let exposed = header::ACCESS_CONTROL_EXPOSE_HEADERS;
-                response.headers_mut().insert(exposed, EXPOSED_HEADERS);
-            }
-            response.map_into_left_body()
-        }
-        // Before anything is used up: the page could not read what it gets.
-        Err(error) => {
-            let rendered = render::error(request.request(), render::Kind::OAuth, &error, None);
-            request.into_response(rendered).map_into_right_body()
-        }
-    };
-    vary(response.headers_mut());
-    Ok(response)
+    match find(FOR_EVERYONE) {
+        Some((_, methods)) if is_preflight(request) => Err(preflight(methods, EVERY_ORIGIN)),
+        _ => Ok(Readers::OfHandler),
+    }
+}
+
+/// Tells browsers who may read this answer.
+pub(super) fn tell(headers: &mut HeaderMap, readers: Readers) {
+    let Readers::OfClient(origin) = readers else { return };
+    if let Some(origin) = origin {
+        allow(headers, origin);
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);
+    }
+    vary(headers);
 }
 
 /// The origin of the page that asks, if the answer is for it.

@@ -168,8 +168,7 @@ pub fn server(
         actix_web::App::new()
             .app_data(data.clone())
             .app_data(policy.clone())
-            .wrap(middleware::from_fn(render_errors))
-            .wrap(middleware::from_fn(cors::answer))
+            .wrap(middleware::from_fn(answer))
             .wrap(middleware::from_fn(harden))
             .configure(register)
             .default_service(web::to(not_found))
@@ -187,21 +186,34 @@ pub fn server(
     Ok((server.run(), addresses))
 }
 
-/// Renders errors of handlers as the kind of their route has it.
-async fn render_errors(
+/// Answers a request: what its handler says, or its error as the kind of its route has it, with word of who may read it.
+async fn answer(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let readers = match cors::readers(request.request()).await {
+        Ok(readers) => readers,
+        Err(response) => return Ok(request.into_response(response).map_into_right_body()),
+    };
     let response = next.call(request).await?;
     let request = response.request();
-    let authority = request.app_data::<web::Data<Authority>>();
-    let Some(error) = response.response().error().and_then(|error| error.as_error::<Error>())
-    else {
-        if let Some(authority) = authority {
+    let error = response.response().error().and_then(|error| error.as_error::<Error>());
+    let mut response = if let Some(error) = error {
+        let rendered = Box::pin(rendered(request, error)).await;
+        response.into_response(rendered).map_into_right_body()
+    } else {
+        if let Some(authority) = request.app_data::<web::Data<Authority>>() {
             refusals::record_marked(authority, request, response.response());
         }
-        return Ok(response.map_into_left_body());
+        response.map_into_left_body()
     };
+    cors::tell(response.headers_mut(), readers);
+    Ok(response)
+}
+
+/// The error of a handler as the kind of its route has it.
+async fn rendered(request: &HttpRequest, error: &Error) -> HttpResponse {
+    let authority = request.app_data::<web::Data<Authority>>();
     if let Some(authority) = authority {
         refusals::record_error(authority, request, error);
     }
@@ -213,8 +225,7 @@ async fn render_errors(
         }
         _ => None,
     };
-    let rendered = render::error(request, kind, error, user.as_ref());
-    Ok(response.into_response(rendered).map_into_right_body())
+    render::error(request, kind, error, user.as_ref())
 }
 
 /// The kind of the route that a request matched.

@@ -20,7 +20,7 @@ pub async fn sqlite(folder: &Path) -> String {
     static PREPARED: OnceCell<Vec<u8>> = OnceCell::const_new();
     let prepared = PREPARED.get_or_init(|| async {
         let folder = tempfile::tempdir().unwrap();
-        start_once(&url_of(folder.path()), folder.path()).await;
+        Box::pin(start_once(&url_of(folder.path()), folder.path())).await;
         std::fs::read(folder.path().join("aa.db")).unwrap()
     });
     std::fs::write(folder.join("aa.db"), prepared.await).unwrap();
@@ -32,7 +32,7 @@ pub async fn postgres() -> Option<String> {
     static PREPARED: OnceCell<Option<String>> = OnceCell::const_new();
     let prepared = PREPARED.get_or_init(|| async {
         let url = tokio::task::spawn_blocking(testing::postgres).await.unwrap()?;
-        start_once(&url, tempfile::tempdir().unwrap().path()).await;
+        Box::pin(start_once(&url, tempfile::tempdir().unwrap().path())).await;
         Some(url)
     });
     let prepared = prepared.await.clone()?;
@@ -50,6 +50,7 @@ async fn start_once(database_url: &str, folder: &Path) {
     let config = Config::read(&settings, None, Some(&SystemRandom)).unwrap();
     let clock = Arc::new(MovableClock::default());
     let (_handle, stop) = Stop::pair();
-    let authority = application::open(config, clock, Arc::new(SystemRandom), stop).await.unwrap();
+    let opening = Box::pin(application::open(config, clock, Arc::new(SystemRandom), stop));
+    let authority = opening.await.unwrap();
     authority.store.db().close().await;
 }

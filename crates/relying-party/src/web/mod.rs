@@ -162,11 +162,9 @@ impl Application {
         let cannot = |error| StartError::Listen(config.listen, error);
         let listener = run::listen(config.listen).map_err(cannot)?;
         let port = listener.local_addr().map_err(cannot)?.port();
-        let policy = Policy {
-            csp: front::content_security_policy(connect_to),
-            https: config.public_url.is_https(),
-            hsts_subdomains: config.hsts_subdomains,
-        };
+        let csp = front::content_security_policy(connect_to);
+        let policy = Policy::new(csp, config.public_url.is_https())
+            .with_hsts_subdomains(config.hsts_subdomains);
         if let Some(address) = config.metrics_listen {
             run::serve_metrics(address, stop.clone())
                 .map_err(|error| StartError::Listen(address, error))?;

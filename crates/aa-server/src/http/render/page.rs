@@ -109,11 +109,8 @@ pub fn redirect(to: &str) -> HttpResponse {
 
 /// The policy of the authority's pages. No script runs but those that carry the response's nonce.
 pub fn policy(authority: &Authority) -> Policy {
-    Policy {
-        csp: content_security_policy(&[]),
-        https: authority.config.public_url.is_https(),
-        hsts_subdomains: authority.config.hsts_subdomains,
-    }
+    Policy::new(content_security_policy(&[]), authority.config.public_url.is_https())
+        .with_hsts_subdomains(authority.config.hsts_subdomains)
 }
 
 /// A Content-Security-Policy whose forms may also lead to these origins.
