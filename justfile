@@ -51,6 +51,14 @@ bench *args:
     cargo build --release -p aa-server -p microapp-notes -p bench
     target/release/bench {{args}}
 
+# What a refresh costs now, beside what it cost at another commit: builds both, and runs them side by side for a minute
+bench-against commit *args:
+    git worktree add --detach --force target/against {{commit}}
+    cargo build --release -p aa-server --manifest-path target/against/Cargo.toml --target-dir target/against-build
+    git worktree remove --force target/against
+    cargo build --release -p aa-server
+    crates/bench/side_by_side.py target/against-build/release/aa-server target/release/aa-server {{args}}
+
 # How soon an ended session is refused everywhere, and what knowing it costs (about four minutes once built)
 show-ended *args:
     cargo build --release -p aa-server -p bench

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,6 +10,12 @@ use thirtyfour::prelude::*;
 
 /// The time that a page has to show an expected state.
 const PAGE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Drivers that a test process may have at a time. More browsers than cores make each other late.
+const MAX_DRIVERS: u32 = 2;
+
+static DRIVERS: Mutex<u32> = Mutex::new(0);
+static DRIVER_ENDED: Condvar = Condvar::new();
 
 /// A chromedriver process, ended when dropped.
 pub struct Driver {
@@ -20,14 +27,20 @@ impl Drop for Driver {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        *DRIVERS.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        DRIVER_ENDED.notify_one();
     }
 }
 
-/// Starts a chromedriver; `None` when it is not installed.
+/// Starts a chromedriver; `None` when it is not installed. Waits while [`MAX_DRIVERS`] run: a test must not ask for a second one.
 ///
 /// # Panics
 /// When it is not installed and `CI=true`.
 pub fn driver() -> Option<Driver> {
+    let drivers = DRIVERS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut drivers = DRIVER_ENDED
+        .wait_while(drivers, |running| *running >= MAX_DRIVERS)
+        .unwrap_or_else(PoisonError::into_inner);
     let port = crate::free_ports(1);
     let started = Command::new("chromedriver")
         .arg(format!("--port={port}"))
@@ -35,7 +48,10 @@ pub fn driver() -> Option<Driver> {
         .stderr(Stdio::null())
         .spawn();
     match started {
-        Ok(process) => Some(Driver { process, port }),
+        Ok(process) => {
+            *drivers += 1;
+            Some(Driver { process, port })
+        }
         Err(error) => {
             assert!(!crate::is_ci(), "chromedriver is needed (Debian: chromium-driver): {error}");
             eprintln!("SKIPPED: no chromedriver ({error}); on Debian: apt install chromium-driver");

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use rstest::rstest;
 use rstest_reuse::apply;
 
-use crate::people::{code, second_step, with_totp};
+use crate::second_factors::{code, second_step, with_totp};
 use crate::support::{
     Answer, Browser, Engine, OAuthApp, PASSWORD, TestApp, both_databases, claims_of, client,
     location,

@@ -1,5 +1,6 @@
 //! One binary for all integration tests. Most run on SQLite and on PostgreSQL: see `support::both_databases`.
 
+mod accounts;
 mod agents;
 mod architecture;
 mod attempts;
@@ -25,6 +26,7 @@ mod full_disk;
 mod hardening;
 mod keys;
 mod leaks;
+mod letters;
 mod logout;
 mod mail;
 mod model;
@@ -35,17 +37,18 @@ mod pages;
 mod paging;
 mod pairwise;
 mod par;
-mod people;
 mod pkce_optional;
 mod places;
 mod prepared;
 mod private_key_jwt;
 mod processes;
+mod profiles;
 mod races;
 mod refusals;
 mod registration;
 mod request_parameters;
 mod rules;
+mod second_factors;
 mod snapshots;
 mod statements;
 mod support;

@@ -154,7 +154,7 @@ async fn rule_3_a_refresh_token_is_its_apps_alone(#[case] engine: Engine) {
             other.refresh(token).await.refused("invalid_grant");
         }
     }
-    assert_eq!(t.family(first.family()).await.state.generation, 2, "nothing has moved");
+    assert_eq!(t.family(first.family()).await.state.generation, 2, "nothing was rotated");
     app.refresh(second.refresh_token()).await.ok();
 }
 

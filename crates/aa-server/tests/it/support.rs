@@ -34,6 +34,7 @@ use crate::prepared;
 /// The callback of every app here. No server listens there: tests read the redirect.
 pub const CALLBACK: &str = "http://localhost:9/callback";
 pub const PASSWORD: &str = "tangerine lamp 4";
+pub const NEW_PASSWORD: &str = "violet anchor 77";
 pub const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 
 /// The database that a test runs on.

@@ -34,7 +34,7 @@ async fn the_refresh_token_is_in_a_cookie_that_goes_to_one_address() {
         found.unwrap().split_once(';').unwrap()
     };
     let (value, attributes) = cookie("spa_rt");
-    assert!(attributes.starts_with(" Path=/auth/refresh; HttpOnly; SameSite=Strict; Max-Age="));
+    assert!(attributes.starts_with(" HttpOnly; SameSite=Strict; Path=/auth/refresh; Max-Age="));
     assert!(!value.contains("rt_") && value.len() < 4_000);
     assert!(cookie("spa_session").1.starts_with(" HttpOnly; SameSite=Strict; Path=/; Max-Age="));
     // A refresh gives a token, and the next cookie.
@@ -94,7 +94,7 @@ async fn only_its_own_script_can_refresh() {
         assert_eq!(answer.status(), status);
     }
     let now = world.generations().await;
-    assert!(generations.iter().all(|known| now.contains(known)), "nothing has moved or ended");
+    assert!(generations.iter().all(|known| now.contains(known)), "nothing was rotated or ended");
     assert_eq!(post(&world, &browser, "/auth/refresh", &csrf).await.status(), 200);
 }
 
