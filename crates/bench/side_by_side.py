@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Two builds of aa-server side by side: what a refresh costs one, compared with the other.
 
-    side_by_side.py OLD NEW [--seconds 60] [--clients 64]
+    side_by_side.py OLD NEW [--seconds 60] [--clients 64] [--databases OLD_URL NEW_URL]
 
 Machines that others use too are a tenth faster or slower from one minute to the next, so that two runs, one after the other,
-say little. Here both run at the same time, each on an SQLite database of its own, and are asked in turn for a third of a
-second each; in each round the other one begins. CPU time is the process's own, from /proc (Linux).
+say little. Here both run at the same time, each on a database of its own (SQLite, if no empty ones are named), and are asked
+in turn for a third of a second each; in each round the other one begins. CPU time is the process's own, from /proc (Linux).
 """
 
 import argparse
@@ -83,13 +83,13 @@ class Client:
 class Authority:
     """A running aa-server, and clients that are signed in to it."""
 
-    def __init__(self, program, port, clients):
+    def __init__(self, program, database, port, clients):
         self.program, self.port, self.host = program, port, f"localhost:{port}"
         self.folder = tempfile.TemporaryDirectory()
         self.environment = os.environ | {
             "AA_DATA_DIR": self.folder.name, "AA_LISTEN": f"127.0.0.1:{port}", "AA_PUBLIC_URL": f"http://{self.host}",
             "AA_SECRET": secrets.token_hex(32), "AA_LOG": "warn",
-            "AA_DATABASE_URL": f"sqlite://{self.folder.name}/aa.db",
+            "AA_DATABASE_URL": database or f"sqlite://{self.folder.name}/aa.db",
         }
         self.command("migrate")
         self.command("user", "add", "--email", EMAIL, "--password-stdin", given=PASSWORD)
@@ -148,11 +148,12 @@ def main():
     parser.add_argument("new")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--clients", type=int, default=64)
+    parser.add_argument("--databases", nargs=2, metavar=("OLD_URL", "NEW_URL"), default=[None, None])
     given = parser.parse_args()
     pair = []
     try:
-        for program in [given.old, given.new]:
-            pair.append(Authority(program, free_port(), given.clients))
+        for program, database in zip([given.old, given.new], given.databases):
+            pair.append(Authority(program, database, free_port(), given.clients))
         for authority in pair:
             authority.refresh_for(1)
         figures, order, end = {authority: [] for authority in pair}, list(pair), time.monotonic() + given.seconds

@@ -79,7 +79,7 @@ impl<'r> RequestParts<'r> {
     }
 
     /// The path of the URL, without its query.
-    #[cfg(feature = "dpop")]
+    #[cfg(all(feature = "dpop", feature = "fetch"))]
     pub(crate) fn path(&self) -> &'r str {
         let path = self.path_and_query.split(['?', '#']).next().unwrap_or_default();
         if path.is_empty() { "/" } else { path }
