@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 """Two builds of aa-server side by side: what a refresh costs one, compared with the other.
 
-    side_by_side.py OLD NEW [--seconds 60] [--clients 64] [--databases OLD_URL NEW_URL]
-
 Machines that others use too are a tenth faster or slower from one minute to the next, so that two runs, one after the other,
 say little. Here both run at the same time, each on a database of its own (SQLite, if no empty ones are named), and are asked
 in turn for a third of a second each; in each round the other one begins. CPU time is the process's own, from /proc (Linux).
