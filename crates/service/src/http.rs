@@ -357,3 +357,21 @@ pub fn cors(
         .max_age(600);
     origins.iter().fold(cors, |cors, origin| cors.allowed_origin(origin.as_str()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_that_cannot_be_set_is_an_error() {
+        let set = |value: &'static str| {
+            with_cookies(HttpResponse::Ok().finish(), [Cookie::new("a", value)])
+        };
+        let response = set("1");
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers().get(header::SET_COOKIE).unwrap(), "a=1");
+        let response = set("1\n2");
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(response.headers().get(header::SET_COOKIE).is_none());
+    }
+}

@@ -51,8 +51,8 @@ struct Readable;
 pub(super) enum Readers {
     /// Those that its handler names, if any.
     OfHandler,
-    /// Those of the public client that is asked about: the origin of this page, if it is one of the client's.
-    OfClient(Option<HeaderValue>),
+    /// Pages of public clients: the origin of the page that asks, if it is one of theirs.
+    OfClients(Option<HeaderValue>),
 }
 
 /// Who may read the answer to a request.
@@ -75,7 +75,7 @@ pub(super) async fn readers(request: &HttpRequest) -> Result<Readers, HttpRespon
         if allowed.is_some() {
             request.extensions_mut().insert(Readable);
         }
-        return Ok(Readers::OfClient(allowed));
+        return Ok(Readers::OfClients(allowed));
     }
     match find(FOR_EVERYONE) {
         Some((_, methods)) if is_preflight(request) => Err(preflight(methods, EVERY_ORIGIN)),
@@ -85,7 +85,7 @@ pub(super) async fn readers(request: &HttpRequest) -> Result<Readers, HttpRespon
 
 /// Tells browsers who may read this answer.
 pub(super) fn tell(headers: &mut HeaderMap, readers: Readers) {
-    let Readers::OfClient(origin) = readers else { return };
+    let Readers::OfClients(origin) = readers else { return };
     if let Some(origin) = origin {
         allow(headers, origin);
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED_HEADERS);

@@ -398,4 +398,12 @@ async fn a_row_that_cannot_be_read_is_a_fault_and_no_default(#[case] engine: Eng
     execute!(db, mend, live.family()).unwrap();
     app.refresh(live.refresh_token()).await.ok();
     is_unharmed(&t, live.family()).await;
+    // A scope is read with the rotation: the successor is there once the row is mended.
+    let newest = app.redeem(&browser.open(&app).await).await.ok();
+    let scope = t.family(newest.family()).await.scope;
+    let damage = "UPDATE families SET scope = $1 WHERE id = $2";
+    execute!(db.clone(), damage, "\"", newest.family()).unwrap();
+    is_fault(&app.refresh(newest.refresh_token()).await);
+    execute!(db.clone(), damage, scope.as_str(), newest.family()).unwrap();
+    app.refresh(newest.refresh_token()).await.ok();
 }
